@@ -1,0 +1,84 @@
+
+/*
+ * Prices: rows with an effective date in the books, what they say about a
+ * call, and what a delivery costs by them.  Amounts are micro-USD an output.
+ */
+
+
+#ifndef _PHOTA_PRICE_H_INCLUDED_
+#define _PHOTA_PRICE_H_INCLUDED_
+
+
+#include "phota_answer.h"
+#include "phota_operation.h"
+#include "phota_store.h"
+
+
+typedef struct {
+    phota_store_t  *store;
+    MDB_dbi         prices;         /* row number -> row */
+} phota_prices_t;
+
+
+typedef struct {
+    uint32_t        version;        /* of the list that brought it, from 1 */
+    uint32_t        tenant;         /* 0: every tenant */
+    uint64_t        from;           /* ms, effective from then on */
+    int64_t         base;           /* micro-USD an output */
+    int64_t         identity;       /* with a recognised profile */
+    char            provider[16];
+    char            operation[32];
+    char            model[64];      /* "" any */
+    char            resolution[16]; /* "" any */
+} phota_price_t;
+
+
+typedef struct {
+    int64_t         base;
+    int64_t         identity;
+    uint32_t        version;
+} phota_rate_t;
+
+
+typedef int (*phota_price_pt)(void *ctx, const phota_price_t *price);
+
+
+int phota_prices_open(phota_prices_t *p, phota_store_t *store,
+    phota_error_t *err);
+
+/* the shipped list; PHOTA_DECLINED when there are prices already */
+int phota_price_ship(phota_prices_t *p, phota_error_t *err);
+
+/* appends a row under a new version, which it fills in */
+int phota_price_add(phota_prices_t *p, phota_price_t *price,
+    phota_error_t *err);
+
+int phota_price_each(phota_prices_t *p, phota_price_pt handler, void *ctx,
+    phota_error_t *err);
+
+
+typedef struct phota_price_list_s  phota_price_list_t;
+
+
+/* a snapshot in memory */
+int phota_price_list_load(phota_prices_t *p, phota_price_list_t **list,
+    phota_error_t *err);
+void phota_price_list_destroy(phota_price_list_t *list);
+
+/*
+ * The rate at a moment: of the rows that match, a tenant's own before the
+ * general, then the one that names more of model and resolution, then the
+ * latest that is effective, then the newest version.  model, resolution: as
+ * the request says them, "" takes the operation's default.  PHOTA_DECLINED
+ * when no row matches.
+ */
+int phota_price_find(phota_price_list_t *list, const phota_operation_t *op,
+    const char *model, const char *resolution, uint32_t tenant, uint64_t now,
+    phota_rate_t *rate);
+
+/* what outputs cost of which identity are with a recognised profile */
+int64_t phota_price_amount(const phota_rate_t *rate, unsigned outputs,
+    unsigned identity);
+
+
+#endif /* _PHOTA_PRICE_H_INCLUDED_ */

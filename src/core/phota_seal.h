@@ -1,0 +1,72 @@
+
+/*
+ * Everything cryptographic, each step done by OpenSSL: the master key and what
+ * is derived from it, sealing of upstream keys, tokens and their checksum.
+ */
+
+
+#ifndef _PHOTA_SEAL_H_INCLUDED_
+#define _PHOTA_SEAL_H_INCLUDED_
+
+
+#include "phota_core.h"
+
+
+#define PHOTA_MASTER_LEN     32
+#define PHOTA_TOKEN_LEN      54         /* phg_ + 43 + _ + 6 */
+#define PHOTA_KEY_MAX        512        /* an upstream key, bytes */
+#define PHOTA_SEALED_MAX     (PHOTA_KEY_MAX + 64)
+
+
+typedef struct {
+    u_char          b[PHOTA_MASTER_LEN];
+} phota_master_t;
+
+
+/*
+ * Reads 64 hex digits.  Refused when the group may write the file, or others
+ * may read or write it, or it isn't a regular file.  PHOTA_INVALID, err says
+ * which.
+ */
+int phota_master_read(phota_master_t *master, const char *path,
+    phota_error_t *err);
+
+/* a new file, 0600, never over an old one (PHOTA_REFUSED) */
+int phota_master_create(const char *path, phota_error_t *err);
+
+/* HKDF-SHA-256 of the master key; label names the use ("seal", "urls") */
+int phota_master_derive(const phota_master_t *master, const char *label,
+    u_char *out, size_t len);
+
+void phota_cleanse(void *p, size_t len);
+
+int phota_random(void *p, size_t len);
+
+int phota_sha256(u_char out[PHOTA_SHA256_LEN], const void *p, size_t len);
+
+/* 0 when equal, in constant time */
+int phota_memcmp(const void *a, const void *b, size_t len);
+
+/*
+ * AES-256-GCM under the derived key "seal", a fresh nonce each time; tenant and
+ * version are bound as associated data.  *out_len is the room in, the length
+ * out.
+ */
+int phota_seal(const phota_master_t *master, uint32_t tenant,
+    uint32_t version, const u_char *plain, size_t len, u_char *out,
+    size_t *out_len);
+
+/* PHOTA_INVALID when it was sealed otherwise, or for another tenant */
+int phota_unseal(const phota_master_t *master, uint32_t tenant,
+    uint32_t version, const u_char *sealed, size_t len, u_char *out,
+    size_t *out_len);
+
+/* a new token: buf has PHOTA_TOKEN_LEN + 1; digest is what may be stored */
+int phota_token_create(char *buf, u_char digest[PHOTA_SHA256_LEN]);
+
+/* form and checksum only; digest is its SHA-256.  PHOTA_INVALID otherwise */
+int phota_token_digest(const u_char *token, size_t len,
+    u_char digest[PHOTA_SHA256_LEN]);
+
+
+#endif /* _PHOTA_SEAL_H_INCLUDED_ */

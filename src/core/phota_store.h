@@ -1,0 +1,74 @@
+
+/*
+ * One LMDB environment: opened with the right flags, its schema checked, never
+ * wiped, never grown at run time.  Tables belong to the modules that open them.
+ */
+
+
+#ifndef _PHOTA_STORE_H_INCLUDED_
+#define _PHOTA_STORE_H_INCLUDED_
+
+
+#include <lmdb.h>
+
+#include "phota_core.h"
+
+
+#define PHOTA_STORE_CREATE      0x01    /* make directory and schema if new */
+#define PHOTA_STORE_RDONLY      0x02
+#define PHOTA_STORE_NOMETASYNC  0x04    /* may lose the last commit */
+
+#define PHOTA_BOOKS_SCHEMA      1
+#define PHOTA_CACHE_SCHEMA      1
+
+#define PHOTA_BOOKS_MAP         ((size_t) 64 << 30)     /* address space */
+
+
+typedef struct {
+    MDB_env        *env;
+    MDB_dbi         meta;
+    char            path[1024];
+    unsigned        flags;
+} phota_store_t;
+
+
+/*
+ * kind: "books" or "cache", the directory's name below dir and the magic in
+ * its meta table.  map_size: bytes of address space, the file is sparse.
+ * PHOTA_ERROR, or PHOTA_INVALID when the schema is unknown or the file is
+ * something else; err explains.  A process opens a directory once.
+ */
+int phota_store_open(phota_store_t *store, const char *dir, const char *kind,
+    uint32_t schema, size_t map_size, unsigned flags, phota_error_t *err);
+void phota_store_close(phota_store_t *store);
+
+/*
+ * Opens a table; created when the store was opened with PHOTA_STORE_CREATE.
+ * PHOTA_DECLINED when it isn't there.
+ */
+int phota_store_table(phota_store_t *store, const char *name, MDB_dbi *dbi,
+    phota_error_t *err);
+
+/* write: waits for the writer's lock, so never in an event loop */
+int phota_store_begin(phota_store_t *store, int write, MDB_txn **txn,
+    phota_error_t *err);
+
+/* the transaction is gone after either */
+int phota_store_commit(MDB_txn *txn, phota_error_t *err);
+void phota_store_abort(MDB_txn *txn);
+
+/* mdb_strerror with the name of what failed */
+int phota_store_fail(phota_error_t *err, const char *what, int rc);
+
+/*
+ * The counter that every change of configuration (tenants, tokens, keys,
+ * prices) raises, so that workers see when to read it again.
+ */
+int phota_store_generation(phota_store_t *store, uint64_t *generation);
+int phota_store_touch(phota_store_t *store, MDB_txn *txn);
+
+/* frees the slots of dead readers; *dead may be NULL */
+int phota_store_reap(phota_store_t *store, int *dead);
+
+
+#endif /* _PHOTA_STORE_H_INCLUDED_ */

@@ -1,0 +1,115 @@
+
+/*
+ * Tenants, their tokens and their sealed upstream keys: tables of the books
+ * that photactl changes, and the directory, a snapshot of them in memory that
+ * a worker asks without touching LMDB.
+ */
+
+
+#ifndef _PHOTA_TENANT_H_INCLUDED_
+#define _PHOTA_TENANT_H_INCLUDED_
+
+
+#include "phota_seal.h"
+#include "phota_store.h"
+
+
+#define PHOTA_TENANT_DEFAULT  0     /* owns the default upstream key */
+
+#define PHOTA_TENANT_SUSPENDED  0x01
+#define PHOTA_TENANT_SHARED     0x02    /* cache scope shared */
+#define PHOTA_TENANT_OWN_KEY    0x04    /* has a key of its own */
+
+
+typedef struct {
+    phota_store_t  *store;
+    MDB_dbi         tenants;        /* name -> tenant */
+    MDB_dbi         tokens;         /* SHA-256 of the token -> token */
+    MDB_dbi         keys;           /* tenant id -> sealed key */
+} phota_tenants_t;
+
+
+typedef struct {
+    uint32_t        id;             /* from 1, never used again */
+    uint32_t        flags;
+    uint64_t        created;        /* ms */
+    char            name[PHOTA_NAME_MAX + 1];
+} phota_tenant_t;
+
+
+typedef struct {
+    uint32_t        id;             /* from 1 within the books */
+    uint32_t        tenant;
+    uint64_t        created;        /* ms */
+    uint64_t        expires;        /* ms, 0 never */
+    uint64_t        revoked;        /* ms, 0 not */
+    char            label[PHOTA_NAME_MAX + 1];
+    u_char          digest[PHOTA_SHA256_LEN];
+} phota_token_t;
+
+
+typedef int (*phota_tenant_pt)(void *ctx, const phota_tenant_t *tenant);
+typedef int (*phota_token_pt)(void *ctx, const phota_token_t *token);
+
+
+int phota_tenants_open(phota_tenants_t *t, phota_store_t *store,
+    phota_error_t *err);
+
+/* all below: an own transaction, durable when they return PHOTA_OK */
+
+/* PHOTA_REFUSED when the name is taken, PHOTA_INVALID when it is no name */
+int phota_tenant_add(phota_tenants_t *t, const char *name, uint32_t *id,
+    phota_error_t *err);
+
+/* PHOTA_DECLINED when there is none */
+int phota_tenant_get(phota_tenants_t *t, const char *name,
+    phota_tenant_t *tenant, phota_error_t *err);
+
+/* sets and clears flags (never PHOTA_TENANT_OWN_KEY) */
+int phota_tenant_change(phota_tenants_t *t, const char *name, uint32_t set,
+    uint32_t clear, phota_error_t *err);
+
+/* in order of names; stops at anything but PHOTA_OK and returns it */
+int phota_tenant_each(phota_tenants_t *t, phota_tenant_pt handler, void *ctx,
+    phota_error_t *err);
+
+/* token: buffer of PHOTA_TOKEN_LEN + 1, the only copy there will ever be */
+int phota_token_issue(phota_tenants_t *t, const char *tenant,
+    const char *label, uint64_t expires, char *token, uint32_t *id,
+    phota_error_t *err);
+int phota_token_revoke(phota_tenants_t *t, uint32_t id, phota_error_t *err);
+int phota_token_each(phota_tenants_t *t, phota_token_pt handler, void *ctx,
+    phota_error_t *err);
+
+/* tenant NULL: the default key.  Seals; len <= PHOTA_KEY_MAX, printable */
+int phota_key_set(phota_tenants_t *t, const phota_master_t *master,
+    const char *tenant, const u_char *key, size_t len, phota_error_t *err);
+
+
+typedef struct phota_directory_s  phota_directory_t;
+
+
+/* reads everything in one transaction; free it with destroy */
+int phota_directory_load(phota_tenants_t *t, phota_directory_t **directory,
+    phota_error_t *err);
+void phota_directory_destroy(phota_directory_t *directory);
+
+/*
+ * PHOTA_OK; PHOTA_DECLINED when the token is unknown, revoked or expired at
+ * now (ms).  The pointers live as long as the directory.
+ */
+int phota_directory_find(phota_directory_t *directory,
+    const u_char digest[PHOTA_SHA256_LEN], uint64_t now,
+    const phota_tenant_t **tenant, const phota_token_t **token);
+
+/*
+ * The key for a tenant's calls: its own, else the default.  out has
+ * PHOTA_KEY_MAX bytes.  PHOTA_DECLINED when there is none, PHOTA_INVALID when
+ * the master key doesn't open it.
+ */
+int phota_directory_key(phota_directory_t *directory,
+    const phota_master_t *master, const phota_tenant_t *tenant, u_char *out,
+    size_t *len);
+
+
+#endif /* _PHOTA_TENANT_H_INCLUDED_ */
