@@ -1,0 +1,691 @@
+
+/*
+ * Everything cryptographic, each primitive OpenSSL's own.  Keys live on the
+ * stack as long as they are used and are cleansed on every way out; nothing
+ * here puts a secret into an error text.
+ */
+
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+
+#include "phota_seal.h"
+
+
+#define PHOTA_MASTER_HEX     (2 * PHOTA_MASTER_LEN)
+
+#define PHOTA_SEAL_KEY       32
+#define PHOTA_SEAL_VERSION   4
+#define PHOTA_SEAL_NONCE     12
+#define PHOTA_SEAL_TAG       16
+#define PHOTA_SEAL_HEAD      (PHOTA_SEAL_VERSION + PHOTA_SEAL_NONCE)
+#define PHOTA_SEAL_OVERHEAD  (PHOTA_SEAL_HEAD + PHOTA_SEAL_TAG)
+
+#define PHOTA_SEAL_CONTEXT   "phota-key"
+#define PHOTA_SEAL_AAD       (sizeof(PHOTA_SEAL_CONTEXT) - 1 + 8)
+
+#define PHOTA_MASTER_SALT    "nginx-phota master key 1"
+
+#define PHOTA_TOKEN_PREFIX   "phg_"
+#define PHOTA_TOKEN_RANDOM   32
+#define PHOTA_TOKEN_TEXT     47         /* prefix and 43 characters */
+#define PHOTA_TOKEN_CHECK    6
+
+
+static int phota_master_text(u_char *text, size_t *len, const char *path,
+    phota_error_t *err);
+static int phota_master_write(int fd, const char *path, phota_error_t *err);
+static int phota_master_sync_dir(const char *path);
+static void phota_sha256_fetch(void);
+static void phota_put32(u_char *p, uint32_t n);
+static uint32_t phota_get32(const u_char *p);
+static void phota_seal_aad(u_char *aad, uint32_t tenant, uint32_t version);
+static int phota_seal_encrypt(EVP_CIPHER_CTX *ctx, const u_char *key,
+    const u_char *aad, const u_char *plain, size_t len, u_char *out);
+static int phota_seal_decrypt(EVP_CIPHER_CTX *ctx, const u_char *key,
+    const u_char *aad, const u_char *sealed, size_t len, u_char *out);
+static uint32_t phota_token_crc(const u_char *p, size_t len);
+static void phota_token_check(u_char *out, const u_char *token);
+static int phota_token_char(u_char c);
+
+
+static EVP_MD          *phota_sha256_md;
+static pthread_once_t   phota_sha256_once = PTHREAD_ONCE_INIT;
+
+
+int
+phota_master_read(phota_master_t *master, const char *path,
+    phota_error_t *err)
+{
+    int     rc;
+    size_t  len;
+    u_char  text[PHOTA_MASTER_HEX + 3];
+
+    len = sizeof(text);
+
+    rc = phota_master_text(text, &len, path, err);
+    if (rc != PHOTA_OK) {
+        goto done;
+    }
+
+    /* one line end of either kind is what editors and echo leave */
+
+    if (len > PHOTA_MASTER_HEX && text[len - 1] == '\n') {
+        len--;
+    }
+
+    if (len > PHOTA_MASTER_HEX && text[len - 1] == '\r') {
+        len--;
+    }
+
+    if (phota_hex_parse(master->b, PHOTA_MASTER_LEN, (char *) text, len)
+        != PHOTA_OK)
+    {
+        phota_cleanse(master, sizeof(phota_master_t));
+        phota_error(err, "master key \"%s\": not %d hex digits", path,
+                    PHOTA_MASTER_HEX);
+        rc = PHOTA_INVALID;
+    }
+
+done:
+
+    phota_cleanse(text, sizeof(text));
+
+    return rc;
+}
+
+
+static int
+phota_master_text(u_char *text, size_t *len, const char *path,
+    phota_error_t *err)
+{
+    int          fd;
+    size_t       n;
+    ssize_t      got;
+    struct stat  st;
+
+    /* O_NONBLOCK: a fifo must not hang the one who asks */
+
+    fd = open(path, O_RDONLY|O_CLOEXEC|O_NOCTTY|O_NONBLOCK);
+    if (fd == -1) {
+        phota_error(err, "master key \"%s\": %s%s", path, strerror(errno),
+                    errno == ENOENT ? " (photactl init makes one)" : "");
+        return PHOTA_INVALID;
+    }
+
+    if (fstat(fd, &st) == -1) {
+        phota_error(err, "master key \"%s\": %s", path, strerror(errno));
+        (void) close(fd);
+        return PHOTA_ERROR;
+    }
+
+    if (!S_ISREG(st.st_mode)) {
+        phota_error(err, "master key \"%s\": not a regular file", path);
+        (void) close(fd);
+        return PHOTA_INVALID;
+    }
+
+    if (st.st_mode & (S_IWGRP|S_IROTH|S_IWOTH)) {
+        phota_error(err, "master key \"%s\": mode %04o lets %s (chmod 600)",
+                    path, (unsigned) (st.st_mode & 07777),
+                    (st.st_mode & (S_IROTH|S_IWOTH))
+                    ? "others read or write it" : "the group write it");
+        (void) close(fd);
+        return PHOTA_INVALID;
+    }
+
+    n = 0;
+
+    do {
+        got = read(fd, text + n, *len - n);
+
+        if (got == -1) {
+            if (errno == EINTR) {
+                continue;
+            }
+
+            phota_error(err, "master key \"%s\": %s", path, strerror(errno));
+            (void) close(fd);
+            return PHOTA_ERROR;
+        }
+
+        n += got;
+
+    } while (got != 0 && n < *len);
+
+    (void) close(fd);
+
+    *len = n;
+
+    return PHOTA_OK;
+}
+
+
+int
+phota_master_create(const char *path, phota_error_t *err)
+{
+    int  fd, rc;
+
+    fd = open(path, O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC|O_NOFOLLOW, 0600);
+
+    if (fd == -1) {
+        phota_error(err, "master key \"%s\": %s", path, strerror(errno));
+        return (errno == EEXIST) ? PHOTA_REFUSED : PHOTA_ERROR;
+    }
+
+    rc = phota_master_write(fd, path, err);
+
+    if (close(fd) == -1 && rc == PHOTA_OK) {
+        phota_error(err, "master key \"%s\": %s", path, strerror(errno));
+        rc = PHOTA_ERROR;
+    }
+
+    /* a key that is lost with the power takes every sealed key with it */
+
+    if (rc == PHOTA_OK && phota_master_sync_dir(path) != PHOTA_OK) {
+        phota_error(err, "directory of \"%s\": %s", path, strerror(errno));
+        rc = PHOTA_ERROR;
+    }
+
+    if (rc != PHOTA_OK) {
+        (void) unlink(path);
+    }
+
+    return rc;
+}
+
+
+static int
+phota_master_write(int fd, const char *path, phota_error_t *err)
+{
+    int     rc;
+    char    text[PHOTA_MASTER_HEX + 1];
+    size_t  n;
+    u_char  key[PHOTA_MASTER_LEN];
+    ssize_t  written;
+
+    rc = PHOTA_ERROR;
+
+    if (phota_random(key, sizeof(key)) != PHOTA_OK) {
+        phota_error(err, "master key \"%s\": no random bytes", path);
+        return PHOTA_ERROR;
+    }
+
+    phota_hex_format(text, key, sizeof(key));
+    text[PHOTA_MASTER_HEX] = '\n';
+
+    for (n = 0; n < sizeof(text); n += written) {
+        written = write(fd, text + n, sizeof(text) - n);
+
+        if (written == -1) {
+            if (errno == EINTR) {
+                written = 0;
+                continue;
+            }
+
+            phota_error(err, "master key \"%s\": %s", path, strerror(errno));
+            goto done;
+        }
+    }
+
+    if (fsync(fd) == -1) {
+        phota_error(err, "master key \"%s\": %s", path, strerror(errno));
+        goto done;
+    }
+
+    rc = PHOTA_OK;
+
+done:
+
+    phota_cleanse(key, sizeof(key));
+    phota_cleanse(text, sizeof(text));
+
+    return rc;
+}
+
+
+static int
+phota_master_sync_dir(const char *path)
+{
+    int          fd, rc;
+    char         dir[4096];
+    size_t       len;
+    const char  *slash;
+
+    slash = strrchr(path, '/');
+    len = (slash == NULL) ? 0 : (size_t) (slash - path);
+
+    if (len >= sizeof(dir)) {
+        errno = ENAMETOOLONG;
+        return PHOTA_ERROR;
+    }
+
+    if (slash == NULL) {
+        dir[len++] = '.';
+
+    } else if (len == 0) {
+        dir[len++] = '/';
+
+    } else {
+        memcpy(dir, path, len);
+    }
+
+    dir[len] = '\0';
+
+    fd = open(dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    if (fd == -1) {
+        return PHOTA_ERROR;
+    }
+
+    rc = fsync(fd);
+    (void) close(fd);
+
+    return (rc == 0) ? PHOTA_OK : PHOTA_ERROR;
+}
+
+
+int
+phota_master_derive(const phota_master_t *master, const char *label,
+    u_char *out, size_t len)
+{
+    int           rc;
+    EVP_KDF      *kdf;
+    OSSL_PARAM    params[5];
+    EVP_KDF_CTX  *ctx;
+
+    kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    if (kdf == NULL) {
+        return PHOTA_ERROR;
+    }
+
+    ctx = EVP_KDF_CTX_new(kdf);
+    EVP_KDF_free(kdf);
+
+    if (ctx == NULL) {
+        return PHOTA_ERROR;
+    }
+
+    /* the constructors take non-const pointers; HKDF only reads them */
+
+    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
+                                                 (char *) "SHA256", 0);
+    params[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY,
+                                                  (void *) master->b,
+                                                  PHOTA_MASTER_LEN);
+    params[2] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT,
+                                              (void *) PHOTA_MASTER_SALT,
+                                              sizeof(PHOTA_MASTER_SALT) - 1);
+    params[3] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO,
+                                                  (void *) label,
+                                                  strlen(label));
+    params[4] = OSSL_PARAM_construct_end();
+
+    rc = EVP_KDF_derive(ctx, out, len, params);
+
+    EVP_KDF_CTX_free(ctx);
+
+    return (rc == 1) ? PHOTA_OK : PHOTA_ERROR;
+}
+
+
+void
+phota_cleanse(void *p, size_t len)
+{
+    OPENSSL_cleanse(p, len);
+}
+
+
+int
+phota_random(void *p, size_t len)
+{
+    if (len > INT32_MAX || RAND_bytes(p, (int) len) != 1) {
+        return PHOTA_ERROR;
+    }
+
+    return PHOTA_OK;
+}
+
+
+/* fetching an algorithm costs more than hashing a token, so it is done once */
+
+static void
+phota_sha256_fetch(void)
+{
+    phota_sha256_md = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
+
+int
+phota_sha256(u_char out[PHOTA_SHA256_LEN], const void *p, size_t len)
+{
+    if (pthread_once(&phota_sha256_once, phota_sha256_fetch) != 0
+        || phota_sha256_md == NULL
+        || EVP_Digest(p, len, out, NULL, phota_sha256_md, NULL) != 1)
+    {
+        return PHOTA_ERROR;
+    }
+
+    return PHOTA_OK;
+}
+
+
+int
+phota_memcmp(const void *a, const void *b, size_t len)
+{
+    return CRYPTO_memcmp(a, b, len);
+}
+
+
+/* of the books, so little-endian on every machine */
+
+static void
+phota_put32(u_char *p, uint32_t n)
+{
+    p[0] = (u_char) n;
+    p[1] = (u_char) (n >> 8);
+    p[2] = (u_char) (n >> 16);
+    p[3] = (u_char) (n >> 24);
+}
+
+
+static uint32_t
+phota_get32(const u_char *p)
+{
+    return (uint32_t) p[0] | (uint32_t) p[1] << 8 | (uint32_t) p[2] << 16
+           | (uint32_t) p[3] << 24;
+}
+
+
+static void
+phota_seal_aad(u_char *aad, uint32_t tenant, uint32_t version)
+{
+    memcpy(aad, PHOTA_SEAL_CONTEXT, sizeof(PHOTA_SEAL_CONTEXT) - 1);
+    aad += sizeof(PHOTA_SEAL_CONTEXT) - 1;
+
+    phota_put32(aad, tenant);
+    phota_put32(aad + 4, version);
+}
+
+
+int
+phota_seal(const phota_master_t *master, uint32_t tenant, uint32_t version,
+    const u_char *plain, size_t len, u_char *out, size_t *out_len)
+{
+    int              rc;
+    u_char           key[PHOTA_SEAL_KEY], aad[PHOTA_SEAL_AAD];
+    EVP_CIPHER_CTX  *ctx;
+
+    if (len > PHOTA_KEY_MAX || *out_len < len + PHOTA_SEAL_OVERHEAD) {
+        return PHOTA_ERROR;
+    }
+
+    ctx = EVP_CIPHER_CTX_new();
+    if (ctx == NULL) {
+        return PHOTA_ERROR;
+    }
+
+    phota_seal_aad(aad, tenant, version);
+    phota_put32(out, version);
+
+    rc = phota_random(out + PHOTA_SEAL_VERSION, PHOTA_SEAL_NONCE);
+
+    if (rc == PHOTA_OK) {
+        rc = phota_master_derive(master, "seal", key, sizeof(key));
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = phota_seal_encrypt(ctx, key, aad, plain, len, out);
+    }
+
+    phota_cleanse(key, sizeof(key));
+    EVP_CIPHER_CTX_free(ctx);
+
+    if (rc == PHOTA_OK) {
+        *out_len = len + PHOTA_SEAL_OVERHEAD;
+    }
+
+    return rc;
+}
+
+
+static int
+phota_seal_encrypt(EVP_CIPHER_CTX *ctx, const u_char *key, const u_char *aad,
+    const u_char *plain, size_t len, u_char *out)
+{
+    int      n, last;
+    u_char  *text;
+
+    text = out + PHOTA_SEAL_HEAD;
+
+    if (EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key,
+                           out + PHOTA_SEAL_VERSION) != 1
+        || EVP_EncryptUpdate(ctx, NULL, &n, aad, PHOTA_SEAL_AAD) != 1
+        || EVP_EncryptUpdate(ctx, text, &n, plain, (int) len) != 1
+        || EVP_EncryptFinal_ex(ctx, text + n, &last) != 1
+        || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, PHOTA_SEAL_TAG,
+                               text + len) != 1)
+    {
+        return PHOTA_ERROR;
+    }
+
+    return PHOTA_OK;
+}
+
+
+int
+phota_unseal(const phota_master_t *master, uint32_t tenant, uint32_t version,
+    const u_char *sealed, size_t len, u_char *out, size_t *out_len)
+{
+    int              rc;
+    u_char           key[PHOTA_SEAL_KEY], aad[PHOTA_SEAL_AAD];
+    EVP_CIPHER_CTX  *ctx;
+
+    if (len < PHOTA_SEAL_OVERHEAD
+        || len > PHOTA_KEY_MAX + PHOTA_SEAL_OVERHEAD
+        || phota_get32(sealed) != version)
+    {
+        return PHOTA_INVALID;
+    }
+
+    len -= PHOTA_SEAL_OVERHEAD;
+
+    if (*out_len < len) {
+        return PHOTA_ERROR;
+    }
+
+    ctx = EVP_CIPHER_CTX_new();
+    if (ctx == NULL) {
+        return PHOTA_ERROR;
+    }
+
+    phota_seal_aad(aad, tenant, version);
+
+    rc = phota_master_derive(master, "seal", key, sizeof(key));
+
+    if (rc == PHOTA_OK) {
+        rc = phota_seal_decrypt(ctx, key, aad, sealed, len, out);
+    }
+
+    phota_cleanse(key, sizeof(key));
+    EVP_CIPHER_CTX_free(ctx);
+
+    /* GCM writes plain text before it knows whether it is genuine */
+
+    if (rc != PHOTA_OK) {
+        phota_cleanse(out, len);
+        return rc;
+    }
+
+    *out_len = len;
+
+    return PHOTA_OK;
+}
+
+
+static int
+phota_seal_decrypt(EVP_CIPHER_CTX *ctx, const u_char *key, const u_char *aad,
+    const u_char *sealed, size_t len, u_char *out)
+{
+    int            n;
+    u_char         none[EVP_MAX_BLOCK_LENGTH], tag[PHOTA_SEAL_TAG];
+    const u_char  *text;
+
+    text = sealed + PHOTA_SEAL_HEAD;
+    memcpy(tag, text + len, PHOTA_SEAL_TAG);
+
+    if (EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key,
+                           sealed + PHOTA_SEAL_VERSION) != 1
+        || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, PHOTA_SEAL_TAG,
+                               tag) != 1
+        || EVP_DecryptUpdate(ctx, NULL, &n, aad, PHOTA_SEAL_AAD) != 1
+        || EVP_DecryptUpdate(ctx, out, &n, text, (int) len) != 1)
+    {
+        return PHOTA_ERROR;
+    }
+
+    if (EVP_DecryptFinal_ex(ctx, none, &n) != 1) {
+        return PHOTA_INVALID;
+    }
+
+    return PHOTA_OK;
+}
+
+
+/* CRC-32 as in zlib and Ethernet, four bits a step */
+
+static uint32_t
+phota_token_crc(const u_char *p, size_t len)
+{
+    size_t    i;
+    uint32_t  crc;
+
+    static const uint32_t  table[] = {
+        0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
+        0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+        0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+        0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c
+    };
+
+    crc = 0xffffffff;
+
+    for (i = 0; i < len; i++) {
+        crc = table[(crc ^ p[i]) & 0x0f] ^ (crc >> 4);
+        crc = table[(crc ^ (p[i] >> 4)) & 0x0f] ^ (crc >> 4);
+    }
+
+    return crc ^ 0xffffffff;
+}
+
+
+/*
+ * The checksum isn't secret and needn't be: it spares a look-up and tells a
+ * mistyped token from a revoked one.  A CRC finds every error of up to 32
+ * bits in a row, so every wrong character and every swap of two neighbours.
+ */
+
+static void
+phota_token_check(u_char *out, const u_char *token)
+{
+    unsigned  i;
+    uint32_t  crc;
+
+    static const u_char  digits[] =
+        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+    crc = phota_token_crc(token, PHOTA_TOKEN_TEXT);
+
+    for (i = PHOTA_TOKEN_CHECK; i-- > 0; /* void */ ) {
+        out[i] = digits[crc % 62];
+        crc /= 62;
+    }
+}
+
+
+static int
+phota_token_char(u_char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
+           || (c >= 'a' && c <= 'z') || c == '-' || c == '_';
+}
+
+
+int
+phota_token_create(char *buf, u_char digest[PHOTA_SHA256_LEN])
+{
+    size_t   i;
+    u_char  *p, key[PHOTA_TOKEN_RANDOM], text[48];
+
+    if (phota_random(key, sizeof(key)) != PHOTA_OK) {
+        return PHOTA_ERROR;
+    }
+
+    /* 32 bytes are 43 characters and one of padding */
+
+    (void) EVP_EncodeBlock(text, key, sizeof(key));
+
+    p = (u_char *) buf;
+
+    memcpy(p, PHOTA_TOKEN_PREFIX, sizeof(PHOTA_TOKEN_PREFIX) - 1);
+
+    for (i = sizeof(PHOTA_TOKEN_PREFIX) - 1; i < PHOTA_TOKEN_TEXT; i++) {
+        p[i] = text[i - (sizeof(PHOTA_TOKEN_PREFIX) - 1)];
+
+        if (p[i] == '+') {
+            p[i] = '-';
+
+        } else if (p[i] == '/') {
+            p[i] = '_';
+        }
+    }
+
+    p[i++] = '_';
+    phota_token_check(p + i, p);
+    p[PHOTA_TOKEN_LEN] = '\0';
+
+    phota_cleanse(key, sizeof(key));
+    phota_cleanse(text, sizeof(text));
+
+    return phota_sha256(digest, buf, PHOTA_TOKEN_LEN);
+}
+
+
+int
+phota_token_digest(const u_char *token, size_t len,
+    u_char digest[PHOTA_SHA256_LEN])
+{
+    size_t  i;
+    u_char  check[PHOTA_TOKEN_CHECK];
+
+    if (len != PHOTA_TOKEN_LEN
+        || memcmp(token, PHOTA_TOKEN_PREFIX, sizeof(PHOTA_TOKEN_PREFIX) - 1)
+           != 0
+        || token[PHOTA_TOKEN_TEXT] != '_')
+    {
+        return PHOTA_INVALID;
+    }
+
+    for (i = sizeof(PHOTA_TOKEN_PREFIX) - 1; i < PHOTA_TOKEN_TEXT; i++) {
+        if (!phota_token_char(token[i])) {
+            return PHOTA_INVALID;
+        }
+    }
+
+    phota_token_check(check, token);
+
+    if (memcmp(check, token + PHOTA_TOKEN_TEXT + 1, PHOTA_TOKEN_CHECK) != 0) {
+        return PHOTA_INVALID;
+    }
+
+    return phota_sha256(digest, token, PHOTA_TOKEN_LEN);
+}
