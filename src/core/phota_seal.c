@@ -20,6 +20,7 @@
 #include <openssl/params.h>
 #include <openssl/rand.h>
 
+#include "phota_record.h"
 #include "phota_seal.h"
 
 
@@ -48,8 +49,6 @@ static int phota_master_text(u_char *text, size_t *len, const char *path,
 static int phota_master_write(int fd, const char *path, phota_error_t *err);
 static int phota_master_sync_dir(const char *path);
 static void phota_sha256_fetch(void);
-static void phota_put32(u_char *p, uint32_t n);
-static uint32_t phota_get32(const u_char *p);
 static void phota_seal_aad(u_char *aad, uint32_t tenant, uint32_t version);
 static int phota_seal_encrypt(EVP_CIPHER_CTX *ctx, const u_char *key,
     const u_char *aad, const u_char *plain, size_t len, u_char *out);
@@ -387,34 +386,14 @@ phota_memcmp(const void *a, const void *b, size_t len)
 }
 
 
-/* of the books, so little-endian on every machine */
-
-static void
-phota_put32(u_char *p, uint32_t n)
-{
-    p[0] = (u_char) n;
-    p[1] = (u_char) (n >> 8);
-    p[2] = (u_char) (n >> 16);
-    p[3] = (u_char) (n >> 24);
-}
-
-
-static uint32_t
-phota_get32(const u_char *p)
-{
-    return (uint32_t) p[0] | (uint32_t) p[1] << 8 | (uint32_t) p[2] << 16
-           | (uint32_t) p[3] << 24;
-}
-
-
 static void
 phota_seal_aad(u_char *aad, uint32_t tenant, uint32_t version)
 {
     memcpy(aad, PHOTA_SEAL_CONTEXT, sizeof(PHOTA_SEAL_CONTEXT) - 1);
     aad += sizeof(PHOTA_SEAL_CONTEXT) - 1;
 
-    phota_put32(aad, tenant);
-    phota_put32(aad + 4, version);
+    phota_put_le(aad, tenant, 4);
+    phota_put_le(aad + 4, version, 4);
 }
 
 
@@ -436,7 +415,7 @@ phota_seal(const phota_master_t *master, uint32_t tenant, uint32_t version,
     }
 
     phota_seal_aad(aad, tenant, version);
-    phota_put32(out, version);
+    phota_put_le(out, version, PHOTA_SEAL_VERSION);
 
     rc = phota_random(out + PHOTA_SEAL_VERSION, PHOTA_SEAL_NONCE);
 
@@ -493,7 +472,7 @@ phota_unseal(const phota_master_t *master, uint32_t tenant, uint32_t version,
 
     if (len < PHOTA_SEAL_OVERHEAD
         || len > PHOTA_KEY_MAX + PHOTA_SEAL_OVERHEAD
-        || phota_get32(sealed) != version)
+        || phota_get_le(sealed, PHOTA_SEAL_VERSION) != version)
     {
         return PHOTA_INVALID;
     }

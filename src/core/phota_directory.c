@@ -1,0 +1,409 @@
+
+/*
+ * The directory: tenants, live tokens and sealed keys as they stood in one
+ * transaction, in memory and never changed.  A token is found by an open
+ * hash over its digest, so a request touches neither LMDB nor a lock.
+ */
+
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "phota_tenant_record.h"
+
+
+typedef struct {
+    phota_token_t             token;
+    const phota_tenant_t     *tenant;
+} phota_directory_token_t;
+
+
+struct phota_directory_s {
+    phota_tenant_t           *tenants;      /* by id */
+    size_t                    ntenants;
+
+    phota_directory_token_t  *tokens;
+    size_t                    ntokens;
+
+    phota_key_record_t       *keys;         /* by tenant */
+    size_t                    nkeys;
+
+    uint32_t                 *slots;        /* index of a token + 1, or 0 */
+    size_t                    mask;
+};
+
+
+typedef int (*phota_directory_row_pt)(phota_directory_t *d,
+    const MDB_val *key, const MDB_val *data, phota_error_t *err);
+
+
+static int phota_directory_read(phota_directory_t *d, phota_tenants_t *t,
+    MDB_txn *txn, phota_error_t *err);
+static int phota_directory_rows(MDB_txn *txn, MDB_dbi dbi, size_t size,
+    void *rows, phota_error_t *err);
+static int phota_directory_walk(phota_directory_t *d, MDB_txn *txn,
+    MDB_dbi dbi, phota_directory_row_pt handler, phota_error_t *err);
+static int phota_directory_tenant_row(phota_directory_t *d,
+    const MDB_val *key, const MDB_val *data, phota_error_t *err);
+static int phota_directory_token_row(phota_directory_t *d,
+    const MDB_val *key, const MDB_val *data, phota_error_t *err);
+static int phota_directory_key_row(phota_directory_t *d, const MDB_val *key,
+    const MDB_val *data, phota_error_t *err);
+static int phota_directory_cmp_tenants(const void *one, const void *two);
+static int phota_directory_cmp_keys(const void *one, const void *two);
+static int phota_directory_index(phota_directory_t *d, phota_error_t *err);
+static size_t phota_directory_hash(const u_char digest[PHOTA_SHA256_LEN]);
+static const phota_key_record_t *phota_directory_key_of(
+    phota_directory_t *d, uint32_t tenant);
+
+
+int
+phota_directory_load(phota_tenants_t *t, phota_directory_t **directory,
+    phota_error_t *err)
+{
+    int                 rc;
+    MDB_txn            *txn;
+    phota_directory_t  *d;
+
+    d = calloc(1, sizeof(phota_directory_t));
+    if (d == NULL) {
+        phota_error(err, "directory: no memory");
+        return PHOTA_ERROR;
+    }
+
+    rc = phota_store_begin(t->store, 0, &txn, err);
+
+    if (rc == PHOTA_OK) {
+        rc = phota_directory_read(d, t, txn, err);
+        phota_store_abort(txn);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = phota_directory_index(d, err);
+    }
+
+    if (rc != PHOTA_OK) {
+        phota_directory_destroy(d);
+        return rc;
+    }
+
+    *directory = d;
+
+    return PHOTA_OK;
+}
+
+
+void
+phota_directory_destroy(phota_directory_t *d)
+{
+    if (d == NULL) {
+        return;
+    }
+
+    free(d->tenants);
+    free(d->tokens);
+    free(d->keys);
+    free(d->slots);
+    free(d);
+}
+
+
+static int
+phota_directory_read(phota_directory_t *d, phota_tenants_t *t, MDB_txn *txn,
+    phota_error_t *err)
+{
+    unsigned  i;
+
+    struct {
+        MDB_dbi                 dbi;
+        size_t                  size;
+        void                   *rows;
+        phota_directory_row_pt  handler;
+    } tables[] = {
+        /* tokens look for their tenants, so these come first */
+        { t->tenants, sizeof(phota_tenant_t), &d->tenants,
+          phota_directory_tenant_row },
+        { t->tokens, sizeof(phota_directory_token_t), &d->tokens,
+          phota_directory_token_row },
+        { t->keys, sizeof(phota_key_record_t), &d->keys,
+          phota_directory_key_row }
+    };
+
+    for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        if (phota_directory_rows(txn, tables[i].dbi, tables[i].size,
+                                 tables[i].rows, err) != PHOTA_OK
+            || phota_directory_walk(d, txn, tables[i].dbi,
+                                    tables[i].handler, err) != PHOTA_OK)
+        {
+            return PHOTA_ERROR;
+        }
+
+        if (i == 0) {
+            qsort(d->tenants, d->ntenants, sizeof(phota_tenant_t),
+                  phota_directory_cmp_tenants);
+        }
+    }
+
+    return PHOTA_OK;
+}
+
+
+/* room for every row of the table; *rows is a pointer of any kind */
+
+static int
+phota_directory_rows(MDB_txn *txn, MDB_dbi dbi, size_t size, void *rows,
+    phota_error_t *err)
+{
+    int       rc;
+    void     *p;
+    MDB_stat  st;
+
+    rc = mdb_stat(txn, dbi, &st);
+    if (rc != 0) {
+        return phota_store_fail(err, "directory", rc);
+    }
+
+    p = calloc(st.ms_entries + 1, size);
+    if (p == NULL) {
+        phota_error(err, "directory: no memory for %zu rows", st.ms_entries);
+        return PHOTA_ERROR;
+    }
+
+    memcpy(rows, &p, sizeof(p));
+
+    return PHOTA_OK;
+}
+
+
+static int
+phota_directory_walk(phota_directory_t *d, MDB_txn *txn, MDB_dbi dbi,
+    phota_directory_row_pt handler, phota_error_t *err)
+{
+    int          rc;
+    MDB_val      key, data;
+    MDB_cursor  *cursor;
+
+    rc = mdb_cursor_open(txn, dbi, &cursor);
+    if (rc != 0) {
+        return phota_store_fail(err, "directory", rc);
+    }
+
+    for ( ;; ) {
+        rc = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
+
+        if (rc != 0) {
+            rc = (rc == MDB_NOTFOUND) ? PHOTA_OK
+                                      : phota_store_fail(err, "directory",
+                                                         rc);
+            break;
+        }
+
+        rc = handler(d, &key, &data, err);
+        if (rc != PHOTA_OK) {
+            break;
+        }
+    }
+
+    mdb_cursor_close(cursor);
+
+    return rc;
+}
+
+
+static int
+phota_directory_tenant_row(phota_directory_t *d, const MDB_val *key,
+    const MDB_val *data, phota_error_t *err)
+{
+    return phota_tenant_decode(&d->tenants[d->ntenants++], key, data, err);
+}
+
+
+static int
+phota_directory_token_row(phota_directory_t *d, const MDB_val *key,
+    const MDB_val *data, phota_error_t *err)
+{
+    phota_tenant_t            tenant;
+    phota_directory_token_t  *row;
+
+    row = &d->tokens[d->ntokens];
+
+    if (phota_token_decode(&row->token, key, data, err) != PHOTA_OK) {
+        return PHOTA_ERROR;
+    }
+
+    tenant.id = row->token.tenant;
+
+    row->tenant = bsearch(&tenant, d->tenants, d->ntenants,
+                          sizeof(phota_tenant_t),
+                          phota_directory_cmp_tenants);
+
+    /* what opens no door needs no place */
+
+    if (row->token.revoked == 0 && row->tenant != NULL) {
+        d->ntokens++;
+    }
+
+    return PHOTA_OK;
+}
+
+
+static int
+phota_directory_key_row(phota_directory_t *d, const MDB_val *key,
+    const MDB_val *data, phota_error_t *err)
+{
+    phota_tenant_t       id, *tenant;
+    phota_key_record_t  *record;
+
+    record = &d->keys[d->nkeys];
+
+    if (phota_key_decode(record, key, data, err) != PHOTA_OK) {
+        return PHOTA_ERROR;
+    }
+
+    d->nkeys++;
+
+    id.id = record->tenant;
+
+    tenant = bsearch(&id, d->tenants, d->ntenants, sizeof(phota_tenant_t),
+                     phota_directory_cmp_tenants);
+
+    if (tenant != NULL) {
+        tenant->flags |= PHOTA_TENANT_OWN_KEY;
+    }
+
+    return PHOTA_OK;
+}
+
+
+static int
+phota_directory_cmp_tenants(const void *one, const void *two)
+{
+    const phota_tenant_t  *a, *b;
+
+    a = one;
+    b = two;
+
+    return (a->id > b->id) - (a->id < b->id);
+}
+
+
+static int
+phota_directory_cmp_keys(const void *one, const void *two)
+{
+    const phota_key_record_t  *a, *b;
+
+    a = one;
+    b = two;
+
+    return (a->tenant > b->tenant) - (a->tenant < b->tenant);
+}
+
+
+static int
+phota_directory_index(phota_directory_t *d, phota_error_t *err)
+{
+    size_t  i, n;
+
+    /* at least half of the slots stay empty, so probes are short and end */
+
+    for (n = 16; n < 2 * d->ntokens; n *= 2) { /* void */ }
+
+    d->slots = calloc(n, sizeof(uint32_t));
+    if (d->slots == NULL) {
+        phota_error(err, "directory: no memory for %zu tokens", d->ntokens);
+        return PHOTA_ERROR;
+    }
+
+    d->mask = n - 1;
+
+    for (i = 0; i < d->ntokens; i++) {
+        n = phota_directory_hash(d->tokens[i].token.digest) & d->mask;
+
+        while (d->slots[n] != 0) {
+            n = (n + 1) & d->mask;
+        }
+
+        d->slots[n] = (uint32_t) i + 1;
+    }
+
+    return PHOTA_OK;
+}
+
+
+/* a digest is its own hash; the byte order doesn't matter in memory */
+
+static size_t
+phota_directory_hash(const u_char digest[PHOTA_SHA256_LEN])
+{
+    uint64_t  n;
+
+    memcpy(&n, digest, sizeof(n));
+
+    return (size_t) n;
+}
+
+
+int
+phota_directory_find(phota_directory_t *d,
+    const u_char digest[PHOTA_SHA256_LEN], uint64_t now,
+    const phota_tenant_t **tenant, const phota_token_t **token)
+{
+    size_t                          n;
+    const phota_directory_token_t  *row;
+
+    n = phota_directory_hash(digest) & d->mask;
+
+    for ( /* void */ ; d->slots[n] != 0; n = (n + 1) & d->mask) {
+        row = &d->tokens[d->slots[n] - 1];
+
+        if (phota_memcmp(row->token.digest, digest, PHOTA_SHA256_LEN) != 0) {
+            continue;
+        }
+
+        if (row->token.expires != 0 && row->token.expires <= now) {
+            return PHOTA_DECLINED;
+        }
+
+        *tenant = row->tenant;
+        *token = &row->token;
+
+        return PHOTA_OK;
+    }
+
+    return PHOTA_DECLINED;
+}
+
+
+static const phota_key_record_t *
+phota_directory_key_of(phota_directory_t *d, uint32_t tenant)
+{
+    phota_key_record_t  id;
+
+    id.tenant = tenant;
+
+    return bsearch(&id, d->keys, d->nkeys, sizeof(phota_key_record_t),
+                   phota_directory_cmp_keys);
+}
+
+
+int
+phota_directory_key(phota_directory_t *d, const phota_master_t *master,
+    const phota_tenant_t *tenant, u_char *out, size_t *len)
+{
+    const phota_key_record_t  *record;
+
+    record = phota_directory_key_of(d, tenant->id);
+
+    if (record == NULL) {
+        record = phota_directory_key_of(d, PHOTA_TENANT_DEFAULT);
+    }
+
+    if (record == NULL) {
+        return PHOTA_DECLINED;
+    }
+
+    *len = PHOTA_KEY_MAX;
+
+    return phota_unseal(master, record->tenant, record->version,
+                        record->sealed, record->len, out, len);
+}

@@ -1,0 +1,48 @@
+
+/*
+ * How tenants, tokens and keys lie in their tables: shared by the tables' owner
+ * and the directory that reads them.  Encoders return the record's length and
+ * fit any valid input into 1024 bytes; decoders refuse what is damaged.
+ */
+
+
+#ifndef _PHOTA_TENANT_RECORD_H_INCLUDED_
+#define _PHOTA_TENANT_RECORD_H_INCLUDED_
+
+
+#include "phota_tenant.h"
+
+
+#define PHOTA_KEY_ID         4      /* big-endian: LMDB sorts by bytes */
+
+/* PHOTA_TENANT_OWN_KEY is read off the table of keys */
+#define PHOTA_TENANT_STORED  (PHOTA_TENANT_SUSPENDED|PHOTA_TENANT_SHARED)
+
+
+typedef struct {
+    uint32_t        tenant;
+    uint32_t        version;        /* from 1, one more with each new key */
+    uint64_t        created;        /* ms */
+    size_t          len;
+    u_char          sealed[PHOTA_SEALED_MAX];
+} phota_key_record_t;
+
+
+size_t phota_tenant_encode(u_char *buf, size_t size,
+    const phota_tenant_t *tenant);
+int phota_tenant_decode(phota_tenant_t *tenant, const MDB_val *key,
+    const MDB_val *data, phota_error_t *err);
+
+size_t phota_token_encode(u_char *buf, size_t size,
+    const phota_token_t *token);
+int phota_token_decode(phota_token_t *token, const MDB_val *key,
+    const MDB_val *data, phota_error_t *err);
+
+void phota_key_id_encode(u_char id[PHOTA_KEY_ID], uint32_t tenant);
+size_t phota_key_encode(u_char *buf, size_t size,
+    const phota_key_record_t *record);
+int phota_key_decode(phota_key_record_t *record, const MDB_val *key,
+    const MDB_val *data, phota_error_t *err);
+
+
+#endif /* _PHOTA_TENANT_RECORD_H_INCLUDED_ */
