@@ -1,0 +1,263 @@
+# nginx-phota.  "make help" lists what can be made.
+
+SHELL         = /bin/bash
+.SHELLFLAGS   = -eu -o pipefail -c
+
+BUILD         = build
+JOBS          = $(shell nproc)
+
+PREFIX        = /usr/local
+MODULES_DIR   = /usr/lib/nginx/modules
+CONF_DIR      = /etc/nginx/phota
+DESTDIR       =
+
+NGINX_DEV     = /usr/share/nginx/src
+
+CC            = gcc
+CLANG         = clang
+WARNINGS      = -Wall -Wextra -Werror
+CFLAGS        = -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
+FUZZ_SECONDS  = 30
+
+
+# what Debian calls the things that are needed
+
+BUILD_PACKAGES    = gcc libc6-dev make nginx nginx-dev liblmdb-dev \
+                    libssl-dev libjansson-dev
+DEMO_PACKAGES     = $(BUILD_PACKAGES) libnginx-mod-http-lua curl imagemagick \
+                    perl openssl procps
+TEST_PACKAGES     = $(DEMO_PACKAGES) libcmocka-dev lua-cjson nghttp2-client \
+                    lmdb-utils iproute2
+FUZZ_PACKAGES     = $(BUILD_PACKAGES) clang libclang-rt-14-dev
+LINT_PACKAGES     = $(BUILD_PACKAGES) clang clang-tidy cppcheck
+VALGRIND_PACKAGES = $(BUILD_PACKAGES) libcmocka-dev valgrind perl
+
+
+CORE_SRCS  := $(sort $(wildcard src/core/*.c))
+CTL_SRCS   := $(sort $(wildcard src/photactl/*.c))
+NGX_SRCS   := $(sort $(wildcard src/ngx/*.c))
+HEADERS    := $(sort $(wildcard src/core/*.h src/ngx/*.h src/photactl/*.h))
+UNIT_SRCS  := $(sort $(wildcard t/unit/test_*.c))
+FUZZ_SRCS  := $(sort $(wildcard t/fuzz/fuzz_*.c))
+TESTS      := $(sort $(wildcard t/*.t))
+
+CORE_OBJS   = $(CORE_SRCS:%.c=$(BUILD)/obj/%.o)
+CTL_OBJS    = $(CTL_SRCS:%.c=$(BUILD)/obj/%.o)
+UNITS       = $(UNIT_SRCS:t/unit/%.c=$(BUILD)/unit/%)
+FUZZERS     = $(FUZZ_SRCS:t/fuzz/%.c=$(BUILD)/fuzz/%)
+
+STD         = -std=gnu11 -D_GNU_SOURCE
+CORE_FLAGS  = $(STD) $(CFLAGS) $(WARNINGS) -fPIC -Isrc/core
+LIBS        = -llmdb -lcrypto -ljansson
+
+MODULE      = $(BUILD)/ngx_http_phota_module.so
+CTL         = $(BUILD)/photactl
+LIB         = $(BUILD)/libphota.a
+
+abspath_build = $(abspath $(BUILD))
+
+
+.PHONY: all
+all: $(MODULE) $(CTL)  ## the module and photactl
+
+
+# the library, photactl
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	@$(CC) $(CORE_FLAGS) -MMD -MP -c -o $@ $<
+
+-include $(CORE_OBJS:.o=.d) $(CTL_OBJS:.o=.d)
+
+# made anew each time, for a member whose source has gone would stay in it
+
+$(LIB): $(CORE_OBJS)
+	@rm -f $@
+	@$(AR) rcs $@ $^
+
+$(CTL): $(CTL_OBJS) $(LIB)
+	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+
+# The module, against the headers and the configure script of nginx-dev, with
+# the flags of Debian's own nginx.  It is configured again when the list of
+# files, the config script or the installed nginx has changed.
+
+NGX_TREE    = $(BUILD)/nginx-src
+NGX_CC_OPT  = -g -O2 -fstack-protector-strong -Wformat \
+              -Werror=format-security -fPIC -D_FORTIFY_SOURCE=2
+NGX_LD_OPT  = -Wl,-z,relro -Wl,-z,now -fPIC
+
+$(BUILD)/inputs: FORCE
+	@mkdir -p $(@D)
+	@{ echo $(NGX_SRCS) $(CORE_SRCS) $(HEADERS); \
+	   dpkg-query -W -f='$${Version}\n' nginx-dev || :; } > $@.new 2>&1
+	@cmp -s $@.new $@ || cp $@.new $@
+	@rm -f $@.new
+
+$(NGX_TREE)/objs/Makefile: config $(BUILD)/inputs
+	@test -f $(NGINX_DEV)/conf_flags || { \
+	    echo "nginx-dev is missing: make deps" >&2; exit 1; }
+	@rm -rf $(NGX_TREE)
+	@cp -r $(NGINX_DEV) $(NGX_TREE)
+	@root=$$PWD; cd $(NGX_TREE); . ./conf_flags; \
+	sh ./configure "$${NGX_CONF_FLAGS[@]}" --with-cc-opt='$(NGX_CC_OPT)' \
+	    --with-ld-opt='$(NGX_LD_OPT)' --add-dynamic-module="$$root" \
+	    > configure.log 2>&1 \
+	    || { tail -n 5 configure.log >&2; rm -f objs/Makefile; exit 1; }
+
+$(MODULE): $(NGX_TREE)/objs/Makefile $(NGX_SRCS) $(CORE_SRCS) $(HEADERS)
+	@env -u MAKEFLAGS -u MFLAGS $(MAKE) -s -j$(JOBS) -C $(NGX_TREE) \
+	    -f objs/Makefile modules
+	@cp $(NGX_TREE)/objs/ngx_http_phota_module.so $@
+
+.PHONY: FORCE
+FORCE:
+
+
+# packages
+
+.PHONY: deps test-deps
+deps:  ## install what building needs (as root; else say how)
+	@contrib/deps $(BUILD_PACKAGES)
+
+test-deps:  ## the same for the tests
+	@contrib/deps $(TEST_PACKAGES)
+
+
+# tests
+
+$(BUILD)/unit/%: t/unit/%.c $(wildcard t/unit/*.h) $(LIB)
+	@mkdir -p $(@D)
+	@$(CC) $(CORE_FLAGS) -It/unit -o $@ $< $(LIB) $(LIBS) -lcmocka -lpthread
+
+.PHONY: unit
+unit: $(UNITS)  ## the unit tests of src/core alone
+	@t/run -j$(JOBS) $(UNITS)
+
+.PHONY: check-build
+check-build: all $(UNITS)
+
+.PHONY: test
+test: test-deps  ## everything: unit tests, then real servers
+	@$(MAKE) -s --no-print-directory -j$(JOBS) check-build
+	@t/run -j$(JOBS) $(UNITS) $(TESTS)
+
+.PHONY: demo
+demo:  ## see it work, in a minute; KEEP=1 leaves it running
+	@contrib/deps $(DEMO_PACKAGES)
+	@$(MAKE) -s --no-print-directory -j$(JOBS) all
+	@BUILD=$(abspath_build) KEEP=$(KEEP) t/demo.sh
+
+
+# The tests once more with AddressSanitizer and UBSan: a debugging nginx whose
+# pools are plain malloc, so that a step outside any allocation is seen.  Where
+# its source can't be had, Debian's nginx with the runtime preloaded sees those
+# in memory that the module and LMDB allocate themselves.
+
+ASAN        = $(BUILD)/asan
+ASAN_FLAGS  = -fsanitize=address,undefined -fno-omit-frame-pointer \
+              -fno-sanitize-recover=undefined
+ASAN_NGX    = $(ASAN_FLAGS) -fno-sanitize=alignment,nonnull-attribute \
+              -fno-sanitize=pointer-overflow -g -O1 \
+              -DNGX_DEBUG_PALLOC=1 -DNGX_DEBUG_MALLOC=1
+
+.PHONY: asan
+asan: test-deps  ## the tests with AddressSanitizer and UBSan
+	@$(MAKE) -s --no-print-directory -j$(JOBS) BUILD=$(ASAN) \
+	    CFLAGS="-g -O1 $(ASAN_FLAGS)" $(ASAN)/photactl \
+	    $(UNIT_SRCS:t/unit/%.c=$(ASAN)/unit/%)
+	@test -f $(ASAN)/source/configure \
+	    || contrib/nginx-source $(abspath $(ASAN))/source \
+	    || echo "asan: using Debian's nginx with the runtime preloaded"
+	@$(MAKE) -s --no-print-directory $(ASAN)/module.so
+	@t/asan/run $(abspath $(ASAN)) t/run -j$(JOBS) \
+	    $(UNIT_SRCS:t/unit/%.c=$(ASAN)/unit/%) $(TESTS)
+
+$(ASAN)/module.so: config $(BUILD)/inputs $(NGX_SRCS) $(CORE_SRCS) $(HEADERS)
+	@t/asan/build $(abspath $(ASAN)) '$(ASAN_NGX)'
+
+.PHONY: valgrind
+valgrind:  ## the unit tests under memcheck
+	@contrib/deps $(VALGRIND_PACKAGES)
+	@$(MAKE) -s --no-print-directory -j$(JOBS) $(UNITS)
+	@t/run -j$(JOBS) --valgrind $(UNITS)
+
+
+# fuzzing: seeds lie in t/fuzz/corpus/NAME, finds are kept in the build
+
+FUZZ_FLAGS  = -g -O1 -fsanitize=fuzzer,address,undefined \
+              -fno-sanitize-recover=undefined
+
+$(BUILD)/fuzz/%: t/fuzz/%.c $(wildcard t/fuzz/*.h) $(CORE_SRCS) $(HEADERS)
+	@mkdir -p $(@D)
+	@$(CLANG) $(STD) $(WARNINGS) $(FUZZ_FLAGS) -Isrc/core -It/fuzz -o $@ $< \
+	    $(CORE_SRCS) $(LIBS)
+
+.PHONY: fuzz fuzz-build
+fuzz-build: $(FUZZERS)
+
+fuzz:  ## libFuzzer, FUZZ_SECONDS=30 for each target
+	@contrib/deps $(FUZZ_PACKAGES)
+	@$(MAKE) -s --no-print-directory -j$(JOBS) fuzz-build
+	@for fuzzer in $(FUZZERS); do \
+	    contrib/fuzz $$fuzzer $(FUZZ_SECONDS); \
+	done
+
+
+# The strict look.  The module takes nginx's headers as the system's, and its
+# handlers have the parameters that nginx gives them, used or not.
+
+NGX_DIRS    = src/core src/event src/event/modules src/os/unix objs \
+              src/http src/http/modules src/http/v2
+NGX_LINT    = $(STD) -Wno-unused-parameter -Isrc/core -Isrc/ngx \
+              $(NGX_DIRS:%=-isystem $(NGX_TREE)/%)
+LINT_FLAGS  = $(STD) -O2 $(WARNINGS) -Isrc/core
+
+.PHONY: lint
+lint:  ## gcc, clang, cppcheck and clang-tidy
+	@contrib/deps $(LINT_PACKAGES)
+	@$(MAKE) -s --no-print-directory $(NGX_TREE)/objs/Makefile
+	@for cc in $(CC) $(CLANG); do \
+	    for f in $(CORE_SRCS) $(CTL_SRCS); do \
+	        $$cc $(LINT_FLAGS) -c -o /dev/null $$f; \
+	    done; \
+	    for f in $(NGX_SRCS); do \
+	        $$cc -O2 $(WARNINGS) $(NGX_LINT) -c -o /dev/null $$f; \
+	    done; \
+	done
+	@cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j $(JOBS) \
+	    --enable=warning,performance,portability \
+	    -Isrc/core $(CORE_SRCS) $(CTL_SRCS)
+	@contrib/tidy $(JOBS) $(CORE_SRCS) $(CTL_SRCS) -- $(STD) -Isrc/core
+	@contrib/tidy $(JOBS) $(NGX_SRCS) -- $(NGX_LINT)
+	@echo "lint: $(words $(CORE_SRCS) $(CTL_SRCS) $(NGX_SRCS)) files clean"
+
+
+# installing; CONF_DIR holds a complete example, files changed there are kept
+
+.PHONY: install
+install: all  ## DESTDIR, PREFIX, MODULES_DIR, CONF_DIR
+	@install -d $(DESTDIR)$(MODULES_DIR) $(DESTDIR)$(PREFIX)/sbin \
+	    $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(CONF_DIR)
+	@install -m 644 $(MODULE) $(DESTDIR)$(MODULES_DIR)/
+	@install -m 755 $(CTL) $(DESTDIR)$(PREFIX)/sbin/
+	@install -m 644 man/photactl.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	@for f in nginx.conf phota_params; do \
+	    to=$(DESTDIR)$(CONF_DIR)/$$f; \
+	    if [ -e $$to ] && ! cmp -s conf/$$f $$to; then \
+	        echo "kept $$to, the new one is $$to.new"; to=$$to.new; \
+	    fi; \
+	    install -m 644 conf/$$f $$to; \
+	done
+
+.PHONY: clean
+clean:  ## remove the build directory
+	@rm -rf $(BUILD)
+
+.PHONY: help
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) \
+	    | while IFS=$$'\t' read -r target text; do \
+	        printf '    make %-10s %s\n' "$$target" "$$text"; \
+	    done
