@@ -62,7 +62,7 @@ sub exchange {
 
     my $x = { answer => $answer, out => \@out, o => \%o, body_sent => 0,
         method => $method, offset => 0, parse => 'head', begun => time(),
-        gated => $o{expect} ? 1 : 0 };
+        gated => 0 };
 
     $x->{deadline} = $x->{begun} + $self->{timeout};
     $x->{next} = $x->{begun};
@@ -194,6 +194,8 @@ sub _write {
     if ($x->{offset} == length $piece->[0]) {
         shift @{$x->{out}};
         $x->{offset} = 0;
+        $x->{gated} = 1 if $x->{o}{expect} && !$x->{head_sent};
+        $x->{head_sent} = 1;
         $x->{body_sent} += $piece->[1];
         $x->{next} = time() + ($x->{o}{delay} || 0);
     }

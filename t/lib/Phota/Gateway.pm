@@ -1,0 +1,527 @@
+package Phota::Gateway;
+
+# One gateway in a directory of its own: nginx with the module on free ports,
+# its data and master key, photactl beside it.  It writes the configuration,
+# starts, reloads, upgrades, kills and stops nginx, and reads the books.
+
+use strict;
+use warnings;
+
+use Cwd qw/ abs_path /;
+use File::Basename qw/ dirname /;
+use IO::Socket::INET;
+use IO::Socket::UNIX;
+use IO::Handle;
+use JSON::PP ();
+use POSIX ();
+use Socket qw/ SOCK_STREAM /;
+use Time::HiRes qw/ time sleep /;
+
+our $slow = $ENV{PHOTA_SLOW} || 1;
+our $top = abs_path(dirname(__FILE__) . '/../../..');
+
+my %programs = (
+    nginx => [ 'PHOTA_NGINX', '/usr/sbin/nginx' ],
+    module => [ 'PHOTA_MODULE', 'build/ngx_http_phota_module.so' ],
+    photactl => [ 'PHOTA_CTL', 'build/photactl' ],
+);
+
+my @ports;
+
+sub program {
+    my ($name) = @_;
+
+    my ($env, $default) = @{$programs{$name}};
+    my $file = $ENV{$env} || $default;
+
+    $file = "$top/$file" unless $file =~ m{^/};
+
+    -e $file or die "$name is missing: $file (set $env, or run make)\n";
+
+    return $file;
+}
+
+# A port that no other test takes: the abstract socket is a lock that goes with
+# the process and leaves no file.  Below the range of ephemeral ports.
+
+sub free_port {
+    for (1 .. 1000) {
+        my $port = 20000 + int(rand(10000));
+
+        my $lock = IO::Socket::UNIX->new(Type => SOCK_STREAM, Listen => 1,
+            Local => "\0phota-test-port-$port") or next;
+
+        IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port,
+            Listen => 1, ReuseAddr => 1) or next;
+
+        push @ports, $lock;
+
+        return $port;
+    }
+
+    die "no free port\n";
+}
+
+# dir; upstream ("127.0.0.1:port" or several lines of an upstream block);
+# workers; text for main, http, server, door; params: changes to phota_params,
+# name => value or undef to leave it out; location: another text for the
+# upstream location; scheme of proxy_pass; config: a function that may change
+# the whole text
+
+sub new {
+    my ($class, %o) = @_;
+
+    my $self = bless { workers => 2, scheme => 'http', data => "$o{dir}/data",
+        port => free_port(), port2 => free_port(), %o }, $class;
+
+    mkdir $self->{dir};
+    chmod 0711, $self->{dir};
+    mkdir "$self->{dir}/temp";
+    chmod 0711, "$self->{dir}/temp";
+
+    return $self;
+}
+
+sub port { $_[0]{port} }
+sub port2 { $_[0]{port2} }
+sub dir { $_[0]{dir} }
+sub data { $_[0]{data} }
+
+
+# --- the configuration
+
+sub write_config {
+    my ($self, %o) = @_;
+
+    @$self{keys %o} = values %o;
+
+    my $text = $self->_config;
+    $text = $self->{config}->($text) if $self->{config};
+
+    open(my $fh, '>', "$self->{dir}/nginx.conf") or die "nginx.conf: $!\n";
+    print $fh $text;
+    close($fh);
+}
+
+sub _config {
+    my ($self) = @_;
+
+    my $dir = $self->{dir};
+    my $module = program('module');
+    my $user = $> == 0 ? 'user www-data;' : '';
+    my %text = map { $_ => $self->{$_} // '' } qw/ main http server door /;
+    my $location = $self->{location} // $self->_location;
+    my $server = $self->{upstream};
+
+    $server = "server $server;" unless $server =~ /;/;
+
+    return <<"EOF_CONFIG";
+$user
+worker_processes $self->{workers};
+pid $dir/nginx.pid;
+error_log $dir/error.log info;
+load_module $module;
+$text{main}
+
+events {
+    worker_connections 1024;
+}
+
+http {
+    log_format phota '\$status \$request_method \$uri \$request_id'
+        ' tenant=\$phota_tenant token=\$phota_token_id'
+        ' op=\$phota_operation cache=\$phota_cache_status'
+        ' fp=\$phota_fingerprint charge=\$phota_charge_id'
+        ' outputs=\$phota_outputs cost=\$phota_cost price=\$phota_price'
+        ' saved=\$phota_saved key=\$phota_upstream_key'
+        ' [\$http_x_api_key] [\$http_authorization] [\$http_x_photio_key]';
+    access_log $dir/access.log phota;
+
+    client_body_temp_path $dir/temp/body;
+    proxy_temp_path $dir/temp/proxy;
+    fastcgi_temp_path $dir/temp/fastcgi;
+    uwsgi_temp_path $dir/temp/uwsgi;
+    scgi_temp_path $dir/temp/scgi;
+
+    phota_data $self->{data};
+    phota_master_key $dir/master.key;
+$text{http}
+
+    upstream phota_api {
+        zone phota_api 64k;
+        $server
+    }
+
+    server {
+        listen 127.0.0.1:$self->{port};
+        listen 127.0.0.1:$self->{port2} http2;
+$text{server}
+
+        location /v1/phota/ {
+            phota_pass /upstream/;
+$text{door}
+        }
+
+$location
+    }
+}
+EOF_CONFIG
+}
+
+sub _location {
+    my ($self) = @_;
+
+    my $file = "$top/conf/phota_params";
+
+    if ($self->{params}) {
+        $file = "$self->{dir}/phota_params";
+        $self->_write_params($file, %{$self->{params}});
+    }
+
+    return <<"EOF_LOCATION";
+        location /upstream/ {
+            internal;
+            include $file;
+            proxy_pass $self->{scheme}://phota_api/;
+        }
+EOF_LOCATION
+}
+
+# the shipped file with some of its directives changed
+
+sub _write_params {
+    my ($self, $file, %change) = @_;
+
+    open(my $in, '<', "$top/conf/phota_params") or die "phota_params: $!\n";
+    my $text = do { local $/; <$in> };
+    close($in);
+
+    for my $name (sort keys %change) {
+        my $words = join('\s+', map { quotemeta } split(/ /, $name));
+
+        $text =~ s/^\s*$words\s[^;]*;//mg;
+        $text .= "$name $change{$name};\n" if defined $change{$name};
+    }
+
+    open(my $out, '>', $file) or die "$file: $!\n";
+    print $out $text;
+    close($out);
+}
+
+
+# --- the process
+
+sub command {
+    my ($self, @args) = @_;
+
+    return (program('nginx'), '-p', $self->{dir}, '-e',
+        "$self->{dir}/error.log", '-c', "$self->{dir}/nginx.conf", @args);
+}
+
+# nginx's exit code and what it said: for -t, and for starts that must fail
+
+sub run {
+    my ($self, @args) = @_;
+
+    my ($code, $out, $err) = execute([ $self->command(@args) ]);
+
+    return ($code, $out . $err);
+}
+
+sub start {
+    my ($self) = @_;
+
+    $self->write_config;
+
+    my ($code, $said) = $self->run;
+
+    die "nginx didn't start ($code): $said\n" . $self->tail if $code;
+
+    wait_for(sub { $self->master && $self->workers }, 10)
+        or die "nginx has no worker\n" . $self->tail;
+    wait_for(sub { listening($self->{port}) }, 10)
+        or die "nginx doesn't listen\n" . $self->tail;
+
+    return $self;
+}
+
+sub master {
+    my ($self) = @_;
+
+    my ($pid) = slurp("$self->{dir}/nginx.pid") =~ /^(\d+)/;
+
+    return $pid && alive($pid) ? $pid : undef;
+}
+
+# workers of the present master; also => 1 counts those that shut down
+
+sub workers {
+    my ($self, %o) = @_;
+
+    my $master = $o{master} || $self->master or return;
+    my @pids;
+
+    for my $dir (glob('/proc/[0-9]*')) {
+        my ($pid) = $dir =~ /(\d+)$/;
+        my ($state, $parent) = slurp("$dir/stat") =~ /\) (\S) (\d+)/ or next;
+
+        next if $parent != $master || $state eq 'Z';
+
+        my $line = slurp("$dir/cmdline");
+        next unless $line =~ /worker process/;
+        next if $line =~ /shutting down/ && !$o{also};
+
+        push @pids, $pid;
+    }
+
+    return sort { $a <=> $b } @pids;
+}
+
+# graceful by default: calls in flight are finished.  False when it had to be
+# killed
+
+sub stop {
+    my ($self, $signal, $seconds) = @_;
+
+    my $pid = $self->master or return 1;
+    my @pids = ($pid, $self->workers(also => 1));
+
+    kill($signal || 'QUIT', $pid);
+
+    if (wait_for(sub { !grep { alive($_) } @pids }, $seconds || 30)) {
+        return 1;
+    }
+
+    kill('KILL', grep { alive($_) } @pids);
+
+    return 0;
+}
+
+sub restart {
+    my ($self) = @_;
+
+    my $stopped = $self->stop;
+    $self->start;
+
+    return $stopped;
+}
+
+# returns when workers with the new configuration run
+
+sub reload {
+    my ($self, %o) = @_;
+
+    my %old = map { $_ => 1 } $self->workers;
+
+    $self->write_config(%o);
+    kill('HUP', $self->master);
+
+    return wait_for(sub {
+        my @new = $self->workers;
+        @new == $self->{workers} && !grep { $old{$_} } @new;
+    }, 20);
+}
+
+# USR2: a new master takes over, the old one is told to quit gracefully
+
+sub upgrade {
+    my ($self) = @_;
+
+    my $old = $self->master;
+    my @pids = ($old, $self->workers(also => 1));
+
+    kill('USR2', $old);
+
+    wait_for(sub {
+        my $new = $self->master;
+        $new && $new != $old && $self->workers;
+    }, 20) or return 0;
+
+    kill('QUIT', $old);
+
+    return wait_for(sub { !grep { alive($_) } @pids }, 30);
+}
+
+# kill -9 of one worker, the master starts another; its pid
+
+sub kill_worker {
+    my ($self) = @_;
+
+    my @pids = $self->workers or return;
+    my $pid = $pids[rand @pids];
+
+    kill('KILL', $pid);
+    wait_for(sub { !alive($pid) }, 10);
+
+    return $pid;
+}
+
+sub kill_all {
+    my ($self) = @_;
+
+    my $master = $self->master or return;
+
+    kill('KILL', $master, $self->workers(also => 1));
+    wait_for(sub { !alive($master) }, 10);
+}
+
+
+# --- photactl
+
+# ctl(@args) or ctl(\$stdin, @args): exit code, stdout, stderr
+
+sub ctl {
+    my ($self, @args) = @_;
+
+    my $in = ref $args[0] ? ${shift @args} : '';
+
+    return execute([ program('photactl'), '--data', $self->{data},
+        '--master-key', "$self->{dir}/master.key", @args ], $in);
+}
+
+# the same, and it must work: its stdout
+
+sub ctl_ok {
+    my ($self, @args) = @_;
+
+    my ($code, $out, $err) = $self->ctl(@args);
+
+    if ($code) {
+        shift @args if ref $args[0];
+        die "photactl @args: exit $code: $err\n";
+    }
+
+    return $out;
+}
+
+sub usage {
+    my ($self, @args) = @_;
+
+    return JSON::PP::decode_json($self->ctl_ok('usage', '--json', @args));
+}
+
+sub ledger {
+    my ($self, @args) = @_;
+
+    return map { JSON::PP::decode_json($_) }
+        split /\n/, $self->ctl_ok('ledger', 'list', '--json', @args);
+}
+
+sub holds {
+    my ($self) = @_;
+
+    return map { JSON::PP::decode_json($_) }
+        split /\n/, $self->ctl_ok('holds', 'list', '--json');
+}
+
+# by its id, or undef
+
+sub charge {
+    my ($self, $id) = @_;
+
+    my ($charge) = grep { $_->{charge_id} eq ($id // '') } $self->ledger;
+
+    return $charge;
+}
+
+# "0.120000" to 120000; a badly written amount is a failure of its own
+
+sub micro {
+    my ($text) = @_;
+
+    my ($minus, $usd, $micro) = ($text // '') =~ /^(-?)(\d+)\.(\d{6})$/
+        or die 'no amount: ' . ($text // 'undef') . "\n";
+
+    return ($minus ? -1 : 1) * ($usd * 1_000_000 + $micro);
+}
+
+
+# --- files and processes
+
+sub log {
+    my ($self, $name) = @_;
+
+    return slurp("$self->{dir}/" . ($name || 'error.log'));
+}
+
+sub tail {
+    my ($self) = @_;
+
+    my @lines = split /^/, $self->log;
+    splice(@lines, 0, @lines - 30) if @lines > 30;
+
+    return join('', @lines);
+}
+
+sub slurp {
+    my ($file) = @_;
+
+    open(my $fh, '<:raw', $file) or return '';
+    local $/;
+
+    return scalar(<$fh>) // '';
+}
+
+sub alive {
+    my ($pid) = @_;
+
+    return 0 unless kill(0, $pid) || $!{EPERM};
+    return slurp("/proc/$pid/stat") =~ /\) Z / ? 0 : 1;
+}
+
+sub listening {
+    my ($port) = @_;
+
+    return IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port,
+        Timeout => 2) ? 1 : 0;
+}
+
+# until the function is true, at most so many seconds, longer on a slow build
+
+sub wait_for {
+    my ($function, $seconds) = @_;
+
+    my $deadline = time() + $seconds * $slow;
+
+    while (1) {
+        my $value = $function->();
+        return $value if $value;
+        return if time() > $deadline;
+        sleep 0.02;
+    }
+}
+
+# runs a command with some input: exit code, stdout, stderr
+
+sub execute {
+    my ($command, $in) = @_;
+
+    my %file = map {
+        open(my $fh, '+>', undef) or die "a temporary file: $!\n"; $_ => $fh
+    } qw/ in out err /;
+
+    print { $file{in} } $in // '';
+    $file{in}->flush;
+    seek($file{in}, 0, 0);
+    sysseek($file{in}, 0, 0);
+
+    my $pid = fork() // die "fork: $!\n";
+
+    if (!$pid) {
+        open(STDIN, '<&', $file{in});
+        open(STDOUT, '>&', $file{out});
+        open(STDERR, '>&', $file{err});
+        exec(@$command) or POSIX::_exit(127);
+    }
+
+    waitpid($pid, 0);
+    my $code = $? & 127 ? 128 + ($? & 127) : $? >> 8;
+
+    my @said = map {
+        seek($file{$_}, 0, 0); local $/; scalar(readline($file{$_})) // ''
+    } qw/ out err /;
+
+    return ($code, @said);
+}
+
+1;
