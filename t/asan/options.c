@@ -1,0 +1,56 @@
+
+/*
+ * What the sanitizers are told by the program itself, linked into the nginx
+ * that is tested: a binary upgrade starts the new one without the environment
+ * of the old.
+ */
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+
+#define NGX_PROCESS_SIGNALLER  2      /* as nginx has it */
+
+
+const char *__asan_default_options(void);
+const char *__lsan_default_suppressions(void);
+int __lsan_is_turned_off(void);
+
+
+/* absent from the programs that configure tries */
+
+extern uintptr_t  ngx_process __attribute__((weak));
+extern uintptr_t  ngx_test_config __attribute__((weak));
+
+
+const char *
+__asan_default_options(void)
+{
+    /* every dynamic module repeats ngx_modules and ngx_module_names */
+
+    return "detect_odr_violation=0";
+}
+
+
+const char *
+__lsan_default_suppressions(void)
+{
+    /* what nginx keeps until its process ends, by design */
+
+    return "leak:ngx_event_process_init\n"
+           "leak:ngx_set_environment\n"
+           "leak:ngx_init_setproctitle\n"
+           "leak:ngx_save_argv\n"
+           "leak:ngx_process_options\n";
+}
+
+
+/* nginx -s and nginx -t leave without tidying up */
+
+int
+__lsan_is_turned_off(void)
+{
+    return (&ngx_process != NULL && ngx_process == NGX_PROCESS_SIGNALLER)
+           || (&ngx_test_config != NULL && ngx_test_config);
+}
