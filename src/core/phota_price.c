@@ -1,0 +1,598 @@
+
+/*
+ * Prices: rows that are only ever appended, each under the version of the
+ * list that brought it, and the search for the one that counts.  A charge
+ * keeps the rate it was made by, so no row added later changes it.
+ */
+
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "phota_price.h"
+#include "phota_record.h"
+
+
+#define PHOTA_PRICE_VERSION  1
+#define PHOTA_PRICE_ROW      4          /* big-endian: LMDB sorts by bytes */
+#define PHOTA_PRICE_RECORD   256
+#define PHOTA_PRICE_MAX      ((int64_t) 1000000000000)  /* a million USD */
+
+
+struct phota_price_list_s {
+    phota_price_t  *rows;
+    size_t          nrows;
+    size_t          size;
+};
+
+
+typedef struct {
+    phota_price_list_t  *list;
+    phota_error_t       *err;
+} phota_price_loader_t;
+
+
+static int phota_price_check(const phota_price_t *price, phota_error_t *err);
+static int phota_price_known(const phota_price_t *price);
+static int phota_price_text(const char *text, size_t size, int required);
+static int phota_price_last(phota_prices_t *p, MDB_txn *txn, uint32_t *row,
+    uint32_t *version, phota_error_t *err);
+static int phota_price_put(phota_prices_t *p, MDB_txn *txn, uint32_t row,
+    const phota_price_t *price, phota_error_t *err);
+static int phota_price_finish(phota_prices_t *p, MDB_txn *txn, int rc,
+    phota_error_t *err);
+static int phota_price_decode(phota_price_t *price, const MDB_val *data,
+    phota_error_t *err);
+static int phota_price_append(void *ctx, const phota_price_t *price);
+static int phota_price_match(const phota_price_t *price,
+    const phota_operation_t *op, const char *model, const char *resolution,
+    uint32_t tenant, uint64_t now);
+static int phota_price_choice(const char *row, const char *asked,
+    const phota_str_t *preset);
+static int phota_price_better(const phota_price_t *a,
+    const phota_price_t *b);
+
+
+static const phota_price_t  phota_price_shipped[] = {
+
+    { .base = 120000, .identity = 150000,
+      .provider = "phota", .operation = "remix",
+      .model = "nb2", .resolution = "2K" },
+
+    { .base = 120000, .identity = 150000,
+      .provider = "phota", .operation = "enhance",
+      .model = "nb2", .resolution = "2K" }
+};
+
+
+int
+phota_prices_open(phota_prices_t *p, phota_store_t *store,
+    phota_error_t *err)
+{
+    p->store = store;
+
+    return phota_store_table(store, "prices", &p->prices, err);
+}
+
+
+int
+phota_price_ship(phota_prices_t *p, phota_error_t *err)
+{
+    int            rc;
+    MDB_txn       *txn;
+    uint32_t       i, row, version;
+    phota_price_t  price;
+
+    rc = phota_store_begin(p->store, 1, &txn, err);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    rc = phota_price_last(p, txn, &row, &version, err);
+
+    if (rc == PHOTA_OK && row != 0) {
+        phota_error(err, "there are prices already");
+        rc = PHOTA_DECLINED;
+    }
+
+    for (i = 0;
+         rc == PHOTA_OK && i < sizeof(phota_price_shipped)
+                               / sizeof(phota_price_t);
+         i++)
+    {
+        price = phota_price_shipped[i];
+        price.version = 1;
+
+        rc = phota_price_put(p, txn, i + 1, &price, err);
+    }
+
+    return phota_price_finish(p, txn, rc, err);
+}
+
+
+int
+phota_price_add(phota_prices_t *p, phota_price_t *price, phota_error_t *err)
+{
+    int        rc;
+    MDB_txn   *txn;
+    uint32_t   row, version;
+
+    rc = phota_price_check(price, err);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    rc = phota_store_begin(p->store, 1, &txn, err);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    rc = phota_price_last(p, txn, &row, &version, err);
+
+    if (rc == PHOTA_OK && (row == UINT32_MAX || version == UINT32_MAX)) {
+        phota_error(err, "prices: no number is left");
+        rc = PHOTA_ERROR;
+    }
+
+    if (rc == PHOTA_OK) {
+        price->version = version + 1;
+        rc = phota_price_put(p, txn, row + 1, price, err);
+    }
+
+    return phota_price_finish(p, txn, rc, err);
+}
+
+
+static int
+phota_price_check(const phota_price_t *price, phota_error_t *err)
+{
+    if (price->base < 0 || price->base > PHOTA_PRICE_MAX
+        || price->identity < 0 || price->identity > PHOTA_PRICE_MAX)
+    {
+        phota_error(err, "not a price: an output costs 0 to 1000000 USD");
+        return PHOTA_INVALID;
+    }
+
+    if (!phota_price_text(price->provider, sizeof(price->provider), 1)
+        || !phota_price_text(price->operation, sizeof(price->operation), 1)
+        || !phota_price_text(price->model, sizeof(price->model), 0)
+        || !phota_price_text(price->resolution, sizeof(price->resolution),
+                             0))
+    {
+        phota_error(err, "not a price: a name in it is empty or not "
+                    "printable");
+        return PHOTA_INVALID;
+    }
+
+    /* a row that no call can match is a typing error */
+
+    if (!phota_price_known(price)) {
+        phota_error(err, "provider \"%s\" has no operation \"%s\"",
+                    price->provider, price->operation);
+        return PHOTA_INVALID;
+    }
+
+    return PHOTA_OK;
+}
+
+
+static int
+phota_price_known(const phota_price_t *price)
+{
+    unsigned                  i;
+    const phota_operation_t  *op;
+
+    for (i = 0; i < PHOTA_OP_MAX; i++) {
+        op = &phota_operations[i];
+
+        if (strcmp((char *) op->provider_name.data, price->provider) == 0
+            && strcmp((char *) op->name.data, price->operation) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+phota_price_text(const char *text, size_t size, int required)
+{
+    size_t  i;
+
+    for (i = 0; i < size && text[i] != '\0'; i++) {
+        if (text[i] <= ' ' || text[i] > '~') {
+            return 0;
+        }
+    }
+
+    return i < size && (i > 0 || !required);
+}
+
+
+/* number and version of the newest row, 0 when there is none */
+
+static int
+phota_price_last(phota_prices_t *p, MDB_txn *txn, uint32_t *row,
+    uint32_t *version, phota_error_t *err)
+{
+    int             rc;
+    u_char         *n;
+    MDB_val         key, data;
+    MDB_cursor     *cursor;
+    phota_price_t   price;
+
+    *row = 0;
+    *version = 0;
+
+    rc = mdb_cursor_open(txn, p->prices, &cursor);
+    if (rc != 0) {
+        return phota_store_fail(err, "prices", rc);
+    }
+
+    rc = mdb_cursor_get(cursor, &key, &data, MDB_LAST);
+
+    mdb_cursor_close(cursor);
+
+    if (rc == MDB_NOTFOUND) {
+        return PHOTA_OK;
+    }
+
+    if (rc != 0) {
+        return phota_store_fail(err, "prices", rc);
+    }
+
+    if (key.mv_size != PHOTA_PRICE_ROW) {
+        phota_error(err, "books: the number of a price is damaged");
+        return PHOTA_ERROR;
+    }
+
+    if (phota_price_decode(&price, &data, err) != PHOTA_OK) {
+        return PHOTA_ERROR;
+    }
+
+    n = key.mv_data;
+
+    *row = (uint32_t) n[0] << 24 | (uint32_t) n[1] << 16
+           | (uint32_t) n[2] << 8 | (uint32_t) n[3];
+    *version = price.version;
+
+    return PHOTA_OK;
+}
+
+
+static int
+phota_price_put(phota_prices_t *p, MDB_txn *txn, uint32_t row,
+    const phota_price_t *price, phota_error_t *err)
+{
+    int             rc;
+    u_char          n[PHOTA_PRICE_ROW], buf[PHOTA_PRICE_RECORD];
+    MDB_val         key, data;
+    phota_writer_t  w;
+
+    n[0] = (u_char) (row >> 24);
+    n[1] = (u_char) (row >> 16);
+    n[2] = (u_char) (row >> 8);
+    n[3] = (u_char) row;
+
+    phota_write_init(&w, buf, sizeof(buf));
+
+    phota_write_number(&w, PHOTA_PRICE_VERSION, 1);
+    phota_write_number(&w, price->version, 4);
+    phota_write_number(&w, price->tenant, 4);
+    phota_write_number(&w, price->from, 8);
+    phota_write_number(&w, (uint64_t) price->base, 8);
+    phota_write_number(&w, (uint64_t) price->identity, 8);
+    phota_write_text(&w, price->provider);
+    phota_write_text(&w, price->operation);
+    phota_write_text(&w, price->model);
+    phota_write_text(&w, price->resolution);
+
+    if (w.rc != PHOTA_OK) {
+        phota_error(err, "prices: the row is too long");
+        return PHOTA_ERROR;
+    }
+
+    key.mv_data = n;
+    key.mv_size = sizeof(n);
+    data.mv_data = buf;
+    data.mv_size = w.pos - w.start;
+
+    rc = mdb_put(txn, p->prices, &key, &data, MDB_NOOVERWRITE);
+    if (rc != 0) {
+        return phota_store_fail(err, "prices", rc);
+    }
+
+    return PHOTA_OK;
+}
+
+
+static int
+phota_price_finish(phota_prices_t *p, MDB_txn *txn, int rc,
+    phota_error_t *err)
+{
+    if (rc == PHOTA_OK) {
+        rc = phota_store_touch(p->store, txn);
+
+        if (rc != PHOTA_OK) {
+            phota_error(err, "books: the generation can't be raised");
+        }
+    }
+
+    if (rc != PHOTA_OK) {
+        phota_store_abort(txn);
+        return rc;
+    }
+
+    return phota_store_commit(txn, err);
+}
+
+
+static int
+phota_price_decode(phota_price_t *price, const MDB_val *data,
+    phota_error_t *err)
+{
+    phota_reader_t  r;
+
+    memset(price, 0, sizeof(phota_price_t));
+
+    phota_read_init(&r, data->mv_data, data->mv_size);
+
+    if (phota_read_number(&r, 1) != PHOTA_PRICE_VERSION) {
+        phota_error(err, "books: the record of a price has an unknown "
+                    "version");
+        return PHOTA_ERROR;
+    }
+
+    price->version = phota_read_number(&r, 4);
+    price->tenant = phota_read_number(&r, 4);
+    price->from = phota_read_number(&r, 8);
+    price->base = (int64_t) phota_read_number(&r, 8);
+    price->identity = (int64_t) phota_read_number(&r, 8);
+    phota_read_text(&r, price->provider, sizeof(price->provider));
+    phota_read_text(&r, price->operation, sizeof(price->operation));
+    phota_read_text(&r, price->model, sizeof(price->model));
+    phota_read_text(&r, price->resolution, sizeof(price->resolution));
+
+    if (phota_read_end(&r) != PHOTA_OK
+        || price->version == 0
+        || price->base < 0 || price->base > PHOTA_PRICE_MAX
+        || price->identity < 0 || price->identity > PHOTA_PRICE_MAX)
+    {
+        phota_error(err, "books: the record of a price is damaged");
+        return PHOTA_ERROR;
+    }
+
+    return PHOTA_OK;
+}
+
+
+int
+phota_price_each(phota_prices_t *p, phota_price_pt handler, void *ctx,
+    phota_error_t *err)
+{
+    int             rc, n;
+    MDB_val         key, data;
+    MDB_txn        *txn;
+    MDB_cursor     *cursor;
+    phota_price_t   price;
+
+    rc = phota_store_begin(p->store, 0, &txn, err);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    n = mdb_cursor_open(txn, p->prices, &cursor);
+
+    if (n != 0) {
+        phota_store_abort(txn);
+        return phota_store_fail(err, "prices", n);
+    }
+
+    while (rc == PHOTA_OK) {
+        n = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
+
+        if (n != 0) {
+            rc = (n == MDB_NOTFOUND) ? PHOTA_OK
+                                     : phota_store_fail(err, "prices", n);
+            break;
+        }
+
+        rc = phota_price_decode(&price, &data, err);
+
+        if (rc == PHOTA_OK) {
+            rc = handler(ctx, &price);
+        }
+    }
+
+    mdb_cursor_close(cursor);
+    phota_store_abort(txn);
+
+    return rc;
+}
+
+
+int
+phota_price_list_load(phota_prices_t *p, phota_price_list_t **list,
+    phota_error_t *err)
+{
+    int                   rc;
+    phota_price_loader_t  loader;
+
+    loader.err = err;
+    loader.list = calloc(1, sizeof(phota_price_list_t));
+
+    if (loader.list == NULL) {
+        phota_error(err, "prices: no memory");
+        return PHOTA_ERROR;
+    }
+
+    rc = phota_price_each(p, phota_price_append, &loader, err);
+
+    if (rc != PHOTA_OK) {
+        phota_price_list_destroy(loader.list);
+        return rc;
+    }
+
+    *list = loader.list;
+
+    return PHOTA_OK;
+}
+
+
+static int
+phota_price_append(void *ctx, const phota_price_t *price)
+{
+    phota_price_loader_t  *loader = ctx;
+
+    size_t               size;
+    phota_price_t       *rows;
+    phota_price_list_t  *list;
+
+    list = loader->list;
+
+    if (list->nrows == list->size) {
+        size = list->size ? 2 * list->size : 16;
+
+        rows = realloc(list->rows, size * sizeof(phota_price_t));
+        if (rows == NULL) {
+            phota_error(loader->err, "prices: no memory");
+            return PHOTA_ERROR;
+        }
+
+        list->rows = rows;
+        list->size = size;
+    }
+
+    list->rows[list->nrows++] = *price;
+
+    return PHOTA_OK;
+}
+
+
+void
+phota_price_list_destroy(phota_price_list_t *list)
+{
+    if (list == NULL) {
+        return;
+    }
+
+    free(list->rows);
+    free(list);
+}
+
+
+int
+phota_price_find(phota_price_list_t *list, const phota_operation_t *op,
+    const char *model, const char *resolution, uint32_t tenant, uint64_t now,
+    phota_rate_t *rate)
+{
+    size_t                i;
+    const phota_price_t  *best, *row;
+
+    best = NULL;
+
+    for (i = 0; i < list->nrows; i++) {
+        row = &list->rows[i];
+
+        if (phota_price_match(row, op, model, resolution, tenant, now)
+            && (best == NULL || phota_price_better(row, best)))
+        {
+            best = row;
+        }
+    }
+
+    if (best == NULL) {
+        return PHOTA_DECLINED;
+    }
+
+    rate->base = best->base;
+    rate->identity = best->identity;
+    rate->version = best->version;
+
+    return PHOTA_OK;
+}
+
+
+static int
+phota_price_match(const phota_price_t *price, const phota_operation_t *op,
+    const char *model, const char *resolution, uint32_t tenant, uint64_t now)
+{
+    return price->from <= now
+           && (price->tenant == 0 || price->tenant == tenant)
+           && strcmp(price->operation, (char *) op->name.data) == 0
+           && strcmp(price->provider, (char *) op->provider_name.data) == 0
+           && phota_price_choice(price->model, model, &op->model)
+           && phota_price_choice(price->resolution, resolution,
+                                 &op->resolution);
+}
+
+
+/* an empty one in the row takes any, in the request the preset */
+
+static int
+phota_price_choice(const char *row, const char *asked,
+    const phota_str_t *preset)
+{
+    if (row[0] == '\0') {
+        return 1;
+    }
+
+    if (asked[0] != '\0') {
+        return strcmp(row, asked) == 0;
+    }
+
+    return strlen(row) == preset->len
+           && memcmp(row, preset->data, preset->len) == 0;
+}
+
+
+/* of two that match; rows come in the order in which they were added */
+
+static int
+phota_price_better(const phota_price_t *a, const phota_price_t *b)
+{
+    int  na, nb;
+
+    if ((a->tenant != 0) != (b->tenant != 0)) {
+        return a->tenant != 0;
+    }
+
+    na = (a->model[0] != '\0') + (a->resolution[0] != '\0');
+    nb = (b->model[0] != '\0') + (b->resolution[0] != '\0');
+
+    if (na != nb) {
+        return na > nb;
+    }
+
+    if (a->from != b->from) {
+        return a->from > b->from;
+    }
+
+    return a->version >= b->version;
+}
+
+
+int64_t
+phota_price_amount(const phota_rate_t *rate, unsigned outputs,
+    unsigned identity)
+{
+    int64_t  base, extra, sum;
+
+    if (identity > outputs) {
+        identity = outputs;
+    }
+
+    /* an absurd amount must fail a limit, not wrap around it */
+
+    if (__builtin_mul_overflow(rate->base, (int64_t) (outputs - identity),
+                               &base)
+        || __builtin_mul_overflow(rate->identity, (int64_t) identity, &extra)
+        || __builtin_add_overflow(base, extra, &sum))
+    {
+        return INT64_MAX;
+    }
+
+    return sum;
+}
