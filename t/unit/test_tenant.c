@@ -1,0 +1,655 @@
+
+/*
+ * Tests for tenants, tokens, keys and the directory: names and ids, what a
+ * token opens and when no longer, whose key a call gets, and that damaged
+ * records are refused, whichever byte it is.
+ */
+
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "phota_tenant_record.h"
+
+
+#define MAP      ((size_t) 64 << 20)
+#define FOREVER  ((uint64_t) 1 << 60)
+
+
+static char             dir[64];
+static phota_error_t    err;
+static phota_store_t    store;
+static phota_tenants_t  tenants;
+static phota_master_t   master;
+
+
+static int
+setup(void **state)
+{
+    (void) state;
+
+    (void) snprintf(dir, sizeof(dir), "/tmp/phota_tenant.XXXXXX");
+
+    if (mkdtemp(dir) == NULL
+        || phota_store_open(&store, dir, "books", PHOTA_BOOKS_SCHEMA, MAP,
+                            PHOTA_STORE_CREATE, &err) != PHOTA_OK
+        || phota_tenants_open(&tenants, &store, &err) != PHOTA_OK)
+    {
+        return -1;
+    }
+
+    memset(&master, 5, sizeof(master));
+
+    return 0;
+}
+
+
+static int
+teardown(void **state)
+{
+    unsigned     i;
+    char         name[128];
+
+    static const char  *names[] = {
+        "/books/data.mdb", "/books/lock.mdb", "/books", ""
+    };
+
+    (void) state;
+
+    phota_store_close(&store);
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        (void) snprintf(name, sizeof(name), "%s%s", dir, names[i]);
+        (void) remove(name);
+    }
+
+    return 0;
+}
+
+
+static uint64_t
+generation(void)
+{
+    uint64_t  n;
+
+    assert_int_equal(phota_store_generation(&store, &n), PHOTA_OK);
+
+    return n;
+}
+
+
+static phota_directory_t *
+directory(void)
+{
+    phota_directory_t  *d;
+
+    assert_int_equal(phota_directory_load(&tenants, &d, &err), PHOTA_OK);
+
+    return d;
+}
+
+
+static void
+issue(const char *tenant, uint64_t expires, uint32_t *id, u_char *digest)
+{
+    char  token[PHOTA_TOKEN_LEN + 1];
+
+    assert_int_equal(phota_token_issue(&tenants, tenant, "label", expires,
+                                       token, id, &err), PHOTA_OK);
+    assert_int_equal(phota_token_digest((u_char *) token, PHOTA_TOKEN_LEN,
+                                        digest), PHOTA_OK);
+}
+
+
+static int
+find(const u_char *digest, uint64_t now, uint32_t tenant, uint32_t token)
+{
+    int                    rc;
+    phota_directory_t     *d;
+    const phota_token_t   *found;
+    const phota_tenant_t  *owner;
+
+    d = directory();
+    rc = phota_directory_find(d, digest, now, &owner, &found);
+
+    if (rc == PHOTA_OK) {
+        assert_int_equal(owner->id, tenant);
+        assert_int_equal(found->id, token);
+        assert_int_equal(found->tenant, tenant);
+    }
+
+    phota_directory_destroy(d);
+
+    return rc;
+}
+
+
+static void
+names(void **state)
+{
+    char      name[80];
+    unsigned  i;
+    uint32_t  id;
+
+    static const char  *bad[] = {
+        "", "A", "a b", "a.b", "a/b", "\xc3\xa4", "a\n", "Acme"
+    };
+
+    (void) state;
+
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(phota_tenant_add(&tenants, bad[i], &id, &err),
+                         PHOTA_INVALID);
+    }
+
+    memset(name, 'a', 65);
+    name[65] = '\0';
+    assert_int_equal(phota_tenant_add(&tenants, name, &id, &err),
+                     PHOTA_INVALID);
+    name[64] = '\0';
+    assert_int_equal(phota_tenant_add(&tenants, name, &id, &err), PHOTA_OK);
+    assert_int_equal(phota_tenant_add(&tenants, "a-0_z", NULL, NULL),
+                     PHOTA_OK);
+}
+
+
+static void
+ids(void **state)
+{
+    uint32_t        one, two;
+    uint64_t        n;
+    phota_tenant_t  tenant;
+
+    (void) state;
+
+    n = generation();
+    assert_int_equal(phota_tenant_add(&tenants, "acme", &one, &err),
+                     PHOTA_OK);
+    assert_int_equal(one, 1);
+    assert_int_equal(generation(), n + 1);
+
+    /* what is refused raises nothing, and takes no number */
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", &two, &err),
+                     PHOTA_REFUSED);
+    assert_int_equal(generation(), n + 1);
+    assert_int_equal(phota_tenant_add(&tenants, "bolt", &two, &err),
+                     PHOTA_OK);
+    assert_int_equal(two, 2);
+
+    assert_int_equal(phota_tenant_get(&tenants, "acme", &tenant, &err),
+                     PHOTA_OK);
+    assert_int_equal(tenant.id, one);
+    assert_int_equal(tenant.flags, 0);
+    assert_string_equal(tenant.name, "acme");
+    assert_true(tenant.created <= phota_now());
+    assert_int_equal(phota_tenant_get(&tenants, "none", &tenant, &err),
+                     PHOTA_DECLINED);
+}
+
+
+static void
+flags(void **state)
+{
+    uint64_t        n;
+    phota_tenant_t  tenant;
+
+    (void) state;
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", NULL, &err),
+                     PHOTA_OK);
+    n = generation();
+    assert_int_equal(phota_tenant_change(&tenants, "acme",
+                                         PHOTA_TENANT_SUSPENDED
+                                         |PHOTA_TENANT_SHARED, 0, &err),
+                     PHOTA_OK);
+    assert_int_equal(generation(), n + 1);
+    assert_int_equal(phota_tenant_change(&tenants, "acme", 0,
+                                         PHOTA_TENANT_SUSPENDED, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_tenant_get(&tenants, "acme", &tenant, &err),
+                     PHOTA_OK);
+    assert_int_equal(tenant.flags, PHOTA_TENANT_SHARED);
+
+    assert_int_equal(phota_tenant_change(&tenants, "acme",
+                                         PHOTA_TENANT_OWN_KEY, 0, &err),
+                     PHOTA_INVALID);
+    assert_int_equal(phota_tenant_change(&tenants, "acme", 0, 0x80, &err),
+                     PHOTA_INVALID);
+    assert_int_equal(phota_tenant_change(&tenants, "none", 0, 0, &err),
+                     PHOTA_DECLINED);
+}
+
+
+typedef struct {
+    unsigned  n;
+    unsigned  stop;
+} counter_t;
+
+
+static int
+count(void *ctx, const phota_tenant_t *tenant)
+{
+    counter_t  *counter = ctx;
+
+    static const char  *order[] = { "acme", "bolt", "zeta" };
+
+    assert_true(counter->n < 3);
+    assert_string_equal(tenant->name, order[counter->n]);
+
+    return (++counter->n == counter->stop) ? PHOTA_REFUSED : PHOTA_OK;
+}
+
+
+static void
+each(void **state)
+{
+    counter_t  counter;
+
+    (void) state;
+
+    counter.n = 0;
+    counter.stop = 0;
+    assert_int_equal(phota_tenant_each(&tenants, count, &counter, &err),
+                     PHOTA_OK);
+    assert_int_equal(counter.n, 0);
+
+    assert_int_equal(phota_tenant_add(&tenants, "zeta", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_tenant_add(&tenants, "acme", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_tenant_add(&tenants, "bolt", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_tenant_each(&tenants, count, &counter, &err),
+                     PHOTA_OK);
+    assert_int_equal(counter.n, 3);
+
+    counter.n = 0;
+    counter.stop = 2;
+    assert_int_equal(phota_tenant_each(&tenants, count, &counter, &err),
+                     PHOTA_REFUSED);
+    assert_int_equal(counter.n, 2);
+}
+
+
+static void
+tokens(void **state)
+{
+    char      token[PHOTA_TOKEN_LEN + 1], label[80];
+    u_char    one[PHOTA_SHA256_LEN], two[PHOTA_SHA256_LEN];
+    uint32_t  id, other;
+    uint64_t  n;
+
+    (void) state;
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_tenant_add(&tenants, "bolt", NULL, &err),
+                     PHOTA_OK);
+
+    n = generation();
+    issue("acme", 0, &id, one);
+    issue("bolt", 1000, &other, two);
+    assert_int_equal(id, 1);
+    assert_int_equal(other, 2);
+    assert_int_equal(generation(), n + 2);
+
+    assert_int_equal(find(one, FOREVER, 1, 1), PHOTA_OK);
+    assert_int_equal(find(two, 999, 2, 2), PHOTA_OK);
+    assert_int_equal(find(two, 1000, 2, 2), PHOTA_DECLINED);
+    assert_int_equal(find(two, FOREVER, 2, 2), PHOTA_DECLINED);
+
+    one[31] ^= 1;
+    assert_int_equal(find(one, 0, 1, 1), PHOTA_DECLINED);
+    one[31] ^= 1;
+    one[0] ^= 1;
+    assert_int_equal(find(one, 0, 1, 1), PHOTA_DECLINED);
+    one[0] ^= 1;
+
+    assert_int_equal(phota_token_revoke(&tenants, 1, &err), PHOTA_OK);
+    assert_int_equal(generation(), n + 3);
+    assert_int_equal(find(one, 0, 1, 1), PHOTA_DECLINED);
+    assert_int_equal(phota_token_revoke(&tenants, 1, &err), PHOTA_REFUSED);
+    assert_int_equal(phota_token_revoke(&tenants, 3, &err), PHOTA_DECLINED);
+    assert_int_equal(phota_token_revoke(&tenants, 0, &err), PHOTA_DECLINED);
+    assert_int_equal(generation(), n + 3);
+
+    issue("acme", 0, &id, one);
+    assert_int_equal(id, 3);
+
+    assert_int_equal(phota_token_issue(&tenants, "none", "", 0, token, &id,
+                                       &err), PHOTA_DECLINED);
+    assert_int_equal(token[0], '\0');
+    assert_int_equal(phota_token_issue(&tenants, "acme", "a\nb", 0, token,
+                                       &id, &err), PHOTA_INVALID);
+    memset(label, 'x', 65);
+    label[65] = '\0';
+    assert_int_equal(phota_token_issue(&tenants, "acme", label, 0, token,
+                                       &id, &err), PHOTA_INVALID);
+    label[64] = '\0';
+    assert_int_equal(phota_token_issue(&tenants, "acme", label, 0, token,
+                                       &id, &err), PHOTA_OK);
+    assert_int_equal(phota_token_issue(&tenants, "acme", NULL, 0, token,
+                                       &id, &err), PHOTA_OK);
+}
+
+
+/* the whole table in the directory, and how fast it answers */
+
+static void
+many(void **state)
+{
+    size_t                 i;
+    u_char                 digest[PHOTA_SHA256_LEN];
+    MDB_txn               *txn;
+    MDB_val                key, data;
+    u_char                 buf[1024];
+    phota_token_t          token;
+    struct timespec        begin, end;
+    const phota_token_t   *found;
+    phota_directory_t     *d;
+    const phota_tenant_t  *owner;
+
+    enum { N = 10000 };
+
+    (void) state;
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_store_begin(&store, 1, &txn, &err), PHOTA_OK);
+
+    memset(&token, 0, sizeof(token));
+
+    for (i = 0; i < N; i++) {
+        token.id = i + 1;
+        token.tenant = 1;
+
+        assert_int_equal(phota_sha256(token.digest, &i, sizeof(i)), PHOTA_OK);
+
+        /* a few share the bytes that are hashed */
+
+        if (i % 100 == 0) {
+            memset(token.digest, 0, 8);
+        }
+
+        key.mv_data = token.digest;
+        key.mv_size = PHOTA_SHA256_LEN;
+        data.mv_data = buf;
+        data.mv_size = phota_token_encode(buf, sizeof(buf), &token);
+        assert_int_equal(mdb_put(txn, tenants.tokens, &key, &data, 0), 0);
+    }
+
+    assert_int_equal(phota_store_commit(txn, &err), PHOTA_OK);
+
+    d = directory();
+
+    for (i = 0; i < N; i++) {
+        assert_int_equal(phota_sha256(digest, &i, sizeof(i)), PHOTA_OK);
+
+        if (i % 100 == 0) {
+            memset(digest, 0, 8);
+        }
+
+        assert_int_equal(phota_directory_find(d, digest, 0, &owner, &found),
+                         PHOTA_OK);
+        assert_int_equal(found->id, i + 1);
+        digest[9] ^= 1;
+        assert_int_equal(phota_directory_find(d, digest, 0, &owner, &found),
+                         PHOTA_DECLINED);
+    }
+
+    i = 1;
+    assert_int_equal(phota_sha256(digest, &i, sizeof(i)), PHOTA_OK);
+    (void) clock_gettime(CLOCK_MONOTONIC, &begin);
+
+    for (i = 0; i < 1000000; i++) {
+        (void) phota_directory_find(d, digest, i, &owner, &found);
+    }
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &end);
+    print_message("directory of %d tokens: %.0f ns a look-up\n", N,
+                  ((end.tv_sec - begin.tv_sec) * 1e9
+                   + (end.tv_nsec - begin.tv_nsec)) / 1e6);
+
+    phota_directory_destroy(d);
+}
+
+
+static void
+key_is(const char *tenant, int rc, const char *key)
+{
+    size_t              len;
+    u_char              out[PHOTA_KEY_MAX];
+    phota_tenant_t      t;
+    phota_directory_t  *d;
+
+    assert_int_equal(phota_tenant_get(&tenants, tenant, &t, &err), PHOTA_OK);
+
+    d = directory();
+    assert_int_equal(phota_directory_key(d, &master, &t, out, &len), rc);
+
+    if (rc == PHOTA_OK) {
+        assert_int_equal(len, strlen(key));
+        assert_memory_equal(out, key, len);
+    }
+
+    phota_directory_destroy(d);
+}
+
+
+static int
+set(const char *tenant, const char *key)
+{
+    return phota_key_set(&tenants, &master, tenant, (u_char *) key,
+                         strlen(key), &err);
+}
+
+
+static void
+keys(void **state)
+{
+    char            big[PHOTA_KEY_MAX + 2];
+    uint64_t        n;
+    phota_tenant_t  tenant;
+
+    (void) state;
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_tenant_add(&tenants, "bolt", NULL, &err),
+                     PHOTA_OK);
+
+    key_is("acme", PHOTA_DECLINED, NULL);
+
+    n = generation();
+    assert_int_equal(set(NULL, "default-key"), PHOTA_OK);
+    assert_int_equal(generation(), n + 1);
+    key_is("acme", PHOTA_OK, "default-key");
+
+    assert_int_equal(phota_tenant_get(&tenants, "acme", &tenant, &err),
+                     PHOTA_OK);
+    assert_int_equal(tenant.flags & PHOTA_TENANT_OWN_KEY, 0);
+
+    assert_int_equal(set("acme", "one"), PHOTA_OK);
+    assert_int_equal(set("acme", "another"), PHOTA_OK);
+    key_is("acme", PHOTA_OK, "another");
+    key_is("bolt", PHOTA_OK, "default-key");
+
+    assert_int_equal(phota_tenant_get(&tenants, "acme", &tenant, &err),
+                     PHOTA_OK);
+    assert_int_equal(tenant.flags & PHOTA_TENANT_OWN_KEY,
+                     PHOTA_TENANT_OWN_KEY);
+
+    master.b[0] ^= 1;
+    key_is("acme", PHOTA_INVALID, NULL);
+    master.b[0] ^= 1;
+
+    assert_int_equal(set("none", "key"), PHOTA_DECLINED);
+    assert_int_equal(set("acme", ""), PHOTA_INVALID);
+    assert_int_equal(set("acme", "a b"), PHOTA_INVALID);
+    assert_int_equal(set("acme", "key\r\nX-Other: 1"), PHOTA_INVALID);
+    assert_int_equal(set("acme", "k\xc3\xa9y"), PHOTA_INVALID);
+
+    memset(big, 'k', sizeof(big));
+    big[PHOTA_KEY_MAX + 1] = '\0';
+    assert_int_equal(set("acme", big), PHOTA_INVALID);
+    key_is("acme", PHOTA_OK, "another");
+    big[PHOTA_KEY_MAX] = '\0';
+    assert_int_equal(set("acme", big), PHOTA_OK);
+    key_is("acme", PHOTA_OK, big);
+}
+
+
+/* one tenant's record under another's id doesn't open */
+
+static void
+key_moved(void **state)
+{
+    u_char    id[PHOTA_KEY_ID], buf[1024];
+    MDB_txn  *txn;
+    MDB_val   key, data;
+
+    (void) state;
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_tenant_add(&tenants, "bolt", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(set("acme", "acme-key"), PHOTA_OK);
+
+    assert_int_equal(phota_store_begin(&store, 1, &txn, &err), PHOTA_OK);
+
+    phota_key_id_encode(id, 1);
+    key.mv_data = id;
+    key.mv_size = sizeof(id);
+    assert_int_equal(mdb_get(txn, tenants.keys, &key, &data), 0);
+    memcpy(buf, data.mv_data, data.mv_size);
+    data.mv_data = buf;
+
+    phota_key_id_encode(id, 2);
+    assert_int_equal(mdb_put(txn, tenants.keys, &key, &data, 0), 0);
+    assert_int_equal(phota_store_commit(txn, &err), PHOTA_OK);
+
+    key_is("acme", PHOTA_OK, "acme-key");
+    key_is("bolt", PHOTA_INVALID, NULL);
+}
+
+
+/*
+ * Every shorter and one longer record is damaged; a changed byte is damage or
+ * another valid value, but never a crash or a half-filled answer.
+ */
+
+static void
+damage(MDB_dbi dbi)
+{
+    int                 rc;
+    size_t              i, len;
+    u_char              name[64], old[1024], buf[1025];
+    MDB_txn            *txn;
+    MDB_val             key, data;
+    MDB_cursor         *cursor;
+    phota_directory_t  *d;
+
+    assert_int_equal(phota_store_begin(&store, 0, &txn, &err), PHOTA_OK);
+    assert_int_equal(mdb_cursor_open(txn, dbi, &cursor), 0);
+    assert_int_equal(mdb_cursor_get(cursor, &key, &data, MDB_FIRST), 0);
+
+    memcpy(name, key.mv_data, key.mv_size);
+    memcpy(old, data.mv_data, data.mv_size);
+    len = data.mv_size;
+    key.mv_data = name;
+
+    mdb_cursor_close(cursor);
+    phota_store_abort(txn);
+
+    for (i = 0; i <= 2 * len + 1; i++) {
+        memcpy(buf, old, len);
+        buf[len] = 0;
+
+        data.mv_data = buf;
+        data.mv_size = (i <= len) ? i : len;
+
+        if (i == len) {
+            data.mv_size = len + 1;
+
+        } else if (i > len) {
+            buf[i - len - 1] ^= 0xff;
+        }
+
+        assert_int_equal(phota_store_begin(&store, 1, &txn, &err), PHOTA_OK);
+        assert_int_equal(mdb_put(txn, dbi, &key, &data, 0), 0);
+        assert_int_equal(phota_store_commit(txn, &err), PHOTA_OK);
+
+        d = NULL;
+        err.text[0] = '\0';
+        rc = phota_directory_load(&tenants, &d, &err);
+
+        if (i <= len + 1) {
+            assert_int_equal(rc, PHOTA_ERROR);
+        }
+
+        assert_true(rc == PHOTA_OK || rc == PHOTA_ERROR);
+        assert_true(rc == PHOTA_OK || err.text[0] != '\0');
+        phota_directory_destroy(d);
+    }
+
+    data.mv_data = old;
+    data.mv_size = len;
+    assert_int_equal(phota_store_begin(&store, 1, &txn, &err), PHOTA_OK);
+    assert_int_equal(mdb_put(txn, dbi, &key, &data, 0), 0);
+    assert_int_equal(phota_store_commit(txn, &err), PHOTA_OK);
+    phota_directory_destroy(directory());
+}
+
+
+static void
+damaged(void **state)
+{
+    u_char    digest[PHOTA_SHA256_LEN];
+    uint32_t  id;
+
+    (void) state;
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", NULL, &err),
+                     PHOTA_OK);
+    issue("acme", 0, &id, digest);
+    assert_int_equal(set("acme", "key"), PHOTA_OK);
+
+    damage(tenants.tenants);
+    damage(tenants.tokens);
+    damage(tenants.keys);
+
+    assert_int_equal(find(digest, 0, 1, 1), PHOTA_OK);
+    key_is("acme", PHOTA_OK, "key");
+}
+
+
+#define test(name)                                                            \
+    cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+
+int
+main(void)
+{
+    static const struct CMUnitTest  tests[] = {
+        test(names),
+        test(ids),
+        test(flags),
+        test(each),
+        test(tokens),
+        test(many),
+        test(keys),
+        test(key_moved),
+        test(damaged)
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
