@@ -25,8 +25,8 @@ FUZZ_SECONDS  = 30
 BUILD_PACKAGES    = gcc libc6-dev make nginx nginx-dev liblmdb-dev \
                     libssl-dev libjansson-dev
 DEMO_PACKAGES     = $(BUILD_PACKAGES) libnginx-mod-http-lua curl imagemagick \
-                    perl openssl procps
-TEST_PACKAGES     = $(DEMO_PACKAGES) libcmocka-dev lua-cjson nghttp2-client \
+                    perl openssl lua-cjson
+TEST_PACKAGES     = $(DEMO_PACKAGES) libcmocka-dev nghttp2-client \
                     lmdb-utils iproute2
 FUZZ_PACKAGES     = $(BUILD_PACKAGES) clang libclang-rt-14-dev
 LINT_PACKAGES     = $(BUILD_PACKAGES) clang clang-tidy cppcheck
