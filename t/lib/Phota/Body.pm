@@ -39,7 +39,7 @@ sub photo {
     };
 }
 
-# so many bytes that no compression shortens, the same for the same seed
+# so many bytes that begin as a JPEG does, the same for the same seed
 
 sub noise {
     my ($size, $seed) = @_;
@@ -48,7 +48,8 @@ sub noise {
     my $block = pack('V*', map {
         $x = ($x * 1103515245 + 12345) & 0xffffffff } 1 .. 16384);
 
-    return substr($block x (1 + int($size / length $block)), 0, $size);
+    return substr("\xff\xd8\xff" . $block x (1 + int($size / length $block)),
+        0, $size);
 }
 
 # Bytes (a reference to them) become base64 as options say: breaks (line
