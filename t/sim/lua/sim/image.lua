@@ -1,0 +1,161 @@
+-- The pictures: prepared ones, made unlike each other by a comment in which a
+-- unique identifier stands; and the signed URLs under which they are served.
+-- A picture is a function of its identifier, so nothing has to be kept.
+
+local bit = require "bit"
+local state = require "sim.state"
+
+local _M = {}
+
+local bases = {}
+local types = { jpg = "image/jpeg", png = "image/png" }
+
+_M.sizes = { tiny = true, small = true, medium = true, large = true }
+
+
+-- the comment's length aligns what follows it to base64's three bytes
+
+local function padded(text, used)
+    return text .. string.rep(" ", (3 - (used + #text) % 3) % 3)
+end
+
+
+local function jpeg_comment(uid, before)
+    local text = padded("phota-sim " .. uid, before + 4)
+    local n = #text + 2
+
+    return string.char(0xff, 0xfe, math.floor(n / 256), n % 256) .. text
+end
+
+
+local function be32(n)
+    return string.char(bit.band(bit.rshift(n, 24), 255),
+                       bit.band(bit.rshift(n, 16), 255),
+                       bit.band(bit.rshift(n, 8), 255), bit.band(n, 255))
+end
+
+
+local function png_comment(uid, before)
+    local text = padded("Comment\0phota-sim " .. uid, before + 12)
+
+    return be32(#text) .. "tEXt" .. text .. be32(ngx.crc32_long("tEXt" .. text))
+end
+
+
+-- behind JFIF's APP0, which must be first, and behind PNG's IHDR
+
+local function insertion(format, bytes)
+    if format == "png" then
+        return 33
+    end
+
+    if bytes:byte(4) == 0xe0 then
+        return 4 + bytes:byte(5) * 256 + bytes:byte(6)
+    end
+
+    return 2
+end
+
+
+local function base(size, format)
+    local name = size .. "." .. format
+    local b = bases[name]
+
+    if b then
+        return b
+    end
+
+    local file = assert(io.open(state.settings().images .. "/" .. name, "rb"))
+    local bytes = file:read("*a")
+    file:close()
+
+    local at = insertion(format, bytes)
+    local head = at - at % 3
+
+    b = {
+        head = bytes:sub(1, head),
+        middle = bytes:sub(head + 1, at),
+        tail = bytes:sub(at + 1),
+        comment = format == "png" and png_comment or jpeg_comment,
+    }
+    b.head64 = ngx.encode_base64(b.head)
+    b.tail64 = ngx.encode_base64(b.tail)
+
+    bases[name] = b
+
+    return b
+end
+
+
+-- appends the pieces of a new picture's base64 to out
+
+function _M.base64(out, size, format)
+    local b = base(size, format)
+    local comment = b.comment(state.unique(), #b.middle)
+    local n = #out
+
+    out[n + 1] = b.head64
+    out[n + 2] = ngx.encode_base64(b.middle .. comment)
+    out[n + 3] = b.tail64
+end
+
+
+local function sign(path, expires)
+    local mac = ngx.hmac_sha1(state.settings().secret, path .. "?" .. expires)
+
+    return (ngx.encode_base64(mac):gsub("[+/=]", { ["+"] = "-", ["/"] = "_",
+                                                   ["="] = "" }))
+end
+
+
+function _M.url(size, format)
+    local config = state.config()
+    local path = string.format("/phota_api/outputs/%s-%s.%s", state.unique(),
+                               size, format)
+    local expires = math.floor(ngx.time() + config.url_ttl)
+
+    return string.format("%s%s?Expires=%d&KeyName=sim&Signature=%s",
+                         config.url_base, path, expires, sign(path, expires))
+end
+
+
+local function denied(code)
+    ngx.status = 403
+    ngx.header["Content-Type"] = "application/xml"
+    ngx.print("<?xml version='1.0' encoding='UTF-8'?><Error><Code>", code,
+              "</Code></Error>\n")
+end
+
+
+function _M.serve()
+    local path = ngx.var.uri
+    local expires = tonumber(ngx.var.arg_Expires)
+    local uid, size, format = path:match("/([%x-]+)%-(%l+)%.(%l+)$")
+
+    if not expires or ngx.var.arg_Signature ~= sign(path, expires)
+       or not _M.sizes[size] or not types[format]
+    then
+        return denied("AccessDenied")
+    end
+
+    if ngx.time() >= expires then
+        return denied("ExpiredToken")
+    end
+
+    local b = base(size, format)
+    local comment = b.comment(uid, #b.middle)
+
+    ngx.header["Content-Type"] = types[format]
+    ngx.header["Content-Length"] = #b.head + #b.middle + #comment + #b.tail
+    ngx.print(b.head, b.middle, comment, b.tail)
+end
+
+
+function _M.portrait()
+    local b = base("tiny", "jpg")
+
+    return b.head .. b.middle .. b.comment("profile", #b.middle) .. b.tail
+end
+
+
+return _M
