@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "phota_order.h"
 #include "phota_price.h"
 #include "phota_record.h"
 
@@ -218,7 +219,6 @@ phota_price_last(phota_prices_t *p, MDB_txn *txn, uint32_t *row,
     uint32_t *version, phota_error_t *err)
 {
     int             rc;
-    u_char         *n;
     MDB_val         key, data;
     MDB_cursor     *cursor;
     phota_price_t   price;
@@ -252,10 +252,7 @@ phota_price_last(phota_prices_t *p, MDB_txn *txn, uint32_t *row,
         return PHOTA_ERROR;
     }
 
-    n = key.mv_data;
-
-    *row = (uint32_t) n[0] << 24 | (uint32_t) n[1] << 16
-           | (uint32_t) n[2] << 8 | (uint32_t) n[3];
+    *row = (uint32_t) phota_get_be(key.mv_data, PHOTA_PRICE_ROW);
     *version = price.version;
 
     return PHOTA_OK;
@@ -271,10 +268,7 @@ phota_price_put(phota_prices_t *p, MDB_txn *txn, uint32_t row,
     MDB_val         key, data;
     phota_writer_t  w;
 
-    n[0] = (u_char) (row >> 24);
-    n[1] = (u_char) (row >> 16);
-    n[2] = (u_char) (row >> 8);
-    n[3] = (u_char) row;
+    phota_put_be(n, row, sizeof(n));
 
     phota_write_init(&w, buf, sizeof(buf));
 

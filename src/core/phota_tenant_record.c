@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "phota_order.h"
 #include "phota_record.h"
 #include "phota_tenant_record.h"
 
@@ -153,10 +154,7 @@ phota_token_decode(phota_token_t *token, const MDB_val *key,
 void
 phota_key_id_encode(u_char id[PHOTA_KEY_ID], uint32_t tenant)
 {
-    id[0] = (u_char) (tenant >> 24);
-    id[1] = (u_char) (tenant >> 16);
-    id[2] = (u_char) (tenant >> 8);
-    id[3] = (u_char) tenant;
+    phota_put_be(id, tenant, PHOTA_KEY_ID);
 }
 
 
@@ -181,7 +179,7 @@ int
 phota_key_decode(phota_key_record_t *record, const MDB_val *key,
     const MDB_val *data, phota_error_t *err)
 {
-    const u_char    *id, *sealed;
+    const u_char    *sealed;
     phota_reader_t   r;
 
     phota_read_init(&r, data->mv_data, data->mv_size);
@@ -207,9 +205,7 @@ phota_key_decode(phota_key_record_t *record, const MDB_val *key,
 
     memcpy(record->sealed, sealed, record->len);
 
-    id = key->mv_data;
-    record->tenant = (uint32_t) id[0] << 24 | (uint32_t) id[1] << 16
-                     | (uint32_t) id[2] << 8 | (uint32_t) id[3];
+    record->tenant = (uint32_t) phota_get_be(key->mv_data, PHOTA_KEY_ID);
 
     return PHOTA_OK;
 }
