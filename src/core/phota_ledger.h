@@ -3,7 +3,8 @@
  * The books: holds, what became of them, and roll-ups, in micro-USD.  Entries
  * are append-only, each with a hash over itself and its predecessor; a charge
  * is the present view of its entries.  Writers take a transaction so that a
- * thread can commit many at once.
+ * thread can commit many at once; after PHOTA_ERROR it has to be aborted, any
+ * other code leaves it good.
  */
 
 
@@ -153,8 +154,10 @@ int phota_ledger_alive(phota_ledger_t *l, MDB_txn *txn,
 
 /*
  * Writes the hold.  The caller fills tenant, token, provider, operation,
- * cached, asked, rates, held, fingerprint, tag, id and time; state, owner and
- * updated are set here.
+ * cached, asked, rates and their version, held, fingerprint, tag and id;
+ * state, owner, updated and time, which is the id's, are set here.
+ * PHOTA_REFUSED when there is a charge of this id, PHOTA_INVALID when amounts
+ * are negative or phota_ledger_own() has not been called.
  */
 int phota_ledger_hold(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
     phota_error_t *err);
@@ -162,8 +165,9 @@ int phota_ledger_hold(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
 /*
  * Ends a held charge, or resolves an unknown one; amounts follow from the
  * rates that it holds.  charge, if not NULL, receives the new view.
- * PHOTA_REFUSED when it has ended already (charge is filled all the same),
- * PHOTA_DECLINED when there is none.
+ * PHOTA_REFUSED when it has ended already, or is unknown and would be so again
+ * (charge is filled all the same), PHOTA_DECLINED when there is none.  A status
+ * of 0 or an empty request_id keeps what an earlier entry said.
  */
 int phota_ledger_end(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
     const phota_outcome_t *outcome, phota_charge_t *charge,
@@ -174,20 +178,26 @@ int phota_ledger_hit(phota_ledger_t *l, MDB_txn *txn, uint64_t time,
     uint32_t tenant, uint8_t operation, uint64_t hits, int64_t saved,
     phota_error_t *err);
 
-/* PHOTA_DECLINED when there is none */
+/* as it is written, whoever lives; PHOTA_DECLINED when there is none */
 int phota_ledger_get(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
     phota_charge_t *charge);
 
 /*
  * In order of time, from <= time < to (ms; 0: unbounded).  A held charge whose
- * owner is dead reads as unknown.  The list of open ones: held and unknown.
+ * owner is dead reads as unknown, abandoned; phota_ledger_get() tells it from
+ * one that is written so.  The list of open ones: held and unknown.  No
+ * transaction is open during the calls of phota_ledger_each().  Both stop at
+ * anything but PHOTA_OK and return it.
  */
 int phota_ledger_each(phota_ledger_t *l, uint64_t from, uint64_t to,
     phota_charge_pt handler, void *ctx, phota_error_t *err);
 int phota_ledger_each_open(phota_ledger_t *l, MDB_txn *txn,
     phota_charge_pt handler, void *ctx, phota_error_t *err);
 
-/* sums by tenant and operation; whole UTC days of from .. to (ms, 0: open) */
+/*
+ * Sums by tenant and operation, in that order, of the whole UTC days of
+ * from <= time < to (ms, 0: open).
+ */
 int phota_ledger_usage(phota_ledger_t *l, uint64_t from, uint64_t to,
     phota_usage_pt handler, void *ctx, phota_error_t *err);
 

@@ -1,0 +1,446 @@
+
+/*
+ * Reading the books: one charge, all of a time, the open ones, and sums.  Lists
+ * go from key to key, not with a cursor kept open, so that a handler may write
+ * and a slow one pins no pages.
+ */
+
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "phota_ledger_record.h"
+#include "phota_order.h"
+
+
+#define PHOTA_LEDGER_BATCH  32
+
+
+typedef struct {
+    phota_id_t      next;           /* where the next batch begins */
+    uint64_t        to;
+    unsigned        more;
+    unsigned        n;
+    phota_charge_t  charges[PHOTA_LEDGER_BATCH];
+} phota_batch_t;
+
+
+static int phota_ledger_batch(phota_ledger_t *l, phota_batch_t *batch,
+    phota_error_t *err);
+static int phota_ledger_batch_fill(phota_ledger_t *l, MDB_txn *txn,
+    MDB_cursor *cursor, phota_batch_t *batch, phota_error_t *err);
+static int phota_ledger_batch_add(phota_ledger_t *l, MDB_txn *txn,
+    phota_batch_t *batch, const MDB_val *value, phota_error_t *err);
+static int phota_ledger_next_open(phota_ledger_t *l, MDB_txn *txn,
+    phota_id_t *id);
+static void phota_ledger_present(phota_ledger_t *l, MDB_txn *txn,
+    phota_charge_t *charge);
+static int phota_ledger_id_after(phota_id_t *id);
+static void phota_ledger_damaged(const char *what, const phota_id_t *id,
+    phota_error_t *err);
+static int phota_ledger_sum(phota_ledger_t *l, uint64_t from, uint64_t to,
+    phota_sums_t *sums, phota_error_t *err);
+static int phota_ledger_sum_days(MDB_cursor *cursor, uint32_t first,
+    uint32_t last, phota_sums_t *sums);
+static int phota_ledger_sum_row(const MDB_val *key, const MDB_val *value,
+    phota_sums_t *sums);
+
+
+int
+phota_ledger_get(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
+    phota_charge_t *charge)
+{
+    phota_span_t  span;
+
+    return phota_charge_read(l, txn, id, charge, &span);
+}
+
+
+int
+phota_ledger_each(phota_ledger_t *l, uint64_t from, uint64_t to,
+    phota_charge_pt handler, void *ctx, phota_error_t *err)
+{
+    int             rc;
+    unsigned        i;
+    phota_batch_t  *batch;
+
+    batch = calloc(1, sizeof(phota_batch_t));
+
+    if (batch == NULL) {
+        phota_error(err, "no memory");
+        return PHOTA_ERROR;
+    }
+
+    batch->to = to;
+    phota_put_be(batch->next.b, from, 6);
+
+    do {
+        rc = phota_ledger_batch(l, batch, err);
+
+        for (i = 0; rc == PHOTA_OK && i < batch->n; i++) {
+            rc = handler(ctx, &batch->charges[i]);
+        }
+
+    } while (rc == PHOTA_OK && batch->more);
+
+    free(batch);
+
+    return rc;
+}
+
+
+static int
+phota_ledger_batch(phota_ledger_t *l, phota_batch_t *batch,
+    phota_error_t *err)
+{
+    int          rc;
+    MDB_txn     *txn;
+    MDB_cursor  *cursor;
+
+    if (phota_store_begin(l->store, 0, &txn, err) != PHOTA_OK) {
+        return PHOTA_ERROR;
+    }
+
+    rc = mdb_cursor_open(txn, l->charges, &cursor);
+
+    if (rc == 0) {
+        rc = phota_ledger_batch_fill(l, txn, cursor, batch, err);
+        mdb_cursor_close(cursor);
+
+    } else {
+        rc = phota_store_fail(err, l->store->path, rc);
+    }
+
+    phota_store_abort(txn);
+
+    return rc;
+}
+
+
+static int
+phota_ledger_batch_fill(phota_ledger_t *l, MDB_txn *txn, MDB_cursor *cursor,
+    phota_batch_t *batch, phota_error_t *err)
+{
+    int      rc;
+    MDB_val  key, value;
+
+    batch->n = 0;
+    batch->more = 0;
+
+    key.mv_data = batch->next.b;
+    key.mv_size = sizeof(phota_id_t);
+
+    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+
+    while (rc == 0) {
+
+        if (key.mv_size != sizeof(phota_id_t)) {
+            rc = MDB_CORRUPTED;
+            break;
+        }
+
+        memcpy(batch->next.b, key.mv_data, sizeof(phota_id_t));
+
+        if (batch->to != 0 && phota_get_be(batch->next.b, 6) >= batch->to) {
+            return PHOTA_OK;
+        }
+
+        if (batch->n == PHOTA_LEDGER_BATCH) {
+            batch->more = 1;
+            return PHOTA_OK;
+        }
+
+        if (phota_ledger_batch_add(l, txn, batch, &value, err) != PHOTA_OK) {
+            return PHOTA_ERROR;
+        }
+
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+
+    return (rc == MDB_NOTFOUND) ? PHOTA_OK
+                                : phota_store_fail(err, l->store->path, rc);
+}
+
+
+static int
+phota_ledger_batch_add(phota_ledger_t *l, MDB_txn *txn, phota_batch_t *batch,
+    const MDB_val *value, phota_error_t *err)
+{
+    phota_span_t     span;
+    phota_charge_t  *charge;
+
+    charge = &batch->charges[batch->n];
+
+    charge->id = batch->next;
+
+    if (phota_charge_decode(charge, &span, value->mv_data, value->mv_size)
+        != PHOTA_OK)
+    {
+        phota_ledger_damaged("charge", &charge->id, err);
+        return PHOTA_ERROR;
+    }
+
+    phota_ledger_present(l, txn, charge);
+
+    batch->n++;
+
+    return PHOTA_OK;
+}
+
+
+int
+phota_ledger_each_open(phota_ledger_t *l, MDB_txn *txn,
+    phota_charge_pt handler, void *ctx, phota_error_t *err)
+{
+    int             rc;
+    phota_id_t      id;
+    phota_span_t    span;
+    phota_charge_t  charge;
+
+    memset(&id, 0, sizeof(phota_id_t));
+
+    for ( ;; ) {
+
+        rc = phota_ledger_next_open(l, txn, &id);
+
+        if (rc == MDB_NOTFOUND) {
+            return PHOTA_OK;
+        }
+
+        if (rc != 0) {
+            return phota_store_fail(err, l->store->path, rc);
+        }
+
+        memset(&charge, 0, sizeof(phota_charge_t));
+
+        if (phota_charge_read(l, txn, &id, &charge, &span) != PHOTA_OK) {
+            phota_ledger_damaged("open charge", &id, err);
+            return PHOTA_ERROR;
+        }
+
+        phota_ledger_present(l, txn, &charge);
+
+        rc = handler(ctx, &charge);
+
+        if (rc != PHOTA_OK) {
+            return rc;
+        }
+
+        if (phota_ledger_id_after(&id) != PHOTA_OK) {
+            return PHOTA_OK;
+        }
+    }
+}
+
+
+/* the first open one from id on; an MDB code */
+
+static int
+phota_ledger_next_open(phota_ledger_t *l, MDB_txn *txn, phota_id_t *id)
+{
+    int          rc;
+    MDB_val      key, value;
+    MDB_cursor  *cursor;
+
+    rc = mdb_cursor_open(txn, l->open, &cursor);
+
+    if (rc != 0) {
+        return rc;
+    }
+
+    key.mv_data = id->b;
+    key.mv_size = sizeof(phota_id_t);
+
+    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+
+    if (rc == 0 && key.mv_size != sizeof(phota_id_t)) {
+        rc = MDB_CORRUPTED;
+    }
+
+    if (rc == 0) {
+        memcpy(id->b, key.mv_data, sizeof(phota_id_t));
+    }
+
+    mdb_cursor_close(cursor);
+
+    return rc;
+}
+
+
+static void
+phota_ledger_present(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge)
+{
+    if (charge->state == PHOTA_STATE_HELD
+        && !phota_ledger_alive(l, txn, &charge->owner))
+    {
+        charge->state = PHOTA_STATE_UNKNOWN;
+        charge->reason = PHOTA_REASON_ABANDONED;
+    }
+}
+
+
+/* the id that follows; PHOTA_DECLINED when there is none */
+
+static int
+phota_ledger_id_after(phota_id_t *id)
+{
+    int  i;
+
+    for (i = sizeof(phota_id_t) - 1; i >= 0; i--) {
+        if (++id->b[i] != 0) {
+            return PHOTA_OK;
+        }
+    }
+
+    return PHOTA_DECLINED;
+}
+
+
+static void
+phota_ledger_damaged(const char *what, const phota_id_t *id,
+    phota_error_t *err)
+{
+    char  text[PHOTA_ID_TEXT];
+
+    phota_id_format(text, id);
+    phota_error(err, "the record of %s %s is missing or damaged", what, text);
+}
+
+
+int
+phota_ledger_usage(phota_ledger_t *l, uint64_t from, uint64_t to,
+    phota_usage_pt handler, void *ctx, phota_error_t *err)
+{
+    int              rc;
+    size_t           i;
+    phota_sums_t     sums;
+    phota_usage_t    usage;
+    phota_rollup_t  *sum;
+
+    memset(&sums, 0, sizeof(phota_sums_t));
+
+    rc = phota_ledger_sum(l, from, to, &sums, err);
+
+    phota_sums_sort(&sums);
+
+    for (i = 0; rc == PHOTA_OK && i < sums.count; i++) {
+
+        sum = &sums.slots[i].sum;
+
+        usage.tenant = sums.slots[i].tenant;
+        usage.operation = sums.slots[i].operation;
+        usage.calls = sum->calls + sum->hits;
+        usage.hits = sum->hits;
+        usage.outputs = sum->outputs;
+        usage.identity_outputs = sum->identity_outputs;
+        usage.cost = sum->cost;
+        usage.price = sum->price;
+        usage.saved = sum->saved + sum->hits_saved;
+
+        rc = handler(ctx, &usage);
+    }
+
+    phota_sums_free(&sums);
+
+    return rc;
+}
+
+
+static int
+phota_ledger_sum(phota_ledger_t *l, uint64_t from, uint64_t to,
+    phota_sums_t *sums, phota_error_t *err)
+{
+    int          rc;
+    MDB_txn     *txn;
+    uint32_t     last;
+    MDB_cursor  *cursor;
+
+    last = (to == 0) ? UINT32_MAX : (uint32_t) ((to - 1) / PHOTA_DAY);
+
+    if (phota_store_begin(l->store, 0, &txn, err) != PHOTA_OK) {
+        return PHOTA_ERROR;
+    }
+
+    rc = mdb_cursor_open(txn, l->rollups, &cursor);
+
+    if (rc == 0) {
+        rc = phota_ledger_sum_days(cursor, (uint32_t) (from / PHOTA_DAY),
+                                   last, sums);
+        mdb_cursor_close(cursor);
+    }
+
+    phota_store_abort(txn);
+
+    return (rc == 0) ? PHOTA_OK : phota_store_fail(err, l->store->path, rc);
+}
+
+
+static int
+phota_ledger_sum_days(MDB_cursor *cursor, uint32_t first, uint32_t last,
+    phota_sums_t *sums)
+{
+    int      rc;
+    u_char   name[PHOTA_ROLLUP_KEY];
+    MDB_val  key, value;
+
+    phota_rollup_key(name, first, 0, 0);
+
+    key.mv_data = name;
+    key.mv_size = sizeof(name);
+
+    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+
+    while (rc == 0) {
+
+        if (key.mv_size != PHOTA_ROLLUP_KEY) {
+            return MDB_CORRUPTED;
+        }
+
+        if (phota_get_be(key.mv_data, 4) > last) {
+            return 0;
+        }
+
+        rc = phota_ledger_sum_row(&key, &value, sums);
+
+        if (rc == 0) {
+            rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+        }
+    }
+
+    return (rc == MDB_NOTFOUND) ? 0 : rc;
+}
+
+
+static int
+phota_ledger_sum_row(const MDB_val *key, const MDB_val *value,
+    phota_sums_t *sums)
+{
+    const u_char    *name;
+    phota_rollup_t   row, *sum;
+
+    name = key->mv_data;
+
+    if (phota_rollup_decode(&row, value->mv_data, value->mv_size)
+        != PHOTA_OK)
+    {
+        return MDB_CORRUPTED;
+    }
+
+    sum = phota_sums_get(sums, (uint32_t) phota_get_be(name + 4, 4), name[8]);
+
+    if (sum == NULL) {
+        return ENOMEM;
+    }
+
+    sum->calls += row.calls;
+    sum->outputs += row.outputs;
+    sum->identity_outputs += row.identity_outputs;
+    sum->cost += row.cost;
+    sum->price += row.price;
+    sum->saved += row.saved;
+    sum->hits += row.hits;
+    sum->hits_saved += row.hits_saved;
+
+    return 0;
+}
