@@ -415,6 +415,16 @@ subtest 'what was received' => sub {
         . 'x' x 14_000_000, '') });
 
     is(call('enhance', $big)->{status}, 200, 'a large body');
+
+    (my $other = $big) =~ s/"image"/"prompt":"\\"[[prof_a]]\\\\","image"/;
+    is_deeply(subjects(call('enhance', $other)), { prof_a => 1 },
+        'with escapes beside');
+    substr($other, -100, 1) = '!';
+    is(call('enhance', $other)->{status}, 400, 'a large bad one');
+    substr($other, -100, 1) = "\x01";
+    cmp_ok(call('enhance', $other)->{status}, '>=', 400, 'with a control');
+
+    call('enhance', $big);
     $last = $sim->last;
     is($last->{body_length}, length $big, 'its length');
     is($last->{body_sha256}, sha256_hex($big), 'its digest');

@@ -3,6 +3,7 @@
 # Starts the Phota simulator in the background: writes nginx.conf and settings
 # into DIR, makes the base pictures and the certificates that are missing, and
 # returns when the port listens.  The bill in DIR/bill.log outlives a restart.
+# --foreground, for containers: stays, and logs to stderr.
 
 set -eu
 
@@ -11,6 +12,7 @@ usage()
     cat >&2 <<USAGE
 usage: start.sh --port P --dir DIR [--tls-port P] [--listen ADDRESS]
                 [--workers N] [--seed S] [--key NAME=VALUE]... [--url-base URL]
+                [--foreground]
 USAGE
     exit 2
 }
@@ -29,8 +31,15 @@ is_number()
 }
 
 port= tls_port= dir= listen=127.0.0.1 workers=1 seed= url_base= keys=
+daemon=on log=error.log
 
 while [ $# -gt 0 ]; do
+    if [ "$1" = --foreground ]; then
+        daemon=off log=stderr
+        shift
+        continue
+    fi
+
     [ $# -ge 2 ] || usage
 
     case $1 in
@@ -70,7 +79,11 @@ modules=${NGINX_MODULES:-/usr/lib/nginx/modules}
 mkdir -p "$dir/tmp"
 dir=$(cd "$dir" && pwd -P)
 
-if [ -s "$dir/sim.pid" ] && kill -0 "$(cat "$dir/sim.pid")" 2>/dev/null; then
+# a pid alone may be anybody's by now
+if [ -s "$dir/sim.pid" ] \
+   && grep -qF "$dir/nginx.conf" "/proc/$(cat "$dir/sim.pid")/cmdline" \
+      2>/dev/null
+then
     fail "already running in $dir, pid $(cat "$dir/sim.pid")"
 fi
 
@@ -216,8 +229,9 @@ load_module $modules/ndk_http_module.so;
 load_module $modules/ngx_http_lua_module.so;
 
 $user
+daemon $daemon;
 pid sim.pid;
-error_log error.log warn;
+error_log $log warn;
 worker_processes $workers;
 
 events {
@@ -246,4 +260,4 @@ $tls
 }
 CONF
 
-exec "$nginx" -p "$dir/" -c "$dir/nginx.conf" -e "$dir/error.log"
+exec "$nginx" -p "$dir/" -c "$dir/nginx.conf" -e "$log"

@@ -12,6 +12,8 @@ local MODELS = { ["nb2"] = { ["1K"] = true, ["2K"] = true, ["4K"] = true },
                  ["flux-2"] = { ["1K"] = true, ["2K"] = true },
                  ["reve"] = { ["1K"] = true } }
 
+local LONG = 64 * 1024
+
 _M.models = MODELS
 
 
@@ -168,11 +170,85 @@ local function complaint(kind, msg, ...)
 end
 
 
+-- the quote that ends the string which begins at from
+
+local function string_end(text, from)
+    local at = from
+
+    repeat
+        at = text:find("\"", at + 1, true)
+
+        local slashes = at and text:sub(math.max(from, at - 64), at - 1)
+                               :match("\\*$")
+    until not at or #slashes % 2 == 0
+
+    return at
+end
+
+
+local function is_plain(s)
+    return not (s:find("\\", 1, true) or s:find("\n", 1, true)
+                or s:find("\r", 1, true) or s:find("\t", 1, true))
+end
+
+
+-- cjson goes byte by byte, so it gets a name in the place of a long string
+
+local function lift(text)
+    local parts, lifted, from, at = {}, {}, 1, text:find("\"", 1, true)
+
+    while at do
+        local stop = string_end(text, at)
+
+        if not stop then
+            break
+        end
+
+        if stop - at > LONG then
+            local s = text:sub(at + 1, stop - 1)
+
+            if is_plain(s) then
+                lifted[#lifted + 1] = s
+                parts[#parts + 1] = text:sub(from, at)
+                parts[#parts + 1] = "\\u0001lifted:" .. #lifted
+                from = stop
+            end
+        end
+
+        at = text:find("\"", stop + 1, true)
+    end
+
+    parts[#parts + 1] = text:sub(from)
+
+    return table.concat(parts), lifted
+end
+
+
+local function put_back(value, lifted)
+    for name, item in pairs(value) do
+        if type(item) == "table" then
+            put_back(item, lifted)
+
+        elseif type(item) == "string" then
+            local n = item:match("^\1lifted:(%d+)$")
+
+            value[name] = n and lifted[tonumber(n)] or item
+        end
+    end
+end
+
+
 -- JSON knows two empty tables, cjson's decoder one: the text tells
 
 local function decode(text)
     if not text or text == "" then
         return nil, complaint("missing", "Field required")
+    end
+
+    local lifted
+
+    if #text > LONG then
+        text, lifted = lift(text)
     end
 
     local ok, body = pcall(cjson.decode, text)
@@ -186,6 +262,10 @@ local function decode(text)
         return nil, complaint("model_attributes_type", "Input should be a "
                               .. "valid dictionary or object to extract "
                               .. "fields from")
+    end
+
+    if lifted and #lifted > 0 then
+        put_back(body, lifted)
     end
 
     return body
