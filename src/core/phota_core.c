@@ -245,22 +245,23 @@ phota_usd_parse(int64_t *micro, const char *text, size_t len)
 void
 phota_time_format(char *buf, uint64_t ms)
 {
+    size_t     n;
     time_t     sec;
     struct tm  tm;
 
     sec = (time_t) (ms / 1000);
 
-    /* a year that is out of int's range, from damaged data */
+    /* a year of five digits, from damaged data */
 
     if (gmtime_r(&sec, &tm) == NULL || tm.tm_year > 9999 - 1900) {
         (void) snprintf(buf, PHOTA_TIME_TEXT, "9999-12-31T23:59:59.999Z");
         return;
     }
 
-    (void) snprintf(buf, PHOTA_TIME_TEXT,
-                    "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ",
-                    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-                    tm.tm_min, tm.tm_sec, (unsigned) (ms % 1000));
+    n = strftime(buf, PHOTA_TIME_TEXT, "%Y-%m-%dT%H:%M:%S", &tm);
+
+    (void) snprintf(buf + n, PHOTA_TIME_TEXT - n, ".%03uZ",
+                    (unsigned) (ms % 1000));
 }
 
 
