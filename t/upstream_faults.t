@@ -27,7 +27,6 @@ my @cases = (
     [ 'status=503', 503, undef, 'void' ],
     [ 'status=504', 504, undef, 'void' ],
     [ 'status=503;html', 503, undef, 'void' ],
-    [ 'early=400', 400, undef, 'void' ],
     [ 'status=500', 500, undef, 'unknown' ],
     [ 'status=502', 502, undef, 'unknown' ],
     [ 'status=502;html', 502, undef, 'unknown' ],

@@ -42,11 +42,12 @@ sub program {
 }
 
 # A port that no other test takes: the abstract socket is a lock that goes with
-# the process and leaves no file.  Below the range of ephemeral ports.
+# the process and leaves no file.  Above the simulator's range and below that
+# of ephemeral ports.
 
 sub free_port {
     for (1 .. 1000) {
-        my $port = 20000 + int(rand(10000));
+        my $port = 30000 + int(rand(2700));
 
         my $lock = IO::Socket::UNIX->new(Type => SOCK_STREAM, Listen => 1,
             Local => "\0phota-test-port-$port") or next;
@@ -274,7 +275,9 @@ sub workers {
         push @pids, $pid;
     }
 
-    return sort { $a <=> $b } @pids;
+    @pids = sort { $a <=> $b } @pids;
+
+    return @pids;
 }
 
 # graceful by default: calls in flight are finished.  False when it had to be

@@ -54,7 +54,7 @@ sub new {
     my $start = delete $o{start} // 1;
 
     $self->{sim} = Phota::Sim->new(dir => "$dir/sim",
-        keys => { shared => $self->{key}, %{$self->{own}} }, %sim);
+        keys => { $self->{key} => 'shared', reverse %{$self->{own}} }, %sim);
     $self->{sim}->start;
 
     $self->{gateway} = Phota::Gateway->new(dir => "$dir/gateway",
@@ -413,7 +413,7 @@ sub charge {
 sub calls {
     my ($self) = @_;
 
-    return $self->{sim}->calls->{received};
+    return $self->{sim}->calls;
 }
 
 # a header as the simulator saw it last
@@ -552,7 +552,7 @@ sub _check_bill {
     my (%settled, %unknown);
     my $own = $self->{own};
 
-    wait_for(sub { $self->{sim}->calls->{in_flight} == 0 }, 20);
+    $self->{sim}->wait_in_flight(0, 20 * $slow);
 
     for my $row (@{$self->{gateway}->usage->{rows}}) {
         my $name = $own->{$row->{tenant}} ? $row->{tenant} : 'shared';
@@ -594,8 +594,7 @@ sub bill {
 
     my $bill = $self->{sim}->bill($name || 'shared');
 
-    return { amount => $bill->{amount_micro}, outputs => $bill->{outputs},
-        identity_outputs => $bill->{identity_outputs} };
+    return { map { $_ => $bill->{$_} } qw/ amount outputs identity_outputs / };
 }
 
 # a test that dies leaves no process behind, and shows why
