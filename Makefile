@@ -228,6 +228,7 @@ lint:  ## gcc, clang, cppcheck and clang-tidy
 	done
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j $(JOBS) \
 	    --enable=warning,performance,portability \
+	    --suppressions-list=contrib/cppcheck \
 	    -Isrc/core $(CORE_SRCS) $(CTL_SRCS)
 	@contrib/tidy $(JOBS) $(CORE_SRCS) $(CTL_SRCS) -- $(STD) -Isrc/core
 	@contrib/tidy $(JOBS) $(NGX_SRCS) -- $(NGX_LINT)
