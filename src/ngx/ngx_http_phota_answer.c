@@ -1,0 +1,558 @@
+
+/*
+ * What the client is sent: errors in one shape, headers that say what it cost,
+ * bought answers from their spool.  The content handler comes here once, with
+ * everything decided.
+ */
+
+
+#include "ngx_http_phota_module.h"
+
+
+static ngx_int_t ngx_http_phota_send_error(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+static void ngx_http_phota_linger(ngx_http_request_t *r);
+static ngx_int_t ngx_http_phota_send_purchase(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+static ngx_int_t ngx_http_phota_charge_headers(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+static ngx_int_t ngx_http_phota_upstream_headers(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+static void ngx_http_phota_release_spool(void *data);
+static u_char *ngx_http_phota_escape(u_char *p, u_char *last,
+    const char *text);
+static ngx_http_variable_value_t *ngx_http_phota_request_id(
+    ngx_http_request_t *r);
+
+
+void
+ngx_http_phota_refuse(ngx_http_phota_ctx_t *ctx, ngx_uint_t status,
+    const char *code, const char *detail)
+{
+    ngx_memzero(&ctx->refusal, sizeof(ngx_http_phota_refusal_t));
+
+    ctx->refusal.status = status;
+    ctx->refusal.code = code;
+    ctx->refusal.detail = detail;
+}
+
+
+ngx_int_t
+ngx_http_phota_content(ngx_http_request_t *r)
+{
+    ngx_http_phota_ctx_t       *ctx;
+    ngx_http_phota_purchase_t  *p;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+    if (ctx == NULL || ctx->state != NGX_HTTP_PHOTA_ANSWER) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->answered = 1;
+
+    p = ctx->purchase;
+
+    if (p && ctx->refusal.status == 0) {
+        ngx_http_phota_translate(p, ctx);
+
+        if (p->outcome.state == PHOTA_STATE_SETTLED && !p->settled) {
+
+            /* an answer that isn't in the books isn't given */
+
+            ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                  "BOOKS_UNAVAILABLE",
+                                  "the charge could not be written yet; the "
+                                  "result is kept, try again");
+            ctx->refusal.retry_after = 1;
+        }
+    }
+
+    if (ctx->refusal.status) {
+        return ngx_http_phota_send_error(r, ctx);
+    }
+
+    if (ctx->hit) {
+        return ngx_http_phota_send_hit(r, ctx);
+    }
+
+    if (p) {
+        return ngx_http_phota_send_purchase(r, ctx);
+    }
+
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_phota_send_error(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    ngx_buf_t    *b;
+    ngx_int_t     rc;
+    ngx_chain_t   out;
+
+    /* no "100 Continue" for what is refused */
+
+    r->expect_tested = 1;
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    b = ngx_http_phota_error_body(r, &ctx->refusal);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = ctx->refusal.status;
+    r->headers_out.content_length_n = b->last - b->pos;
+    ngx_str_set(&r->headers_out.content_type, "application/json");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+
+    if (ngx_http_phota_common_headers(r, ctx) != NGX_OK
+        || ngx_http_phota_charge_headers(r, ctx) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    out.buf = b;
+    out.next = NULL;
+
+    rc = ngx_http_output_filter(r, &out);
+
+#if (NGX_HTTP_V2)
+
+    /*
+     * nginx follows END_STREAM at once with RST_STREAM while the client still
+     * sends, and curl drops the complete answer for it: wait for the upload
+     * or 100 ms.
+     */
+
+    if (r->stream && !r->stream->in_closed && rc == NGX_OK) {
+        r->main->count++;
+
+        r->read_event_handler = ngx_http_phota_linger;
+        r->write_event_handler = ngx_http_phota_linger;
+
+        ngx_add_timer(r->connection->read, 100);
+
+        return NGX_DONE;
+    }
+
+#endif
+
+    return rc;
+}
+
+
+static void
+ngx_http_phota_linger(ngx_http_request_t *r)
+{
+#if (NGX_HTTP_V2)
+
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    if (c->read->timedout || c->error || r->stream->in_closed) {
+        c->read->timedout = 0;
+        ngx_http_finalize_request(r, NGX_OK);
+    }
+
+#endif
+}
+
+
+ngx_buf_t *
+ngx_http_phota_error_body(ngx_http_request_t *r,
+    const ngx_http_phota_refusal_t *refusal)
+{
+    u_char                     *p, *last;
+    size_t                      len;
+    ngx_buf_t                  *b;
+    ngx_http_variable_value_t  *id;
+
+    id = ngx_http_phota_request_id(r);
+    if (id == NULL) {
+        return NULL;
+    }
+
+    /* an escaped byte takes six at most */
+
+    len = 128 + id->len + NGX_INT64_LEN
+          + 6 * (ngx_strlen(refusal->code) + ngx_strlen(refusal->detail)
+                 + (refusal->field ? ngx_strlen(refusal->field) : 0));
+
+    b = ngx_create_temp_buf(r->pool, len);
+    if (b == NULL) {
+        return NULL;
+    }
+
+    p = b->last;
+    last = b->end;
+
+    p = ngx_slprintf(p, last, "{\"code\":\"%s\",\"detail\":\"",
+                     refusal->code);
+    p = ngx_http_phota_escape(p, last, refusal->detail);
+    p = ngx_slprintf(p, last, "\",\"request_id\":\"%*s\"", (size_t) id->len,
+                     id->data);
+
+    if (refusal->status == 422 && refusal->field) {
+        p = ngx_slprintf(p, last, ",\"field\":\"");
+        p = ngx_http_phota_escape(p, last, refusal->field);
+        p = ngx_slprintf(p, last, "\",\"offset\":%uL", refusal->offset);
+    }
+
+    *p++ = '}';
+
+    b->last = p;
+    b->last_buf = (r == r->main);
+    b->last_in_chain = 1;
+
+    return b;
+}
+
+
+static u_char *
+ngx_http_phota_escape(u_char *p, u_char *last, const char *text)
+{
+    size_t     n;
+    u_char    *s, *end, *next;
+    uint32_t   ch;
+
+    s = (u_char *) text;
+    end = s + ngx_strlen(text);
+
+    while (s < end) {
+
+        if (*s < 0x80) {
+            if (*s < 0x20 || *s == '"' || *s == '\\' || *s == 0x7f) {
+                p = ngx_slprintf(p, last, "\\u%04xd", (ngx_int_t) *s);
+
+            } else {
+                *p++ = *s;
+            }
+
+            s++;
+            continue;
+        }
+
+        next = s;
+        n = end - s;
+        ch = ngx_utf8_decode(&next, n);
+
+        if (ch > 0x10ffff) {
+            *p++ = '?';
+            s++;
+            continue;
+        }
+
+        p = ngx_cpymem(p, s, next - s);
+        s = next;
+    }
+
+    return p;
+}
+
+
+static ngx_http_variable_value_t *
+ngx_http_phota_request_id(ngx_http_request_t *r)
+{
+    ngx_http_variable_value_t  *v;
+
+    v = ngx_http_get_indexed_variable(r->main,
+                                ngx_http_phota_worker.conf->request_id);
+
+    return (v == NULL || v->not_found) ? NULL : v;
+}
+
+
+ngx_int_t
+ngx_http_phota_header(ngx_http_request_t *r, const char *name,
+    const u_char *value, size_t len)
+{
+    u_char           *p;
+    ngx_table_elt_t  *h;
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, value, len);
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+    h->key.len = ngx_strlen(name);
+    h->key.data = (u_char *) name;
+    h->value.len = len;
+    h->value.data = p;
+
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_phota_common_headers(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx)
+{
+    char                        buf[PHOTA_SHA256_LEN * 2 + 1];
+    ngx_int_t                   rc;
+    ngx_http_variable_value_t  *id;
+
+    id = ngx_http_phota_request_id(r);
+    if (id == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_phota_header(r, "Phota-Request-Id", id->data, id->len);
+
+    if (rc == NGX_OK && ctx->refusal.status) {
+        rc = ngx_http_phota_header(r, "X-Request-Id", id->data, id->len);
+    }
+
+    if (rc == NGX_OK && ctx->refusal.retry_after) {
+        (void) snprintf(buf, sizeof(buf), "%u",
+                        (unsigned) ctx->refusal.retry_after);
+        rc = ngx_http_phota_header(r, "Retry-After", (u_char *) buf,
+                                   ngx_strlen(buf));
+    }
+
+    if (rc == NGX_OK && ctx->scanned) {
+        phota_hex_format(buf, ctx->scan.digest, PHOTA_SHA256_LEN);
+        rc = ngx_http_phota_header(r, "Phota-Fingerprint", (u_char *) buf,
+                                   PHOTA_SHA256_LEN * 2);
+    }
+
+    if (rc == NGX_OK && ctx->only_if_cached && ctx->refusal.status) {
+        rc = ngx_http_phota_header(r, "Cache-Status",
+                                   (u_char *) "phota; detail=none",
+                                   sizeof("phota; detail=none") - 1);
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_phota_money_headers(ngx_http_request_t *r, int64_t cost,
+    int64_t price, int64_t saved)
+{
+    char        buf[PHOTA_USD_TEXT];
+    ngx_uint_t  i;
+
+    struct {
+        const char  *name;
+        int64_t      amount;
+    } columns[] = {
+        { "Phota-Cost", cost },
+        { "Phota-Price", price },
+        { "Phota-Saved", saved }
+    };
+
+    for (i = 0; i < 3; i++) {
+        phota_usd_format(buf, columns[i].amount);
+
+        if (ngx_http_phota_header(r, columns[i].name, (u_char *) buf,
+                                  ngx_strlen(buf))
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_phota_charge_headers(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx)
+{
+    char                        id[PHOTA_ID_TEXT];
+    ngx_http_phota_purchase_t  *p;
+
+    p = ctx->purchase;
+
+    if (p == NULL || !p->held) {
+        return NGX_OK;
+    }
+
+    phota_id_format(id, &p->charge.id);
+
+    if (ngx_http_phota_header(r, "Phota-Charge-Id", (u_char *) id,
+                              ngx_strlen(id))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* what is unknown is not said to cost nothing */
+
+    if (!p->settled || p->pending
+        || p->charge.state == PHOTA_STATE_UNKNOWN)
+    {
+        return NGX_OK;
+    }
+
+    return ngx_http_phota_money_headers(r, p->charge.cost, p->charge.price,
+                                        p->charge.saved);
+}
+
+
+static ngx_int_t
+ngx_http_phota_send_purchase(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    size_t                      len;
+    ngx_int_t                   rc;
+    ngx_chain_t                *out;
+    const char                 *fwd;
+    char                        status[64];
+    ngx_pool_cleanup_t         *cln;
+    ngx_http_phota_purchase_t  *p;
+
+    p = ctx->purchase;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_http_phota_release_spool;
+    cln->data = p->spool;
+
+    ngx_http_phota_spool_hold(p->spool);
+
+    out = ngx_http_phota_spool_chain(p->spool, r->pool);
+    if (out == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    fwd = (ctx->cache == NGX_HTTP_PHOTA_CACHE_MISS) ? "uri-miss"
+          : (ctx->cache == NGX_HTTP_PHOTA_CACHE_REFRESH) ? "request"
+                                                         : "bypass";
+
+    (void) snprintf(status, sizeof(status), "phota; fwd=%s%s", fwd,
+                    p->stored ? "; stored" : "");
+
+    r->headers_out.status = p->status;
+    r->headers_out.content_length_n = ngx_http_phota_spool_size(p->spool);
+
+    len = ngx_strlen(p->content_type);
+
+    if (len) {
+        r->headers_out.content_type.data = (u_char *) p->content_type;
+        r->headers_out.content_type.len = len;
+        r->headers_out.content_type_len = len;
+    }
+
+    if (ngx_http_phota_common_headers(r, ctx) != NGX_OK
+        || ngx_http_phota_header(r, "Cache-Status", (u_char *) status,
+                                 ngx_strlen(status))
+           != NGX_OK
+        || ngx_http_phota_charge_headers(r, ctx) != NGX_OK
+        || ngx_http_phota_upstream_headers(r, ctx) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* a POST's answer has neither ranges nor conditions */
+
+    r->disable_not_modified = 1;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    return ngx_http_output_filter(r, out);
+}
+
+
+static void
+ngx_http_phota_release_spool(void *data)
+{
+    ngx_http_phota_spool_free(data);
+}
+
+
+static ngx_int_t
+ngx_http_phota_upstream_headers(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx)
+{
+    ngx_uint_t                  i;
+    ngx_list_part_t            *part;
+    ngx_table_elt_t            *h, *copy;
+    ngx_http_phota_purchase_t  *p;
+
+    p = ctx->purchase;
+
+    if (p->outcome.request_id[0]
+        && ngx_http_phota_header(r, "X-Request-Id",
+                                 (u_char *) p->outcome.request_id,
+                                 ngx_strlen(p->outcome.request_id))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    part = &ctx->call->headers_out.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].hash == 0
+            || (ngx_strncasecmp(h[i].key.data, (u_char *) "X-Phota-",
+                                ngx_min(h[i].key.len, 8))
+                != 0
+                && ngx_strcasecmp(h[i].key.data, (u_char *) "Retry-After")
+                   != 0))
+        {
+            continue;
+        }
+
+        if (h[i].key.len < 8) {
+            continue;
+        }
+
+        copy = ngx_list_push(&r->headers_out.headers);
+        if (copy == NULL) {
+            return NGX_ERROR;
+        }
+
+        *copy = h[i];
+
+#if (nginx_version >= 1023000)
+        copy->next = NULL;
+#endif
+    }
+
+    return NGX_OK;
+}

@@ -1,0 +1,349 @@
+
+/*
+ * Who calls, and whether this path is his.  One function finds the token,
+ * looks its tenant up in the worker's directory and masks the token in place,
+ * so that no log line can show it.  ACCESS only decides: the refusal itself is
+ * sent by the content handler, since stock access rules run after ours.
+ */
+
+
+#include "ngx_http_phota_module.h"
+
+
+#define NGX_HTTP_PHOTA_TOKEN_NONE   0
+#define NGX_HTTP_PHOTA_TOKEN_GOOD   1
+#define NGX_HTTP_PHOTA_TOKEN_BAD    2
+
+
+typedef struct {
+    ngx_uint_t  state;
+    u_char      digest[PHOTA_SHA256_LEN];
+} ngx_http_phota_credential_t;
+
+
+static void ngx_http_phota_credentials(ngx_http_request_t *r,
+    ngx_http_phota_credential_t *cred);
+static ngx_uint_t ngx_http_phota_carries_token(ngx_table_elt_t *h,
+    ngx_str_t *token);
+static void ngx_http_phota_take(ngx_http_phota_credential_t *cred,
+    ngx_str_t *token);
+static void ngx_http_phota_mask(ngx_str_t *token);
+static void ngx_http_phota_identify(ngx_http_phota_ctx_t *ctx,
+    ngx_http_phota_credential_t *cred);
+static void ngx_http_phota_authorize(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+static ngx_uint_t ngx_http_phota_forbidden(ngx_http_request_t *r);
+
+
+ngx_http_phota_ctx_t *
+ngx_http_phota_resolve(ngx_http_request_t *r)
+{
+    ngx_http_phota_ctx_t         *ctx;
+    ngx_http_phota_loc_conf_t    *plcf;
+    ngx_http_phota_credential_t   cred;
+
+    r = r->main;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+    if (ctx && ctx->resolved) {
+        return ctx;
+    }
+
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
+
+    if (plcf->pass.data == NULL) {
+        return ctx;
+    }
+
+    if (ctx == NULL) {
+        ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_phota_ctx_t));
+        if (ctx == NULL) {
+            return NULL;
+        }
+
+        ctx->max_age = -1;
+
+        ngx_http_set_ctx(r, ctx, ngx_http_phota_module);
+    }
+
+    ctx->resolved = 1;
+
+    ngx_memzero(&cred, sizeof(ngx_http_phota_credential_t));
+
+    ngx_http_phota_credentials(r, &cred);
+    ngx_http_phota_identify(ctx, &cred);
+
+    return ctx;
+}
+
+
+static void
+ngx_http_phota_credentials(ngx_http_request_t *r,
+    ngx_http_phota_credential_t *cred)
+{
+    ngx_str_t         token;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (!ngx_http_phota_carries_token(&h[i], &token)) {
+            continue;
+        }
+
+        if (cred) {
+            ngx_http_phota_take(cred, &token);
+        }
+
+        ngx_http_phota_mask(&token);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_phota_carries_token(ngx_table_elt_t *h, ngx_str_t *token)
+{
+    ngx_uint_t  i;
+
+    static ngx_str_t  names[] = {
+        ngx_string("x-api-key"),
+        ngx_string("x-photio-key"),
+        ngx_null_string
+    };
+
+    *token = h->value;
+
+    for (i = 0; names[i].len; i++) {
+        if (h->key.len == names[i].len
+            && ngx_strncasecmp(h->key.data, names[i].data, names[i].len) == 0)
+        {
+            return token->len != 0;
+        }
+    }
+
+    if (h->key.len != sizeof("authorization") - 1
+        || ngx_strncasecmp(h->key.data, (u_char *) "authorization",
+                           sizeof("authorization") - 1)
+           != 0
+        || token->len < sizeof("Bearer ") - 1
+        || ngx_strncasecmp(token->data, (u_char *) "Bearer ",
+                           sizeof("Bearer ") - 1)
+           != 0)
+    {
+        return 0;
+    }
+
+    token->data += sizeof("Bearer ") - 1;
+    token->len -= sizeof("Bearer ") - 1;
+
+    while (token->len && token->data[0] == ' ') {
+        token->data++;
+        token->len--;
+    }
+
+    return token->len != 0;
+}
+
+
+static void
+ngx_http_phota_take(ngx_http_phota_credential_t *cred, ngx_str_t *token)
+{
+    u_char  digest[PHOTA_SHA256_LEN];
+
+    if (cred->state == NGX_HTTP_PHOTA_TOKEN_BAD) {
+        return;
+    }
+
+    if (phota_token_digest(token->data, token->len, digest) != PHOTA_OK) {
+        cred->state = NGX_HTTP_PHOTA_TOKEN_BAD;
+        return;
+    }
+
+    if (cred->state == NGX_HTTP_PHOTA_TOKEN_GOOD
+        && phota_memcmp(cred->digest, digest, PHOTA_SHA256_LEN) != 0)
+    {
+        cred->state = NGX_HTTP_PHOTA_TOKEN_BAD;
+        return;
+    }
+
+    cred->state = NGX_HTTP_PHOTA_TOKEN_GOOD;
+    ngx_memcpy(cred->digest, digest, PHOTA_SHA256_LEN);
+}
+
+
+static void
+ngx_http_phota_mask(ngx_str_t *token)
+{
+    ngx_memset(token->data, '*', token->len);
+}
+
+
+static void
+ngx_http_phota_identify(ngx_http_phota_ctx_t *ctx,
+    ngx_http_phota_credential_t *cred)
+{
+    const phota_token_t      *token;
+    const phota_tenant_t     *tenant;
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    if (worker->directory == NULL) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
+                              "BOOKS_UNAVAILABLE",
+                              "the books cannot be read; nothing was bought");
+        ctx->refusal.retry_after = 1;
+        return;
+    }
+
+    if (cred->state != NGX_HTTP_PHOTA_TOKEN_GOOD
+        || phota_directory_find(worker->directory, cred->digest,
+                                phota_now(), &tenant, &token)
+           != PHOTA_OK)
+    {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_UNAUTHORIZED, "UNAUTHORIZED",
+                              "a valid token is required in X-API-Key or "
+                              "Authorization: Bearer");
+        return;
+    }
+
+    ctx->tenant = *tenant;
+    ctx->token = token->id;
+
+    if (tenant->flags & PHOTA_TENANT_SUSPENDED) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_FORBIDDEN, "TENANT_SUSPENDED",
+                              "the tenant is suspended");
+    }
+}
+
+
+ngx_int_t
+ngx_http_phota_preaccess(ngx_http_request_t *r)
+{
+    ngx_http_phota_loc_conf_t  *plcf;
+
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
+
+    if (plcf->pass.data && r == r->main && ngx_http_phota_resolve(r) == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_phota_access(ngx_http_request_t *r)
+{
+    ngx_http_phota_ctx_t       *ctx;
+    ngx_http_phota_loc_conf_t  *plcf;
+
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
+
+    if (plcf->pass.data == NULL || r != r->main) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_phota_resolve(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->refusal.status == 0) {
+        ngx_http_phota_authorize(r, ctx);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_phota_authorize(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    const phota_operation_t    *op;
+    ngx_http_phota_loc_conf_t  *plcf;
+
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
+
+    op = phota_operation_by_path(plcf->provider, r->uri.data, r->uri.len);
+
+    if (op && r->method == NGX_HTTP_POST) {
+        ctx->operation = op;
+        return;
+    }
+
+    if ((r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
+        && (ctx->tenant.flags & PHOTA_TENANT_OWN_KEY)
+        && !ngx_http_phota_forbidden(r))
+    {
+        return;
+    }
+
+    ngx_http_phota_refuse(ctx, NGX_HTTP_FORBIDDEN, "OPERATION_NOT_ALLOWED",
+                          "this method and path are not offered to the "
+                          "tenant");
+}
+
+
+/* what belongs to the account as a whole stays with whoever owns it */
+
+static ngx_uint_t
+ngx_http_phota_forbidden(ngx_http_request_t *r)
+{
+    u_char  *p, *last;
+
+    static u_char  name[] = "webhook-secret";
+
+    last = r->uri.data + r->uri.len;
+
+    for (p = r->uri.data; p < last; p++) {
+        if (*p != '/') {
+            continue;
+        }
+
+        if ((size_t) (last - p) >= sizeof(name)
+            && ngx_strncasecmp(p + 1, name, sizeof(name) - 1) == 0
+            && (p + sizeof(name) == last || p[sizeof(name)] == '/'))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_int_t
+ngx_http_phota_log(ngx_http_request_t *r)
+{
+    ngx_http_phota_ctx_t  *ctx;
+
+    /*
+     * A request that was refused before its door was known, or that hit no
+     * door at all, is masked here; no state is made, nobody would free it.
+     */
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_phota_module);
+
+    if (ctx == NULL || !ctx->resolved) {
+        ngx_http_phota_credentials(r->main, NULL);
+    }
+
+    return NGX_OK;
+}

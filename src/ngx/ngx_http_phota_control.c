@@ -1,0 +1,155 @@
+
+/*
+ * What a client says about one request in its headers: Cache-Control as
+ * RFC 9111 has it for requests, and Phota-Tag.
+ */
+
+
+#include "ngx_http_phota_module.h"
+
+
+static void ngx_http_phota_cache_control(ngx_http_phota_ctx_t *ctx,
+    ngx_str_t *value);
+static void ngx_http_phota_cache_directive(ngx_http_phota_ctx_t *ctx,
+    u_char *p, size_t len);
+static ngx_int_t ngx_http_phota_tag(ngx_http_phota_ctx_t *ctx,
+    ngx_str_t *value);
+
+
+ngx_int_t
+ngx_http_phota_read_controls(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == sizeof("Cache-Control") - 1
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "Cache-Control",
+                               sizeof("Cache-Control") - 1)
+               == 0)
+        {
+            ngx_http_phota_cache_control(ctx, &h[i].value);
+            continue;
+        }
+
+        if (h[i].key.len == sizeof("Phota-Tag") - 1
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "Phota-Tag",
+                               sizeof("Phota-Tag") - 1)
+               == 0
+            && ngx_http_phota_tag(ctx, &h[i].value) != NGX_OK)
+        {
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_phota_cache_control(ngx_http_phota_ctx_t *ctx, ngx_str_t *value)
+{
+    u_char  *p, *start, *last;
+
+    p = value->data;
+    last = p + value->len;
+
+    while (p < last) {
+
+        while (p < last && (*p == ' ' || *p == '\t' || *p == ',')) {
+            p++;
+        }
+
+        start = p;
+
+        while (p < last && *p != ',') {
+            p++;
+        }
+
+        while (p > start && (p[-1] == ' ' || p[-1] == '\t')) {
+            p--;
+        }
+
+        ngx_http_phota_cache_directive(ctx, start, p - start);
+
+        while (p < last && *p != ',') {
+            p++;
+        }
+    }
+}
+
+
+static void
+ngx_http_phota_cache_directive(ngx_http_phota_ctx_t *ctx, u_char *p,
+    size_t len)
+{
+    ngx_int_t  n;
+
+    if (len == sizeof("no-cache") - 1
+        && ngx_strncasecmp(p, (u_char *) "no-cache", len) == 0)
+    {
+        ctx->no_cache = 1;
+
+    } else if (len == sizeof("no-store") - 1
+               && ngx_strncasecmp(p, (u_char *) "no-store", len) == 0)
+    {
+        ctx->no_store = 1;
+
+    } else if (len == sizeof("only-if-cached") - 1
+               && ngx_strncasecmp(p, (u_char *) "only-if-cached", len) == 0)
+    {
+        ctx->only_if_cached = 1;
+
+    } else if (len > sizeof("max-age=") - 1
+               && ngx_strncasecmp(p, (u_char *) "max-age=",
+                                  sizeof("max-age=") - 1)
+                  == 0)
+    {
+        n = ngx_atoi(p + sizeof("max-age=") - 1,
+                     len - (sizeof("max-age=") - 1));
+
+        if (n != NGX_ERROR) {
+            ctx->max_age = n;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_phota_tag(ngx_http_phota_ctx_t *ctx, ngx_str_t *value)
+{
+    size_t  i;
+
+    for (i = 0; i < value->len; i++) {
+        if (value->data[i] < 0x20 || value->data[i] > 0x7e) {
+            break;
+        }
+    }
+
+    if (value->len == 0 || value->len > PHOTA_NAME_MAX || i < value->len) {
+        ngx_http_phota_refuse(ctx, 422, "INVALID_REQUEST",
+                              "Phota-Tag takes 1 to 64 printable characters");
+        ctx->refusal.field = "Phota-Tag";
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(ctx->tag, value->data, value->len);
+    ctx->tag[value->len] = '\0';
+
+    return NGX_OK;
+}

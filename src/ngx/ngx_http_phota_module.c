@@ -1,0 +1,625 @@
+
+/*
+ * Directives, configuration and the places in nginx where the module comes in:
+ * PREACCESS and ACCESS know the tenant, PRECONTENT reads, decides and buys, the
+ * content handler answers, LOG masks what is left.
+ */
+
+
+#include "ngx_http_phota_module.h"
+
+
+static char *ngx_http_phota_master_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_phota_pass(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_phota_cache(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_phota_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_phota_signing_params(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static void *ngx_http_phota_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_phota_init_main_conf(ngx_conf_t *cf, void *conf);
+static void *ngx_http_phota_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_phota_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static ngx_int_t ngx_http_phota_check_door(ngx_conf_t *cf,
+    ngx_http_phota_door_t *door);
+static ngx_http_core_loc_conf_t *ngx_http_phota_find_location(
+    ngx_http_location_tree_node_t *node, ngx_str_t *uri,
+    ngx_http_core_loc_conf_t *best);
+static void ngx_http_phota_forget_master(void *data);
+static ngx_int_t ngx_http_phota_init(ngx_conf_t *cf);
+
+
+static ngx_conf_enum_t  ngx_http_phota_providers[] = {
+    { ngx_string("phota"), PHOTA_PROVIDER_PHOTA },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_command_t  ngx_http_phota_commands[] = {
+
+    { ngx_string("phota_data"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_phota_main_conf_t, data),
+      NULL },
+
+    { ngx_string("phota_master_key"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_phota_master_key,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("phota_cache_max_size"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_off_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_phota_main_conf_t, cache_max_size),
+      NULL },
+
+    { ngx_string("phota_spool_memory"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_phota_main_conf_t, spool_memory),
+      NULL },
+
+    { ngx_string("phota_pass"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_phota_pass,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("phota_max_body"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_phota_loc_conf_t, max_body),
+      NULL },
+
+    { ngx_string("phota_provider"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_phota_loc_conf_t, provider),
+      ngx_http_phota_providers },
+
+    { ngx_string("phota_cache"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_phota_cache,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("phota_cache_valid"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_phota_cache_valid,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("phota_signing_params"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_phota_signing_params,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_phota_module_ctx = {
+    ngx_http_phota_add_variables,          /* preconfiguration */
+    ngx_http_phota_init,                   /* postconfiguration */
+
+    ngx_http_phota_create_main_conf,       /* create main configuration */
+    ngx_http_phota_init_main_conf,         /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_phota_create_loc_conf,        /* create location configuration */
+    ngx_http_phota_merge_loc_conf          /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_phota_module = {
+    NGX_MODULE_V1,
+    &ngx_http_phota_module_ctx,            /* module context */
+    ngx_http_phota_commands,               /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_phota_init_process,           /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_phota_exit_process,           /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_str_t  ngx_http_phota_thread_pool = ngx_string("phota");
+
+
+static char *
+ngx_http_phota_master_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_phota_main_conf_t *pmcf = conf;
+
+    ngx_str_t           *value, path;
+    phota_error_t        err;
+    ngx_pool_cleanup_t  *cln;
+
+    if (pmcf->master) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    path = value[1];
+
+    if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    cln = ngx_pool_cleanup_add(cf->pool, sizeof(phota_master_t));
+    if (cln == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    cln->handler = ngx_http_phota_forget_master;
+    pmcf->master = cln->data;
+
+    if (phota_master_read(pmcf->master, (char *) path.data, &err)
+        != PHOTA_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", err.text);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void
+ngx_http_phota_forget_master(void *data)
+{
+    phota_cleanse(data, sizeof(phota_master_t));
+}
+
+
+static char *
+ngx_http_phota_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_phota_loc_conf_t *plcf = conf;
+
+    ngx_str_t                   *value;
+    ngx_http_phota_door_t       *door;
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_phota_main_conf_t  *pmcf;
+
+    if (plcf->pass.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len < 2 || value[1].data[0] != '/'
+        || value[1].data[value[1].len - 1] != '/')
+    {
+        return "must name an internal location that begins and ends "
+               "with \"/\"";
+    }
+
+    plcf->pass = value[1];
+
+    pmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_phota_module);
+
+    door = ngx_array_push(&pmcf->doors);
+    if (door == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    door->prefix = value[1];
+    door->server = ngx_http_conf_get_module_srv_conf(cf,
+                                                     ngx_http_core_module);
+    door->file = cf->conf_file->file.name.data;
+    door->line = cf->conf_file->line;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_phota_content;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_phota_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_phota_loc_conf_t *plcf = conf;
+
+    ngx_str_t                *value;
+    ngx_uint_t                i;
+    const phota_operation_t  *op;
+
+    if (plcf->cached_set) {
+        return "is duplicate";
+    }
+
+    plcf->cached_set = 1;
+    plcf->cached = 0;
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        return NGX_CONF_OK;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        op = phota_operation_by_name(PHOTA_PROVIDER_PHOTA, value[i].data,
+                                     value[i].len);
+
+        if (op == NULL) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "unknown operation \"%V\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        plcf->cached |= 1 << op->id;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_phota_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_phota_loc_conf_t *plcf = conf;
+
+    time_t                    valid;
+    ngx_str_t                *value;
+    ngx_uint_t                i, n;
+    const phota_operation_t  *op;
+
+    value = cf->args->elts;
+    n = cf->args->nelts - 1;
+
+    valid = ngx_parse_time(&value[n], 1);
+
+    if (valid == (time_t) NGX_ERROR || valid == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid time value \"%V\"", &value[n]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (n == 1) {
+        for (i = 0; i < PHOTA_OP_MAX; i++) {
+            if (plcf->valid[i] == NGX_CONF_UNSET) {
+                plcf->valid[i] = valid;
+            }
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    for (i = 1; i < n; i++) {
+        op = phota_operation_by_name(PHOTA_PROVIDER_PHOTA, value[i].data,
+                                     value[i].len);
+
+        if (op == NULL) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "unknown operation \"%V\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        plcf->valid[op->id] = valid;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_phota_signing_params(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_phota_loc_conf_t *plcf = conf;
+
+    ngx_str_t    *value;
+    ngx_uint_t    i;
+    phota_str_t  *param;
+
+    if (plcf->signing != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    plcf->signing = ngx_array_create(cf->pool, cf->args->nelts - 1,
+                                     sizeof(phota_str_t));
+    if (plcf->signing == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        param = ngx_array_push(plcf->signing);
+
+        param->len = value[i].len;
+        param->data = value[i].data;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_phota_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_phota_main_conf_t  *pmcf;
+
+    pmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_phota_main_conf_t));
+    if (pmcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     pmcf->data = { 0, NULL };
+     *     pmcf->master = NULL;
+     *     pmcf->pool = NULL;
+     */
+
+    pmcf->cache_max_size = NGX_CONF_UNSET;
+    pmcf->spool_memory = NGX_CONF_UNSET_SIZE;
+
+    if (ngx_array_init(&pmcf->doors, cf->pool, 4,
+                       sizeof(ngx_http_phota_door_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return pmcf;
+}
+
+
+static char *
+ngx_http_phota_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_phota_main_conf_t *pmcf = conf;
+
+    ngx_str_t  id = ngx_string("request_id");
+    ngx_str_t  key = ngx_string("phota_upstream_key");
+
+    if (pmcf->cache_max_size == NGX_CONF_UNSET) {
+        pmcf->cache_max_size = (off_t) 10 * 1024 * 1024 * 1024;
+    }
+
+    ngx_conf_init_size_value(pmcf->spool_memory, 64 * 1024 * 1024);
+
+    if (!ngx_http_phota_usable(pmcf)) {
+        return NGX_CONF_OK;
+    }
+
+    if (pmcf->master == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"phota_data\" needs \"phota_master_key\" beside it");
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_conf_full_name(cf->cycle, &pmcf->data, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    pmcf->pool = ngx_thread_pool_add(cf, &ngx_http_phota_thread_pool);
+    if (pmcf->pool == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    pmcf->request_id = ngx_http_get_variable_index(cf, &id);
+    pmcf->upstream_key = ngx_http_get_variable_index(cf, &key);
+
+    if (pmcf->request_id == NGX_ERROR || pmcf->upstream_key == NGX_ERROR) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_phota_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_uint_t                  i;
+    ngx_http_phota_loc_conf_t  *plcf;
+
+    plcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_phota_loc_conf_t));
+    if (plcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     plcf->pass = { 0, NULL };
+     *     plcf->cached = 0;
+     *     plcf->cached_set = 0;
+     */
+
+    plcf->max_body = NGX_CONF_UNSET_SIZE;
+    plcf->provider = NGX_CONF_UNSET_UINT;
+    plcf->signing = NGX_CONF_UNSET_PTR;
+
+    for (i = 0; i < PHOTA_OP_MAX; i++) {
+        plcf->valid[i] = NGX_CONF_UNSET;
+    }
+
+    return plcf;
+}
+
+
+static char *
+ngx_http_phota_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_phota_loc_conf_t *prev = parent;
+    ngx_http_phota_loc_conf_t *conf = child;
+
+    ngx_uint_t                 i;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    ngx_conf_merge_size_value(conf->max_body, prev->max_body,
+                              32 * 1024 * 1024);
+    ngx_conf_merge_uint_value(conf->provider, prev->provider,
+                              PHOTA_PROVIDER_PHOTA);
+    ngx_conf_merge_ptr_value(conf->signing, prev->signing, NULL);
+
+    for (i = 0; i < PHOTA_OP_MAX; i++) {
+        ngx_conf_merge_value(conf->valid[i], prev->valid[i],
+                             30 * 24 * 60 * 60);
+    }
+
+    if (!conf->cached_set) {
+        conf->cached_set = prev->cached_set;
+        conf->cached = prev->cached;
+    }
+
+    if (!conf->cached_set) {
+        for (i = 0; i < PHOTA_OP_MAX; i++) {
+            if (phota_operations[i].cached) {
+                conf->cached |= 1 << phota_operations[i].id;
+            }
+        }
+    }
+
+    if (conf->pass.data) {
+
+        /* the module's own limit says 413 in the contract's shape */
+
+        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+        clcf->client_max_body_size = 0;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_phota_check_door(ngx_conf_t *cf, ngx_http_phota_door_t *door)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = door->server->ctx->loc_conf[ngx_http_core_module.ctx_index];
+
+    clcf = ngx_http_phota_find_location(clcf->static_locations, &door->prefix,
+                                        NULL);
+
+    if (clcf == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "no location matches \"phota_pass %V\" in %s:%ui",
+                      &door->prefix, door->file, door->line);
+        return NGX_ERROR;
+    }
+
+    if (!clcf->internal) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "location \"%V\" of \"phota_pass %V\" in %s:%ui must "
+                      "be internal: clients could call it past the books",
+                      &clcf->name, &door->prefix, door->file, door->line);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* the longest prefix location that takes the uri */
+
+static ngx_http_core_loc_conf_t *
+ngx_http_phota_find_location(ngx_http_location_tree_node_t *node,
+    ngx_str_t *uri, ngx_http_core_loc_conf_t *best)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (node == NULL) {
+        return best;
+    }
+
+    clcf = node->inclusive;
+
+    if (clcf
+        && clcf->name.len <= uri->len
+        && ngx_strncmp(clcf->name.data, uri->data, clcf->name.len) == 0
+        && (best == NULL || clcf->name.len > best->name.len))
+    {
+        best = clcf;
+    }
+
+    best = ngx_http_phota_find_location(node->left, uri, best);
+    best = ngx_http_phota_find_location(node->right, uri, best);
+
+    return ngx_http_phota_find_location(node->tree, uri, best);
+}
+
+
+static ngx_int_t
+ngx_http_phota_init(ngx_conf_t *cf)
+{
+    ngx_uint_t                   i;
+    ngx_http_phota_door_t       *door;
+    ngx_http_handler_pt         *h;
+    ngx_http_core_main_conf_t   *cmcf;
+    ngx_http_phota_main_conf_t  *pmcf;
+
+    static struct {
+        ngx_uint_t           phase;
+        ngx_http_handler_pt  handler;
+    } phases[] = {
+        { NGX_HTTP_PREACCESS_PHASE, ngx_http_phota_preaccess },
+        { NGX_HTTP_ACCESS_PHASE, ngx_http_phota_access },
+        { NGX_HTTP_PRECONTENT_PHASE, ngx_http_phota_precontent },
+        { NGX_HTTP_LOG_PHASE, ngx_http_phota_log }
+    };
+
+    pmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_phota_module);
+
+    if (!ngx_http_phota_usable(pmcf)) {
+
+        if (pmcf->doors.nelts) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"phota_pass\" needs \"phota_data\" and "
+                          "\"phota_master_key\" in http");
+            return NGX_ERROR;
+        }
+
+        return NGX_OK;
+    }
+
+    door = pmcf->doors.elts;
+
+    for (i = 0; i < pmcf->doors.nelts; i++) {
+        if (ngx_http_phota_check_door(cf, &door[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    for (i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
+        h = ngx_array_push(&cmcf->phases[phases[i].phase].handlers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        *h = phases[i].handler;
+    }
+
+    return NGX_OK;
+}

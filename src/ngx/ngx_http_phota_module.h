@@ -1,0 +1,375 @@
+
+/*
+ * The nginx side: what its files share.  A request has a context in its pool;
+ * a purchase lives on the heap, since it must outlive a client that leaves;
+ * a worker has its environments and queues.
+ */
+
+
+#ifndef _NGX_HTTP_PHOTA_MODULE_H_INCLUDED_
+#define _NGX_HTTP_PHOTA_MODULE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#if !(NGX_THREADS)
+#error nginx-phota needs an nginx that was built with threads
+#endif
+
+#include "phota_answer.h"
+#include "phota_cache.h"
+#include "phota_fingerprint.h"
+#include "phota_ledger.h"
+#include "phota_price.h"
+#include "phota_tenant.h"
+
+
+typedef struct ngx_http_phota_ctx_s       ngx_http_phota_ctx_t;
+typedef struct ngx_http_phota_job_s       ngx_http_phota_job_t;
+typedef struct ngx_http_phota_purchase_s  ngx_http_phota_purchase_t;
+typedef struct ngx_http_phota_spool_s     ngx_http_phota_spool_t;
+typedef struct ngx_http_phota_hit_s       ngx_http_phota_hit_t;
+
+
+/* configuration */
+
+typedef struct {
+    ngx_str_t                   data;
+    off_t                       cache_max_size;
+    size_t                      spool_memory;
+    phota_master_t             *master;
+    ngx_thread_pool_t          *pool;
+    ngx_int_t                   request_id;     /* index of $request_id */
+    ngx_int_t                   upstream_key;   /* $phota_upstream_key */
+    ngx_array_t                 doors;          /* ngx_http_phota_door_t */
+} ngx_http_phota_main_conf_t;
+
+
+/* a phota_pass as it was written, for the check of where it leads */
+
+typedef struct {
+    ngx_str_t                   prefix;
+    ngx_http_core_srv_conf_t   *server;
+    u_char                     *file;
+    ngx_uint_t                  line;
+} ngx_http_phota_door_t;
+
+
+typedef struct {
+    ngx_str_t                   pass;           /* data NULL: no door */
+    size_t                      max_body;
+    ngx_uint_t                  provider;
+    ngx_uint_t                  cached;         /* a bit per operation */
+    ngx_array_t                *signing;        /* phota_str_t */
+    time_t                      valid[PHOTA_OP_MAX];
+    unsigned                    cached_set:1;
+} ngx_http_phota_loc_conf_t;
+
+
+/* errors in the contract's shape; they live in the request's pool */
+
+typedef struct {
+    ngx_uint_t                  status;
+    const char                 *code;
+    const char                 *detail;
+    const char                 *field;          /* 422 only, or NULL */
+    uint64_t                    offset;
+    ngx_uint_t                  retry_after;    /* seconds, 0 none */
+} ngx_http_phota_refusal_t;
+
+
+/* where a tenant's request stands; PRECONTENT is entered again at each step */
+
+typedef enum {
+    NGX_HTTP_PHOTA_START = 0,
+    NGX_HTTP_PHOTA_BODY,        /* being read; the filter scans it */
+    NGX_HTTP_PHOTA_DECIDE,      /* read: hit, refusal or purchase */
+    NGX_HTTP_PHOTA_HOLD,        /* the hold is on its way to the disk */
+    NGX_HTTP_PHOTA_CALL,        /* the subrequest runs */
+    NGX_HTTP_PHOTA_SETTLE,      /* charge and picture are on their way */
+    NGX_HTTP_PHOTA_ANSWER       /* the content handler has all it needs */
+} ngx_http_phota_state_e;
+
+
+typedef enum {
+    NGX_HTTP_PHOTA_CACHE_NONE = 0,
+    NGX_HTTP_PHOTA_CACHE_HIT,
+    NGX_HTTP_PHOTA_CACHE_MISS,
+    NGX_HTTP_PHOTA_CACHE_BYPASS,
+    NGX_HTTP_PHOTA_CACHE_REFRESH
+} ngx_http_phota_cache_e;
+
+
+struct ngx_http_phota_ctx_s {
+    ngx_http_phota_state_e      state;
+    ngx_http_phota_cache_e      cache;
+
+    phota_tenant_t              tenant;         /* id 0: not known */
+    uint32_t                    token;
+
+    const phota_operation_t    *operation;      /* NULL: another path */
+    phota_fingerprint_t        *fingerprint;
+    phota_scan_t                scan;
+    off_t                       received;       /* bytes of body seen */
+    char                        field[PHOTA_FIELD_TEXT];
+
+    ngx_http_phota_refusal_t    refusal;        /* status 0: none */
+    ngx_http_phota_purchase_t  *purchase;
+    ngx_http_phota_hit_t       *hit;
+
+    int64_t                     max_age;        /* s, -1: not said */
+    char                        tag[PHOTA_NAME_MAX + 1];
+
+    /* the subrequest's own view: which call it carries */
+    ngx_http_request_t         *call;
+
+    unsigned                    resolved:1;     /* token looked up, masked */
+    unsigned                    answered:1;     /* the reply is our own */
+    unsigned                    reshaped:1;     /* nginx's error, our body */
+    unsigned                    spoilt:1;       /* body refused, swallow it */
+    unsigned                    scanned:1;      /* scan holds a fingerprint */
+    unsigned                    no_cache:1;
+    unsigned                    no_store:1;
+    unsigned                    only_if_cached:1;
+};
+
+
+/*
+ * Work for a writer thread.  run() is called in the thread, with a write
+ * transaction when its queue groups commits; done() in the event loop, with rc
+ * PHOTA_OK only when the work is durable.
+ */
+
+struct ngx_http_phota_job_s {
+    ngx_queue_t                 queue;
+    int                       (*run)(ngx_http_phota_job_t *job, MDB_txn *txn);
+    void                      (*done)(ngx_http_phota_job_t *job);
+    int                         rc;
+    phota_error_t               err;
+};
+
+
+/* jobs that one thread at a time takes all together */
+
+typedef struct {
+    ngx_thread_task_t           task;
+    ngx_queue_t                 waiting;        /* event loop's */
+    ngx_queue_t                 taken;          /* the thread's, then done */
+    phota_store_t              *store;          /* NULL: jobs see to it */
+    unsigned                    busy:1;
+} ngx_http_phota_writer_t;
+
+
+/* one call of the upstream and what becomes of it */
+
+struct ngx_http_phota_purchase_s {
+    ngx_http_request_t         *r;              /* NULL: the client left */
+    ngx_uint_t                  refs;
+    ngx_http_phota_job_t        hold;
+    ngx_http_phota_job_t        settle;
+    ngx_http_phota_job_t        store;
+    ngx_queue_t                 retry;          /* settles that failed */
+
+    phota_charge_t              charge;
+    phota_outcome_t             outcome;
+    phota_cache_key_t           key;
+    phota_result_t              result;
+    phota_answer_t             *answer;
+    phota_delivery_t            delivery;
+    ngx_http_phota_spool_t     *spool;
+    time_t                      valid;          /* s */
+
+    off_t                       length;         /* Content-Length or -1 */
+    off_t                       received;       /* bytes of body */
+    ngx_uint_t                  status;         /* upstream's, 0 none */
+    ngx_uint_t                  pending;        /* jobs the answer awaits */
+    char                        content_type[PHOTA_CONTENT_TYPE + 1];
+    const char                 *unsafe;         /* why the key was kept */
+
+    unsigned                    metered:1;      /* has a charge */
+    unsigned                    storable:1;
+    unsigned                    complete:1;
+    unsigned                    last:1;         /* last buffer was seen */
+    unsigned                    lost:1;         /* spool failed */
+    unsigned                    parsed:1;       /* delivery is valid */
+    unsigned                    called:1;       /* the subrequest began */
+    unsigned                    held:1;         /* the hold is durable */
+    unsigned                    ended:1;        /* the outcome was posted */
+    unsigned                    settled:1;      /* the outcome is durable */
+    unsigned                    stored:1;
+    unsigned                    key_asked:1;
+    unsigned                    key_given:1;
+};
+
+
+typedef struct {
+    phota_store_t               books;
+    phota_tenants_t             tenants;
+    phota_prices_t              prices;
+    phota_ledger_t              ledger;
+    phota_store_t               cache_store;
+    phota_cache_t               cache;
+    MDB_txn                    *cache_txn;      /* event loop's, reset */
+
+    phota_directory_t          *directory;
+    phota_price_list_t         *price_list;
+
+    ngx_http_phota_writer_t     books_writer;
+    ngx_http_phota_writer_t     cache_writer;
+    ngx_queue_t                 unsettled;      /* purchases to try again */
+
+    ngx_http_phota_main_conf_t *conf;
+    ngx_event_t                 exit_guard;     /* holds a quitting worker */
+    ngx_uint_t                  jobs;
+    size_t                      spooled;        /* bytes in memory */
+
+    unsigned                    active:1;
+    unsigned                    books_open:1;
+    unsigned                    cache_open:1;
+    unsigned                    exiting:1;      /* the threads are gone */
+} ngx_http_phota_worker_t;
+
+
+extern ngx_module_t             ngx_http_phota_module;
+extern ngx_module_t             ngx_http_phota_filter_module;
+extern ngx_http_phota_worker_t  ngx_http_phota_worker;
+
+
+#define ngx_http_phota_usable(cf)  ((cf)->data.data != NULL)
+
+
+/* ngx_http_phota_auth.c */
+
+/* the door's context, made when absent; NULL outside of doors or no memory */
+ngx_http_phota_ctx_t *ngx_http_phota_resolve(ngx_http_request_t *r);
+ngx_int_t ngx_http_phota_preaccess(ngx_http_request_t *r);
+ngx_int_t ngx_http_phota_access(ngx_http_request_t *r);
+ngx_int_t ngx_http_phota_log(ngx_http_request_t *r);
+
+/* ngx_http_phota_variables.c */
+
+ngx_int_t ngx_http_phota_add_variables(ngx_conf_t *cf);
+
+/* ngx_http_phota_request.c */
+
+ngx_int_t ngx_http_phota_precontent(ngx_http_request_t *r);
+ngx_int_t ngx_http_phota_body_filter(ngx_http_request_t *r, ngx_chain_t *in);
+void ngx_http_phota_resume(ngx_http_request_t *r,
+    ngx_http_phota_state_e state);
+
+/* ngx_http_phota_control.c */
+
+/* Cache-Control and Phota-Tag; NGX_DECLINED with a refusal set */
+ngx_int_t ngx_http_phota_read_controls(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* ngx_http_phota_purchase.c */
+
+/* NGX_AGAIN; NGX_DECLINED with a refusal set; NGX_ERROR */
+ngx_int_t ngx_http_phota_buy(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx);
+ngx_int_t ngx_http_phota_call(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+ngx_int_t ngx_http_phota_relay(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* a purchase from the worker's queue of unsettled ones, already removed */
+void ngx_http_phota_settle_again(ngx_queue_t *q);
+ngx_int_t ngx_http_phota_upstream_key(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+/* ngx_http_phota_outcome.c */
+
+/* by the table of what happened; fills outcome, complete and parsed */
+void ngx_http_phota_judge(ngx_http_phota_purchase_t *p, ngx_int_t rc,
+    ngx_uint_t sent);
+
+/* what the gateway itself must say instead of the upstream's answer, if so */
+void ngx_http_phota_translate(ngx_http_phota_purchase_t *p,
+    ngx_http_phota_ctx_t *ctx);
+
+/* ngx_http_phota_answer.c */
+
+ngx_int_t ngx_http_phota_content(ngx_http_request_t *r);
+ngx_int_t ngx_http_phota_header(ngx_http_request_t *r, const char *name,
+    const u_char *value, size_t len);
+ngx_int_t ngx_http_phota_common_headers(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+ngx_int_t ngx_http_phota_money_headers(ngx_http_request_t *r, int64_t cost,
+    int64_t price, int64_t saved);
+ngx_buf_t *ngx_http_phota_error_body(ngx_http_request_t *r,
+    const ngx_http_phota_refusal_t *refusal);
+void ngx_http_phota_refuse(ngx_http_phota_ctx_t *ctx, ngx_uint_t status,
+    const char *code, const char *detail);
+
+/* ngx_http_phota_hit.c */
+
+/* NGX_OK: ctx->hit is set; NGX_DECLINED: no hit */
+ngx_int_t ngx_http_phota_lookup(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+ngx_int_t ngx_http_phota_send_hit(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+phota_result_t *ngx_http_phota_hit_result(ngx_http_phota_hit_t *hit);
+int64_t ngx_http_phota_hit_saved(ngx_http_phota_hit_t *hit);
+
+/* ngx_http_phota_spool.c */
+
+ngx_http_phota_spool_t *ngx_http_phota_spool_create(ngx_log_t *log,
+    ngx_str_t *path);
+ngx_int_t ngx_http_phota_spool_add(ngx_http_phota_spool_t *spool, u_char *p,
+    size_t len);
+off_t ngx_http_phota_spool_size(ngx_http_phota_spool_t *spool);
+
+/* phota_cache_read_pt: safe in a thread once nothing is added any more */
+int ngx_http_phota_spool_read(void *ctx, u_char *buf, size_t len,
+    uint64_t offset);
+
+/* a chain over it in pool, valid while the spool lives; last_buf is set */
+ngx_chain_t *ngx_http_phota_spool_chain(ngx_http_phota_spool_t *spool,
+    ngx_pool_t *pool);
+void ngx_http_phota_spool_hold(ngx_http_phota_spool_t *spool);
+void ngx_http_phota_spool_free(ngx_http_phota_spool_t *spool);
+
+/* ngx_http_phota_writer.c */
+
+void ngx_http_phota_writer_init(ngx_http_phota_writer_t *w,
+    phota_store_t *store, ngx_log_t *log);
+
+/* never fails: when no thread takes it, done() comes with PHOTA_ERROR */
+void ngx_http_phota_post(ngx_http_phota_writer_t *w,
+    ngx_http_phota_job_t *job);
+
+/* at exit, when the threads are gone: runs what still waits */
+void ngx_http_phota_writer_flush(ngx_http_phota_writer_t *w);
+
+/* ngx_http_phota_worker.c */
+
+ngx_int_t ngx_http_phota_init_process(ngx_cycle_t *cycle);
+void ngx_http_phota_exit_process(ngx_cycle_t *cycle);
+
+/* keep a quitting worker alive until its jobs are done */
+void ngx_http_phota_job_begin(void);
+void ngx_http_phota_job_end(void);
+
+/* ngx_http_phota_recover.c */
+
+/*
+ * For the books' writer: holds of dead workers become unknown, and whatever is
+ * unknown is settled where its result is in the cache.
+ */
+int ngx_http_phota_recover(ngx_http_phota_job_t *job, MDB_txn *txn);
+
+/* ngx_http_phota_count.c */
+
+void ngx_http_phota_count_init(void);
+
+/* a free hit, counted in the books within a second */
+void ngx_http_phota_count_hit(uint32_t tenant, ngx_uint_t operation,
+    int64_t saved, const phota_cache_key_t *key, uint64_t used);
+
+/* posts what was counted, when nothing of it is under way already */
+void ngx_http_phota_count_flush(void);
+
+
+#endif /* _NGX_HTTP_PHOTA_MODULE_H_INCLUDED_ */

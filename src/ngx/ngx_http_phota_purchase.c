@@ -1,0 +1,797 @@
+
+/*
+ * Buying: the hold is durable before the first byte goes up, the call runs in
+ * a subrequest of ours that no client can abort, and charge and picture are
+ * posted from its post-subrequest handler, because with a dead client the
+ * parent is never resumed.  A purchase lives on the heap and is counted: the
+ * request's pool and every job under way hold it.
+ */
+
+
+#include "ngx_http_phota_module.h"
+
+
+static ngx_http_phota_purchase_t *ngx_http_phota_purchase_create(
+    ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx);
+static void ngx_http_phota_purchase_detach(void *data);
+static void ngx_http_phota_purchase_release(void *data);
+static ngx_int_t ngx_http_phota_fill_charge(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, phota_charge_t *charge);
+static ngx_int_t ngx_http_phota_have_key(ngx_http_phota_ctx_t *ctx);
+static int ngx_http_phota_hold_run(ngx_http_phota_job_t *job, MDB_txn *txn);
+static void ngx_http_phota_hold_done(ngx_http_phota_job_t *job);
+static ngx_int_t ngx_http_phota_called(ngx_http_request_t *sr, void *data,
+    ngx_int_t rc);
+static void ngx_http_phota_end(ngx_http_phota_purchase_t *p);
+static int ngx_http_phota_settle_run(ngx_http_phota_job_t *job,
+    MDB_txn *txn);
+static void ngx_http_phota_settle_done(ngx_http_phota_job_t *job);
+static void ngx_http_phota_store(ngx_http_phota_purchase_t *p);
+static int ngx_http_phota_store_run(ngx_http_phota_job_t *job, MDB_txn *txn);
+static void ngx_http_phota_store_done(ngx_http_phota_job_t *job);
+static void ngx_http_phota_job_finished(ngx_http_phota_purchase_t *p);
+static const char *ngx_http_phota_unsafe(ngx_http_request_t *r);
+
+
+/* a link of the upstream lives 24 hours: an hour less is promised for it */
+
+#define NGX_HTTP_PHOTA_LINK_VALID  (23 * 60 * 60)
+
+
+ngx_int_t
+ngx_http_phota_buy(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    ngx_int_t                   rc;
+    ngx_http_phota_loc_conf_t  *plcf;
+    ngx_http_phota_purchase_t  *p;
+
+    if (!ngx_http_phota_worker.books_open) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
+                              "BOOKS_UNAVAILABLE",
+                              "the books cannot be written; nothing was "
+                              "bought");
+        ctx->refusal.retry_after = 1;
+        return NGX_DECLINED;
+    }
+
+    p = ngx_http_phota_purchase_create(r, ctx);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_phota_fill_charge(r, ctx, &p->charge);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
+
+    p->metered = 1;
+    p->valid = plcf->valid[ctx->operation->id];
+    p->storable = (ctx->cache != NGX_HTTP_PHOTA_CACHE_BYPASS
+                   && ctx->scan.mode != PHOTA_MODE_OTHER);
+
+    ngx_memcpy(p->key.fingerprint, ctx->scan.digest, PHOTA_SHA256_LEN);
+    p->key.mode = (u_char) ctx->scan.mode;
+
+    p->hold.run = ngx_http_phota_hold_run;
+    p->hold.done = ngx_http_phota_hold_done;
+
+    ctx->state = NGX_HTTP_PHOTA_HOLD;
+
+    p->refs++;
+    ngx_http_phota_post(&ngx_http_phota_worker.books_writer, &p->hold);
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_http_phota_purchase_t *
+ngx_http_phota_purchase_create(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx)
+{
+    ngx_pool_cleanup_t         *pcln;
+    ngx_http_cleanup_t         *cln;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_phota_purchase_t  *p;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    pcln = ngx_pool_cleanup_add(r->pool, 0);
+    cln = ngx_http_cleanup_add(r, 0);
+
+    if (pcln == NULL || cln == NULL) {
+        return NULL;
+    }
+
+    p = ngx_calloc(sizeof(ngx_http_phota_purchase_t), r->connection->log);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_calloc():
+     *
+     *     p->status = 0;
+     *     p->received = 0;
+     *     p->pending = 0;
+     *     all bits = 0;
+     */
+
+    p->spool = ngx_http_phota_spool_create(r->connection->log,
+                                           &clcf->client_body_temp_path->name);
+    if (p->spool == NULL) {
+        ngx_free(p);
+        return NULL;
+    }
+
+    p->r = r;
+    p->refs = 1;
+    p->length = -1;
+
+    /*
+     * The request's cleanup runs before the LOG phase, which still asks for
+     * the charge: there the client is only forgotten.
+     */
+
+    cln->handler = ngx_http_phota_purchase_detach;
+    cln->data = p;
+
+    pcln->handler = ngx_http_phota_purchase_release;
+    pcln->data = p;
+
+    ctx->purchase = p;
+
+    return p;
+}
+
+
+static void
+ngx_http_phota_purchase_detach(void *data)
+{
+    ngx_http_phota_purchase_t *p = data;
+
+    p->r = NULL;
+
+    if (p->held && p->called && !p->ended) {
+
+        /* torn down in the middle of the call, as by a forced shutdown */
+
+        p->outcome.state = PHOTA_STATE_UNKNOWN;
+        p->outcome.reason = PHOTA_REASON_ABANDONED;
+        p->outcome.status = p->status;
+
+        if (!p->key_given) {
+            p->outcome.state = PHOTA_STATE_VOID;
+            p->outcome.reason = PHOTA_REASON_NOT_SENT;
+        }
+
+        ngx_http_phota_end(p);
+    }
+}
+
+
+static void
+ngx_http_phota_purchase_release(void *data)
+{
+    ngx_http_phota_purchase_t *p = data;
+
+    if (--p->refs) {
+        return;
+    }
+
+    if (p->answer) {
+        phota_answer_destroy(p->answer);
+    }
+
+    ngx_http_phota_spool_free(p->spool);
+    ngx_free(p);
+}
+
+
+static ngx_int_t
+ngx_http_phota_fill_charge(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    phota_charge_t *charge)
+{
+    uint64_t                  now;
+    unsigned                  identity;
+    phota_rate_t              rate;
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+    now = phota_now();
+
+    if (worker->price_list == NULL
+        || phota_price_find(worker->price_list, ctx->operation,
+                            ctx->scan.model, ctx->scan.resolution,
+                            ctx->tenant.id, now, &rate)
+           != PHOTA_OK)
+    {
+        ngx_http_phota_refuse(ctx, 422, "PRICE_UNKNOWN",
+                              "the price list has no price for this call; "
+                              "nothing was bought");
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_phota_have_key(ctx) != NGX_OK) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "UPSTREAM_AUTH",
+                              "no upstream key is set for the tenant; "
+                              "nothing was bought");
+        return NGX_DECLINED;
+    }
+
+    if (phota_id_create(&charge->id, now) != PHOTA_OK) {
+        return NGX_ERROR;
+    }
+
+    charge->time = now;
+    charge->tenant = ctx->tenant.id;
+    charge->token = ctx->token;
+    charge->price_version = rate.version;
+    charge->provider = ctx->operation->provider;
+    charge->operation = ctx->operation->id;
+    charge->cached = (ctx->cache == NGX_HTTP_PHOTA_CACHE_BYPASS)
+                     ? PHOTA_CACHED_BYPASS : PHOTA_CACHED_MISS;
+    charge->rate = rate.base;
+    charge->identity_rate = rate.identity;
+
+    charge->asked = ctx->scan.outputs ? ctx->scan.outputs
+                                      : ctx->operation->max_outputs;
+
+    /* the most that the call can come to */
+
+    identity = (ctx->scan.profiles && rate.identity > rate.base)
+               ? charge->asked : 0;
+
+    charge->held = phota_price_amount(&rate, charge->asked, identity);
+
+    ngx_memcpy(charge->fingerprint, ctx->scan.digest, PHOTA_SHA256_LEN);
+    ngx_memcpy(charge->tag, ctx->tag, sizeof(charge->tag));
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_phota_have_key(ngx_http_phota_ctx_t *ctx)
+{
+    int                       rc;
+    size_t                    len;
+    u_char                    key[PHOTA_KEY_MAX];
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    len = sizeof(key);
+    rc = phota_directory_key(worker->directory, worker->conf->master,
+                             &ctx->tenant, key, &len);
+
+    phota_cleanse(key, sizeof(key));
+
+    if (rc == PHOTA_INVALID) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "phota: the master key does not open the upstream key "
+                      "of tenant \"%s\"", ctx->tenant.name);
+    }
+
+    return (rc == PHOTA_OK) ? NGX_OK : NGX_DECLINED;
+}
+
+
+static int
+ngx_http_phota_hold_run(ngx_http_phota_job_t *job, MDB_txn *txn)
+{
+    ngx_http_phota_purchase_t  *p;
+
+    p = (ngx_http_phota_purchase_t *)
+            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, hold));
+
+    return phota_ledger_hold(&ngx_http_phota_worker.ledger, txn, &p->charge,
+                             &job->err);
+}
+
+
+static void
+ngx_http_phota_hold_done(ngx_http_phota_job_t *job)
+{
+    ngx_int_t                   rc;
+    ngx_connection_t           *c;
+    ngx_http_request_t         *r;
+    ngx_http_phota_ctx_t       *ctx;
+    ngx_http_phota_purchase_t  *p;
+
+    p = (ngx_http_phota_purchase_t *)
+            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, hold));
+
+    r = p->r;
+
+    if (job->rc == PHOTA_OK) {
+        p->held = 1;
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "phota: a hold could not be written, nothing is "
+                      "bought: %s", job->err.text);
+    }
+
+    if (p->held
+        && (r == NULL || r->connection->error
+            || ngx_http_phota_worker.exiting))
+    {
+        /* the client, or this worker, left while nothing was sent yet */
+
+        p->outcome.state = PHOTA_STATE_VOID;
+        p->outcome.reason = PHOTA_REASON_NOT_SENT;
+
+        ngx_http_phota_end(p);
+    }
+
+    if (r == NULL || ngx_http_phota_worker.exiting) {
+        ngx_http_phota_purchase_release(p);
+        return;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+    c = r->connection;
+
+    ngx_http_phota_purchase_release(p);
+
+    if (!p->held) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
+                              "BOOKS_UNAVAILABLE",
+                              "the books cannot be written; nothing was "
+                              "bought");
+        ctx->refusal.retry_after = 1;
+
+    } else if (p->ended) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "UPSTREAM_FAILED",
+                              "the client left before the call; nothing was "
+                              "bought");
+
+    } else {
+        ngx_http_set_log_request(c->log, r);
+
+        rc = ngx_http_phota_call(r, ctx);
+
+        if (rc == NGX_AGAIN) {
+            ngx_http_run_posted_requests(c);
+            return;
+        }
+
+        p->outcome.state = PHOTA_STATE_VOID;
+        p->outcome.reason = PHOTA_REASON_NOT_SENT;
+
+        ngx_http_phota_end(p);
+
+        ngx_http_phota_refuse(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                              "INTERNAL_ERROR",
+                              "the call could not be made; nothing was "
+                              "bought");
+    }
+
+    ngx_http_phota_resume(r, NGX_HTTP_PHOTA_ANSWER);
+}
+
+
+/* a request that buys nothing, with the tenant's own key */
+
+ngx_int_t
+ngx_http_phota_relay(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    if (ngx_http_phota_have_key(ctx) != NGX_OK) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "UPSTREAM_AUTH",
+                              "no upstream key is set for the tenant");
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_phota_purchase_create(r, ctx) == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_phota_call(r, ctx);
+}
+
+
+ngx_int_t
+ngx_http_phota_call(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    ngx_str_t                    uri;
+    ngx_http_request_t          *sr;
+    ngx_http_phota_purchase_t   *p;
+    ngx_http_phota_loc_conf_t   *plcf;
+    ngx_http_post_subrequest_t  *ps;
+
+    p = ctx->purchase;
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
+
+    uri.len = plcf->pass.len + r->uri.len - 1;
+
+    uri.data = ngx_pnalloc(r->pool, uri.len);
+    if (uri.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(ngx_cpymem(uri.data, plcf->pass.data, plcf->pass.len),
+               r->uri.data + 1, r->uri.len - 1);
+
+    ps = ngx_palloc(r->pool, sizeof(ngx_http_post_subrequest_t));
+    if (ps == NULL) {
+        return NGX_ERROR;
+    }
+
+    ps->handler = ngx_http_phota_called;
+    ps->data = ctx;
+
+    if (ngx_http_subrequest(r, &uri, &r->args, &sr, ps,
+                            NGX_HTTP_SUBREQUEST_WAITED)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (p->metered) {
+        sr->method = r->method;
+        sr->method_name = r->method_name;
+
+    } else {
+
+        /* a GET, for HEAD too; a body would be somebody's smuggling */
+
+        sr->request_body = NULL;
+        sr->headers_in.content_length = NULL;
+        sr->headers_in.content_length_n = -1;
+        sr->headers_in.chunked = 0;
+    }
+
+    ngx_http_set_ctx(sr, ctx, ngx_http_phota_module);
+
+    ctx->call = sr;
+    ctx->state = NGX_HTTP_PHOTA_CALL;
+
+    p->called = 1;
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_int_t
+ngx_http_phota_called(ngx_http_request_t *sr, void *data, ngx_int_t rc)
+{
+    ngx_http_phota_ctx_t *ctx = data;
+
+    ngx_uint_t                  sent;
+    ngx_http_request_t         *r;
+    ngx_http_variable_value_t  *v;
+    ngx_http_phota_purchase_t  *p;
+
+    if (ctx->state != NGX_HTTP_PHOTA_CALL) {
+        return NGX_OK;
+    }
+
+    r = sr->main;
+    p = ctx->purchase;
+
+    /* main and subrequest share their variables: a log must not find it */
+
+    v = &r->variables[ngx_http_phota_worker.conf->upstream_key];
+    v->valid = 0;
+
+    sent = (sr->upstream && sr->upstream->request_body_sent);
+
+    ngx_http_phota_judge(p, rc, sent);
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "phota called: rc:%i status:%ui sent:%ui state:%d",
+                   rc, p->status, sent, p->outcome.state);
+
+    if (!p->key_asked && sr->upstream) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "phota: location of \"%V\" does not hand on "
+                      "$phota_upstream_key: include phota_params", &sr->uri);
+    }
+
+    if (p->metered) {
+        ctx->state = NGX_HTTP_PHOTA_SETTLE;
+        ngx_http_phota_end(p);
+
+    } else {
+        ctx->state = NGX_HTTP_PHOTA_ANSWER;
+    }
+
+    r->write_event_handler = ngx_http_core_run_phases;
+
+    /* no error page is made of it: the main request answers */
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_phota_end(ngx_http_phota_purchase_t *p)
+{
+    p->ended = 1;
+
+    if (p->outcome.state == PHOTA_STATE_UNKNOWN) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "phota: outcome of a purchase is unknown: %s, upstream "
+                      "request \"%s\"",
+                      phota_reason_name(p->outcome.reason),
+                      p->outcome.request_id);
+    }
+
+    p->settle.run = ngx_http_phota_settle_run;
+    p->settle.done = ngx_http_phota_settle_done;
+
+    p->refs++;
+    p->pending++;
+
+    ngx_http_phota_post(&ngx_http_phota_worker.books_writer, &p->settle);
+
+    if (p->outcome.state == PHOTA_STATE_SETTLED) {
+        ngx_http_phota_store(p);
+    }
+}
+
+
+static int
+ngx_http_phota_settle_run(ngx_http_phota_job_t *job, MDB_txn *txn)
+{
+    int                         rc;
+    phota_charge_t              charge;
+    ngx_http_phota_purchase_t  *p;
+
+    p = (ngx_http_phota_purchase_t *)
+            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, settle));
+
+    rc = phota_ledger_end(&ngx_http_phota_worker.ledger, txn, &p->charge.id,
+                          &p->outcome, &charge, &job->err);
+
+    /* the event loop reads it only after done() */
+
+    if (rc == PHOTA_OK || rc == PHOTA_REFUSED) {
+        p->charge = charge;
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_phota_settle_done(ngx_http_phota_job_t *job)
+{
+    ngx_http_phota_purchase_t  *p;
+
+    p = (ngx_http_phota_purchase_t *)
+            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, settle));
+
+    if (job->rc == PHOTA_OK || job->rc == PHOTA_REFUSED) {
+        p->settled = 1;
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "phota: a charge could not be settled, its hold stays "
+                      "and it is tried again: %s", job->err.text);
+
+        p->refs++;
+        ngx_queue_insert_tail(&ngx_http_phota_worker.unsettled, &p->retry);
+    }
+
+    ngx_http_phota_job_finished(p);
+}
+
+
+void
+ngx_http_phota_settle_again(ngx_queue_t *q)
+{
+    ngx_http_phota_purchase_t  *p;
+
+    p = ngx_queue_data(q, ngx_http_phota_purchase_t, retry);
+
+    /* the queue's reference becomes the job's */
+
+    p->pending++;
+
+    ngx_http_phota_post(&ngx_http_phota_worker.books_writer, &p->settle);
+}
+
+
+static void
+ngx_http_phota_store(ngx_http_phota_purchase_t *p)
+{
+    time_t           valid;
+    phota_result_t  *result;
+
+    if (!p->storable || p->lost || !ngx_http_phota_worker.cache_open) {
+        return;
+    }
+
+    valid = p->delivery.links ? ngx_min(p->valid, NGX_HTTP_PHOTA_LINK_VALID)
+                              : p->valid;
+
+    result = &p->result;
+
+    result->id = p->charge.id;
+    result->stored = phota_now();
+    result->expires = result->stored + (uint64_t) valid * 1000;
+    result->used = result->stored;
+    result->length = ngx_http_phota_spool_size(p->spool);
+    result->tenant = p->charge.tenant;
+    result->status = p->status;
+    result->outputs = p->delivery.outputs;
+    result->identity_low = p->delivery.identity_low;
+    result->identity_high = p->delivery.identity_high;
+
+    /* as the settle will have it */
+
+    result->cost = (int64_t) (result->outputs - result->identity_low)
+                   * p->charge.rate
+                   + (int64_t) result->identity_low * p->charge.identity_rate;
+
+    ngx_memcpy(result->content_type, p->content_type,
+               sizeof(result->content_type));
+    ngx_memcpy(result->request_id, p->outcome.request_id,
+               sizeof(result->request_id));
+
+    p->key.outputs = (u_char) ngx_min(p->delivery.outputs, 255);
+
+    p->store.run = ngx_http_phota_store_run;
+    p->store.done = ngx_http_phota_store_done;
+
+    p->refs++;
+    p->pending++;
+
+    ngx_http_phota_post(&ngx_http_phota_worker.cache_writer, &p->store);
+}
+
+
+static int
+ngx_http_phota_store_run(ngx_http_phota_job_t *job, MDB_txn *txn)
+{
+    ngx_http_phota_purchase_t  *p;
+
+    p = (ngx_http_phota_purchase_t *)
+            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, store));
+
+    return phota_cache_store(&ngx_http_phota_worker.cache, &p->key,
+                             &p->result, ngx_http_phota_spool_read, p->spool,
+                             &job->err);
+}
+
+
+static void
+ngx_http_phota_store_done(ngx_http_phota_job_t *job)
+{
+    ngx_http_phota_purchase_t  *p;
+
+    p = (ngx_http_phota_purchase_t *)
+            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, store));
+
+    if (job->rc == PHOTA_OK) {
+        p->stored = 1;
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "phota: a bought result could not be stored: %s",
+                      job->err.text);
+    }
+
+    ngx_http_phota_job_finished(p);
+}
+
+
+static void
+ngx_http_phota_job_finished(ngx_http_phota_purchase_t *p)
+{
+    ngx_http_request_t    *r;
+    ngx_http_phota_ctx_t  *ctx;
+
+    r = p->r;
+
+    if (--p->pending == 0 && r && !ngx_http_phota_worker.exiting) {
+        ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+        /* a void that a refusal or a late retry does not wait for */
+
+        if (ctx->state == NGX_HTTP_PHOTA_SETTLE) {
+            ngx_http_phota_purchase_release(p);
+            ngx_http_phota_resume(r, NGX_HTTP_PHOTA_ANSWER);
+            return;
+        }
+    }
+
+    ngx_http_phota_purchase_release(p);
+}
+
+
+ngx_int_t
+ngx_http_phota_upstream_key(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    size_t                      len;
+    u_char                     *key;
+    ngx_http_phota_ctx_t       *ctx;
+    ngx_http_phota_worker_t    *worker;
+    ngx_http_phota_purchase_t  *p;
+
+    v->len = 0;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+    v->data = (u_char *) "";
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+    /* anywhere but in the call that the module made there is no key */
+
+    if (ctx == NULL || ctx->call != r || ctx->state != NGX_HTTP_PHOTA_CALL
+        || r->upstream == NULL || r->upstream->peer.connection)
+    {
+        return NGX_OK;
+    }
+
+    p = ctx->purchase;
+    p->key_asked = 1;
+
+    p->unsafe = ngx_http_phota_unsafe(r);
+
+    if (p->unsafe) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "phota: no key for the location of \"%V\": %s",
+                      &r->uri, p->unsafe);
+        return NGX_OK;
+    }
+
+    key = ngx_pnalloc(r->pool, PHOTA_KEY_MAX);
+    if (key == NULL) {
+        return NGX_ERROR;
+    }
+
+    worker = &ngx_http_phota_worker;
+    len = PHOTA_KEY_MAX;
+
+    if (phota_directory_key(worker->directory, worker->conf->master,
+                            &ctx->tenant, key, &len)
+        != PHOTA_OK)
+    {
+        return NGX_OK;
+    }
+
+    p->key_given = 1;
+
+    v->data = key;
+    v->len = len;
+
+    return NGX_OK;
+}
+
+
+/* what would lose money in the operator's location, or NULL */
+
+static const char *
+ngx_http_phota_unsafe(ngx_http_request_t *r)
+{
+    ngx_http_upstream_conf_t  *conf;
+
+    conf = r->upstream->conf;
+
+    if (!conf->ignore_client_abort) {
+        return "it needs \"proxy_ignore_client_abort on\"";
+    }
+
+    if (!(conf->next_upstream & NGX_HTTP_UPSTREAM_FT_OFF)) {
+        return "it needs \"proxy_next_upstream off\"";
+    }
+
+    if (conf->store) {
+        return "it needs \"proxy_store off\"";
+    }
+
+#if (NGX_HTTP_CACHE)
+    if (conf->cache) {
+        return "it needs \"proxy_cache off\"";
+    }
+#endif
+
+    return NULL;
+}

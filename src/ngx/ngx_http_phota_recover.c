@@ -1,0 +1,113 @@
+
+/*
+ * What dead workers left behind.  A hold whose owner lives no more reads as
+ * unknown to everybody; here it is written so, or settled, when the result
+ * that it bought lies in the cache and names it.
+ */
+
+
+#include "ngx_http_phota_module.h"
+
+
+typedef struct {
+    MDB_txn         *books;
+    MDB_txn         *cache;         /* NULL: no cache to ask */
+    phota_error_t   *err;
+    ngx_uint_t       settled;
+    ngx_uint_t       unknown;
+} ngx_http_phota_recovery_t;
+
+
+static int ngx_http_phota_recover_charge(void *ctx,
+    const phota_charge_t *charge);
+
+
+int
+ngx_http_phota_recover(ngx_http_phota_job_t *job, MDB_txn *txn)
+{
+    int                        rc;
+    ngx_http_phota_recovery_t  rec;
+
+    ngx_memzero(&rec, sizeof(ngx_http_phota_recovery_t));
+
+    rec.books = txn;
+    rec.err = &job->err;
+
+    if (ngx_http_phota_worker.cache_open
+        && phota_store_begin(&ngx_http_phota_worker.cache_store, 0,
+                             &rec.cache, NULL)
+           != PHOTA_OK)
+    {
+        rec.cache = NULL;
+    }
+
+    rc = phota_ledger_each_open(&ngx_http_phota_worker.ledger, txn,
+                                ngx_http_phota_recover_charge, &rec,
+                                &job->err);
+
+    if (rec.cache) {
+        phota_store_abort(rec.cache);
+    }
+
+    if (rc == PHOTA_OK && (rec.settled || rec.unknown)) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "phota: of the holds of dead workers %ui were settled "
+                      "by their stored results, %ui are unknown",
+                      rec.settled, rec.unknown);
+    }
+
+    return rc;
+}
+
+
+static int
+ngx_http_phota_recover_charge(void *ctx, const phota_charge_t *charge)
+{
+    ngx_http_phota_recovery_t *rec = ctx;
+
+    int              rc;
+    phota_result_t   result;
+    phota_outcome_t  outcome;
+
+    if (charge->state != PHOTA_STATE_UNKNOWN) {
+        return PHOTA_OK;
+    }
+
+    ngx_memzero(&outcome, sizeof(phota_outcome_t));
+
+    if (rec->cache
+        && phota_cache_find_charge(&ngx_http_phota_worker.cache, rec->cache,
+                                   &charge->id, &result)
+           == PHOTA_OK)
+    {
+        outcome.state = PHOTA_STATE_SETTLED;
+        outcome.reason = PHOTA_REASON_RECOVERED;
+        outcome.status = result.status;
+        outcome.outputs = result.outputs;
+        outcome.identity_low = result.identity_low;
+        outcome.identity_high = result.identity_high;
+
+        ngx_memcpy(outcome.request_id, result.request_id,
+                   sizeof(outcome.request_id));
+
+    } else {
+        outcome.state = PHOTA_STATE_UNKNOWN;
+        outcome.reason = PHOTA_REASON_ABANDONED;
+    }
+
+    rc = phota_ledger_end(&ngx_http_phota_worker.ledger, rec->books,
+                          &charge->id, &outcome, NULL, rec->err);
+
+    if (rc == PHOTA_OK) {
+        if (outcome.state == PHOTA_STATE_SETTLED) {
+            rec->settled++;
+
+        } else {
+            rec->unknown++;
+        }
+    }
+
+    /* refused: it is written as unknown already */
+
+    return (rc == PHOTA_ERROR) ? PHOTA_ERROR : PHOTA_OK;
+}

@@ -1,0 +1,414 @@
+
+/*
+ * The way of a request through PRECONTENT: its body is read and scanned as it
+ * arrives, then it is a hit, a refusal or a purchase.  All waiting is done
+ * here, where AGAIN means "come back later"; the content handler only answers.
+ */
+
+
+#include "ngx_http_phota_module.h"
+
+
+static ngx_int_t ngx_http_phota_start(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+static ngx_int_t ngx_http_phota_read_body(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+static void ngx_http_phota_body_done(ngx_http_request_t *r);
+static void ngx_http_phota_forget_fingerprint(void *data);
+static ngx_int_t ngx_http_phota_decide(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+static ngx_int_t ngx_http_phota_finish_scan(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+static ngx_int_t ngx_http_phota_scan(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_buf_t *b);
+static void ngx_http_phota_refuse_body(ngx_http_phota_ctx_t *ctx);
+
+
+ngx_int_t
+ngx_http_phota_precontent(ngx_http_request_t *r)
+{
+    ngx_int_t                   rc;
+    ngx_http_phota_ctx_t       *ctx;
+    ngx_http_phota_loc_conf_t  *plcf;
+
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
+
+    if (plcf->pass.data == NULL || r != r->main) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "phota state %d", ctx->state);
+
+    rc = NGX_AGAIN;
+
+    switch (ctx->state) {
+
+    case NGX_HTTP_PHOTA_START:
+
+        if (ctx->refusal.status == 0) {
+            rc = ngx_http_phota_start(r, ctx);
+
+        } else {
+            rc = NGX_DECLINED;
+        }
+
+        break;
+
+    case NGX_HTTP_PHOTA_DECIDE:
+        rc = ngx_http_phota_decide(r, ctx);
+        break;
+
+    case NGX_HTTP_PHOTA_HOLD:
+    case NGX_HTTP_PHOTA_CALL:
+    case NGX_HTTP_PHOTA_SETTLE:
+
+        /* a job or the subrequest moves it on, whatever wakes us now */
+
+        break;
+
+    case NGX_HTTP_PHOTA_BODY:
+        break;
+
+    case NGX_HTTP_PHOTA_ANSWER:
+        rc = NGX_DECLINED;
+        break;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ctx->state = NGX_HTTP_PHOTA_ANSWER;
+        r->content_handler = ngx_http_phota_content;
+    }
+
+    return rc;
+}
+
+
+void
+ngx_http_phota_resume(ngx_http_request_t *r, ngx_http_phota_state_e state)
+{
+    ngx_connection_t      *c;
+    ngx_http_phota_ctx_t  *ctx;
+
+    c = r->connection;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+    ctx->state = state;
+
+    ngx_http_set_log_request(c->log, r);
+
+    r->write_event_handler(r);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_int_t
+ngx_http_phota_start(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    ngx_int_t                   rc;
+    ngx_http_phota_loc_conf_t  *plcf;
+
+    if (ctx->tenant.id == 0) {
+
+        /* "satisfy any" may have let in whom our ACCESS didn't see */
+
+        ngx_http_phota_refuse(ctx, NGX_HTTP_UNAUTHORIZED, "UNAUTHORIZED",
+                              "a valid token is required");
+        return NGX_DECLINED;
+    }
+
+    if (ctx->operation == NULL) {
+        rc = ngx_http_discard_request_body(r);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        return ngx_http_phota_relay(r, ctx);
+    }
+
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
+
+    if (r->headers_in.content_length_n > (off_t) plcf->max_body) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                              "BODY_TOO_LARGE",
+                              "the body is larger than phota_max_body");
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_phota_read_controls(r, ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_http_phota_read_body(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_phota_read_body(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    ngx_int_t                   rc;
+    ngx_array_t                *signing;
+    ngx_pool_cleanup_t         *cln;
+    ngx_http_phota_loc_conf_t  *plcf;
+
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
+    signing = plcf->signing;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->fingerprint = phota_fingerprint_create(ctx->operation,
+                                         signing ? signing->elts : NULL,
+                                         signing ? signing->nelts : 0);
+    if (ctx->fingerprint == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_phota_forget_fingerprint;
+    cln->data = ctx;
+
+    ctx->state = NGX_HTTP_PHOTA_BODY;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_phota_body_done);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    ngx_http_finalize_request(r, NGX_DONE);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_phota_forget_fingerprint(void *data)
+{
+    ngx_http_phota_ctx_t *ctx = data;
+
+    if (ctx->fingerprint) {
+        phota_fingerprint_destroy(ctx->fingerprint);
+        ctx->fingerprint = NULL;
+    }
+}
+
+
+static void
+ngx_http_phota_body_done(ngx_http_request_t *r)
+{
+    ngx_http_phota_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+    ctx->state = NGX_HTTP_PHOTA_DECIDE;
+
+    /* the body reader has replaced it */
+
+    r->write_event_handler = ngx_http_core_run_phases;
+    ngx_http_core_run_phases(r);
+}
+
+
+static ngx_int_t
+ngx_http_phota_decide(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    ngx_int_t                   rc;
+    ngx_http_phota_loc_conf_t  *plcf;
+
+    rc = ngx_http_phota_finish_scan(r, ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
+
+    if (ctx->no_store || !(plcf->cached & (1 << ctx->operation->id))) {
+        ctx->cache = NGX_HTTP_PHOTA_CACHE_BYPASS;
+
+    } else if (ctx->no_cache) {
+        ctx->cache = NGX_HTTP_PHOTA_CACHE_REFRESH;
+
+    } else {
+        ctx->cache = NGX_HTTP_PHOTA_CACHE_MISS;
+
+        rc = ngx_http_phota_lookup(r, ctx);
+
+        if (rc == NGX_OK) {
+            ctx->cache = NGX_HTTP_PHOTA_CACHE_HIT;
+            return NGX_DECLINED;
+        }
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ctx->only_if_cached) {
+        ctx->cache = NGX_HTTP_PHOTA_CACHE_NONE;
+
+        ngx_http_phota_refuse(ctx, NGX_HTTP_GATEWAY_TIME_OUT, "NOT_CACHED",
+                              "there is no stored result and only-if-cached "
+                              "was asked for");
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_phota_buy(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_phota_finish_scan(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    int          rc;
+    phota_str_t  scope, args;
+
+    if (ctx->spoilt) {
+        return NGX_DECLINED;
+    }
+
+    if (ctx->tenant.flags & PHOTA_TENANT_SHARED) {
+        scope.data = (u_char *) "shared";
+        scope.len = sizeof("shared") - 1;
+
+    } else {
+
+        /* the id, not the name: it is never used again; four bytes, so that
+         * it can't be read as the word for the shared scope */
+
+        scope.data = (u_char *) &ctx->tenant.id;
+        scope.len = sizeof(ctx->tenant.id);
+    }
+
+    args.data = r->args.data;
+    args.len = r->args.len;
+
+    rc = phota_fingerprint_final(ctx->fingerprint, &scope, &args, &ctx->scan);
+
+    if (rc == PHOTA_INVALID) {
+        ngx_http_phota_refuse_body(ctx);
+        return NGX_DECLINED;
+    }
+
+    if (rc != PHOTA_OK) {
+        return NGX_ERROR;
+    }
+
+    ctx->scanned = 1;
+
+    ngx_http_phota_forget_fingerprint(ctx);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_phota_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_buf_t                  *b;
+    ngx_int_t                   rc;
+    ngx_chain_t                *cl;
+    ngx_http_phota_ctx_t       *ctx;
+    ngx_http_phota_loc_conf_t  *plcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+    if (ctx == NULL || ctx->fingerprint == NULL) {
+        return NGX_OK;
+    }
+
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
+
+    for (cl = in; cl; cl = cl->next) {
+        b = cl->buf;
+
+        ctx->received += b->last - b->pos;
+
+        if (!ctx->spoilt) {
+            rc = ngx_http_phota_scan(r, ctx, b);
+
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+
+        if (ctx->spoilt) {
+
+            /*
+             * The refusal waits until the upload has ended, which every
+             * client survives; nothing of it is kept meanwhile.
+             */
+
+            b->pos = b->last;
+        }
+    }
+
+    /* an upload without end has had its chance to be answered politely */
+
+    if (ctx->received > 2 * (off_t) plcf->max_body + 65536) {
+        r->keepalive = 0;
+        r->lingering_close = 1;
+        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_phota_scan(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    ngx_buf_t *b)
+{
+    int                         rc;
+    ngx_http_phota_loc_conf_t  *plcf;
+
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
+
+    if (ctx->received > (off_t) plcf->max_body) {
+        ctx->spoilt = 1;
+
+        ngx_http_phota_refuse(ctx, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                              "BODY_TOO_LARGE",
+                              "the body is larger than phota_max_body");
+        return NGX_OK;
+    }
+
+    rc = phota_fingerprint_update(ctx->fingerprint, b->pos, b->last - b->pos);
+
+    if (rc == PHOTA_INVALID) {
+        ctx->spoilt = 1;
+        ngx_http_phota_refuse_body(ctx);
+        return NGX_OK;
+    }
+
+    return (rc == PHOTA_OK) ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+static void
+ngx_http_phota_refuse_body(ngx_http_phota_ctx_t *ctx)
+{
+    const phota_fault_t  *fault;
+
+    fault = phota_fingerprint_fault(ctx->fingerprint);
+
+    ngx_http_phota_refuse(ctx, 422, "INVALID_REQUEST", fault->detail);
+
+    /* the fingerprint goes before the answer does */
+
+    ngx_memcpy(ctx->field, fault->field, sizeof(ctx->field));
+
+    ctx->refusal.field = ctx->field;
+    ctx->refusal.offset = fault->offset;
+}

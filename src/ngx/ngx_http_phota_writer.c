@@ -1,0 +1,232 @@
+
+/*
+ * Queues of work for the writer threads.  One task at a time takes all that
+ * waits, so that the n-th charge of a commit is free, and the event loop never
+ * waits for LMDB's lock or for fsync.  No more than one thread per queue is
+ * ever in LMDB's way.
+ */
+
+
+#include "ngx_http_phota_module.h"
+
+
+static void ngx_http_phota_writer_post(ngx_http_phota_writer_t *w);
+static void ngx_http_phota_writer_thread(void *data, ngx_log_t *log);
+static void ngx_http_phota_writer_group(ngx_http_phota_writer_t *w);
+static void ngx_http_phota_writer_single(ngx_http_phota_writer_t *w,
+    ngx_http_phota_job_t *job);
+static void ngx_http_phota_writer_done(ngx_event_t *ev);
+
+
+void
+ngx_http_phota_writer_init(ngx_http_phota_writer_t *w, phota_store_t *store,
+    ngx_log_t *log)
+{
+    ngx_memzero(w, sizeof(ngx_http_phota_writer_t));
+
+    ngx_queue_init(&w->waiting);
+    ngx_queue_init(&w->taken);
+
+    w->store = store;
+
+    w->task.ctx = w;
+    w->task.handler = ngx_http_phota_writer_thread;
+    w->task.event.data = w;
+    w->task.event.handler = ngx_http_phota_writer_done;
+    w->task.event.log = log;
+}
+
+
+void
+ngx_http_phota_post(ngx_http_phota_writer_t *w, ngx_http_phota_job_t *job)
+{
+    job->rc = PHOTA_ERROR;
+    job->err.text[0] = '\0';
+
+    ngx_queue_insert_tail(&w->waiting, &job->queue);
+    ngx_http_phota_job_begin();
+
+    if (!w->busy && !ngx_http_phota_worker.exiting) {
+        ngx_http_phota_writer_post(w);
+    }
+}
+
+
+static void
+ngx_http_phota_writer_post(ngx_http_phota_writer_t *w)
+{
+    /*
+     * The list is taken when the task is posted, not when it runs: a thread
+     * never touches the event loop's list, so there is no lock.
+     */
+
+    ngx_queue_add(&w->taken, &w->waiting);
+    ngx_queue_init(&w->waiting);
+
+    w->busy = 1;
+
+    if (ngx_thread_task_post(ngx_http_phota_worker.conf->pool, &w->task)
+        != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "phota: thread pool \"phota\" refuses work");
+
+        /* not from here: the caller isn't ready for done() yet */
+        w->task.event.complete = 1;
+        ngx_post_event(&w->task.event, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_phota_writer_thread(void *data, ngx_log_t *log)
+{
+    ngx_http_phota_writer_t *w = data;
+
+    ngx_queue_t           *q;
+    ngx_http_phota_job_t  *job;
+
+    if (w->store) {
+        ngx_http_phota_writer_group(w);
+        return;
+    }
+
+    for (q = ngx_queue_head(&w->taken);
+         q != ngx_queue_sentinel(&w->taken);
+         q = ngx_queue_next(q))
+    {
+        job = ngx_queue_data(q, ngx_http_phota_job_t, queue);
+        job->rc = job->run(job, NULL);
+    }
+}
+
+
+static void
+ngx_http_phota_writer_group(ngx_http_phota_writer_t *w)
+{
+    int                    rc;
+    MDB_txn               *txn;
+    ngx_queue_t           *q;
+    phota_error_t          err;
+    ngx_http_phota_job_t  *job;
+
+    rc = phota_store_begin(w->store, 1, &txn, &err);
+
+    if (rc == PHOTA_OK) {
+
+        for (q = ngx_queue_head(&w->taken);
+             q != ngx_queue_sentinel(&w->taken);
+             q = ngx_queue_next(q))
+        {
+            job = ngx_queue_data(q, ngx_http_phota_job_t, queue);
+            job->rc = job->run(job, txn);
+
+            if (job->rc == PHOTA_ERROR) {
+                break;
+            }
+        }
+
+        if (q == ngx_queue_sentinel(&w->taken)
+            && phota_store_commit(txn, &err) == PHOTA_OK)
+        {
+            return;
+        }
+
+        if (q != ngx_queue_sentinel(&w->taken)) {
+            phota_store_abort(txn);
+        }
+    }
+
+    /* the group failed as one: nobody's trouble may be another's */
+
+    for (q = ngx_queue_head(&w->taken);
+         q != ngx_queue_sentinel(&w->taken);
+         q = ngx_queue_next(q))
+    {
+        job = ngx_queue_data(q, ngx_http_phota_job_t, queue);
+        ngx_http_phota_writer_single(w, job);
+    }
+}
+
+
+static void
+ngx_http_phota_writer_single(ngx_http_phota_writer_t *w,
+    ngx_http_phota_job_t *job)
+{
+    MDB_txn  *txn;
+
+    job->rc = phota_store_begin(w->store, 1, &txn, &job->err);
+
+    if (job->rc != PHOTA_OK) {
+        job->rc = PHOTA_ERROR;
+        return;
+    }
+
+    job->rc = job->run(job, txn);
+
+    if (job->rc == PHOTA_ERROR) {
+        phota_store_abort(txn);
+        return;
+    }
+
+    if (phota_store_commit(txn, &job->err) != PHOTA_OK) {
+        job->rc = PHOTA_ERROR;
+    }
+}
+
+
+static void
+ngx_http_phota_writer_done(ngx_event_t *ev)
+{
+    ngx_http_phota_writer_t *w = ev->data;
+
+    ngx_queue_t           *q, done;
+    ngx_http_phota_job_t  *job;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0, "phota writer done");
+
+    ngx_queue_init(&done);
+
+    if (!ngx_queue_empty(&w->taken)) {
+        ngx_queue_add(&done, &w->taken);
+        ngx_queue_init(&w->taken);
+    }
+
+    w->busy = 0;
+
+    /* the thread works on while the event loop hears of the last group */
+
+    if (!ngx_queue_empty(&w->waiting) && !ngx_http_phota_worker.exiting) {
+        ngx_http_phota_writer_post(w);
+    }
+
+    while (!ngx_queue_empty(&done)) {
+        q = ngx_queue_head(&done);
+        ngx_queue_remove(q);
+
+        job = ngx_queue_data(q, ngx_http_phota_job_t, queue);
+
+        ngx_http_phota_job_end();
+        job->done(job);
+    }
+}
+
+
+void
+ngx_http_phota_writer_flush(ngx_http_phota_writer_t *w)
+{
+    /*
+     * What the thread had taken is finished, but nobody was told.  A job's
+     * done() may post another, which is run here as well.
+     */
+
+    ngx_http_phota_writer_done(&w->task.event);
+
+    while (!ngx_queue_empty(&w->waiting)) {
+        ngx_queue_add(&w->taken, &w->waiting);
+        ngx_queue_init(&w->waiting);
+
+        ngx_http_phota_writer_thread(w, ngx_cycle->log);
+        ngx_http_phota_writer_done(&w->task.event);
+    }
+}
