@@ -40,7 +40,8 @@ typedef struct phota_json_s  phota_json_t;
 
 /*
  * offset: 0-based byte of the text where the token, or the first byte that
- * became this piece, stands.  p is valid during the call only.  Anything but
+ * became this piece, stands.  p is valid during the call only.  Pieces hold
+ * whole characters, and what an escape stood for is a piece of its own.  Anything but
  * PHOTA_OK stops the scan and is returned by phota_json_update().
  */
 typedef int (*phota_json_pt)(void *ctx, phota_json_event_e event,
@@ -64,8 +65,9 @@ struct phota_json_s {
     uint32_t        high;
     unsigned        count;
     unsigned        utf8_left;
-    u_char          utf8_min;
+    u_char          utf8_min;       /* what the next byte may be */
     u_char          utf8_max;
+    u_char          utf8[4];        /* a character cut by the end of a call */
     unsigned        key:1;
     uint64_t        token;          /* offset where the present token began */
     const char     *literal;
