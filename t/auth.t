@@ -78,7 +78,7 @@ $t->ctl_ok('tenant', 'resume', 'acme');
 within('resumed', sub { status($acme) == 200 });
 
 my $second = $t->issue('acme', '--label', 'second');
-my ($id) = map { $_->{id} } grep { ($_->{label} // '') eq 'second' }
+my ($id) = map { $_->{token_id} } grep { ($_->{label} // '') eq 'second' }
     map { JSON::PP::decode_json($_) }
     split /\n/, $t->ctl_ok('token', 'list', '--json');
 

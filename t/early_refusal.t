@@ -12,7 +12,7 @@ use Test::More;
 
 my $t = Phota::Test->new(tenants => [ qw/ acme gone revoked / ]);
 
-my ($id) = map { $_->{id} } grep { $_->{tenant} eq 'revoked' }
+my ($id) = map { $_->{token_id} } grep { $_->{tenant} eq 'revoked' }
     map { JSON::PP::decode_json($_) }
     split /\n/, $t->ctl_ok('token', 'list', '--json');
 

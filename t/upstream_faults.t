@@ -15,41 +15,42 @@ my $t = Phota::Test->new(params => { proxy_read_timeout =>
     (1 + $Phota::Test::slow) . 's' });
 my $acme = $t->token('acme');
 
-# fault, status, the gateway's code (undef: Phota's answer passes), state
+# fault, status, the gateway's code (undef: Phota's answer passes), the state of
+# the charge and its reason
 
 my @cases = (
-    [ 'status=400', 400, undef, 'void' ],
-    [ 'status=401', 502, 'UPSTREAM_AUTH', 'void' ],
-    [ 'status=402', 503, 'UPSTREAM_BALANCE', 'void' ],
-    [ 'status=404', 404, undef, 'void' ],
-    [ 'status=422', 422, undef, 'void' ],
-    [ 'status=429', 429, undef, 'void' ],
-    [ 'status=503', 503, undef, 'void' ],
-    [ 'status=504', 504, undef, 'void' ],
-    [ 'status=503;html', 503, undef, 'void' ],
-    [ 'status=500', 500, undef, 'unknown' ],
-    [ 'status=502', 502, undef, 'unknown' ],
-    [ 'status=502;html', 502, undef, 'unknown' ],
-    [ 'status=507', 507, undef, 'unknown' ],
-    [ 'status=500;bill=1', 500, undef, 'unknown' ],
-    [ 'redirect', 302, undef, 'unknown' ],
-    [ 'garbage', 502, 'OUTCOME_UNKNOWN', 'unknown' ],
-    [ 'garbage;bill=1', 502, 'OUTCOME_UNKNOWN', 'unknown' ],
-    [ 'emptyimages', 502, 'OUTCOME_UNKNOWN', 'unknown' ],
-    [ 'truncate', 502, 'OUTCOME_UNKNOWN', 'unknown' ],
-    [ 'truncate=0', 502, 'OUTCOME_UNKNOWN', 'unknown' ],
-    [ 'truncate=1000;bill=0', 502, 'OUTCOME_UNKNOWN', 'unknown' ],
-    [ 'chunkedcut=1000', 502, 'OUTCOME_UNKNOWN', 'unknown' ],
-    [ 'reset', 502, 'OUTCOME_UNKNOWN', 'unknown' ],
-    [ 'reset;bill=1', 502, 'OUTCOME_UNKNOWN', 'unknown' ],
-    [ 'resetlate=1000', 502, 'OUTCOME_UNKNOWN', 'unknown' ],
-    [ 'close', 502, 'OUTCOME_UNKNOWN', 'unknown' ],
-    [ 'bigheader', 502, 'OUTCOME_UNKNOWN', 'unknown' ],
-    [ 'hang', 504, 'UPSTREAM_TIMEOUT', 'unknown' ],
-    [ 'chunked', 200, undef, 'settled' ],
-    [ 'slow=300', 200, undef, 'settled' ],
-    [ 'latency=300', 200, undef, 'settled' ],
-    [ 'nosubjects', 200, undef, 'settled' ],
+    [ 'status=400', 400, undef, 'void', 'refused' ],
+    [ 'status=401', 502, 'UPSTREAM_AUTH', 'void', 'refused' ],
+    [ 'status=402', 503, 'UPSTREAM_BALANCE', 'void', 'refused' ],
+    [ 'status=404', 404, undef, 'void', 'refused' ],
+    [ 'status=422', 422, undef, 'void', 'refused' ],
+    [ 'status=429', 429, undef, 'void', 'refused' ],
+    [ 'status=503', 503, undef, 'void', 'refused' ],
+    [ 'status=504', 504, undef, 'void', 'refused' ],
+    [ 'status=503;html', 503, undef, 'void', 'refused' ],
+    [ 'status=500', 500, undef, 'unknown', 'server_error' ],
+    [ 'status=502', 502, undef, 'unknown', 'server_error' ],
+    [ 'status=502;html', 502, undef, 'unknown', 'server_error' ],
+    [ 'status=507', 507, undef, 'unknown', 'server_error' ],
+    [ 'status=500;bill=1', 500, undef, 'unknown', 'server_error' ],
+    [ 'redirect', 302, undef, 'unknown', 'redirect' ],
+    [ 'garbage', 502, 'OUTCOME_UNKNOWN', 'unknown', 'unparsable' ],
+    [ 'garbage;bill=1', 502, 'OUTCOME_UNKNOWN', 'unknown', 'unparsable' ],
+    [ 'emptyimages', 200, undef, 'unknown', 'unparsable' ],
+    [ 'truncate', 502, 'OUTCOME_UNKNOWN', 'unknown', 'truncated' ],
+    [ 'truncate=0', 502, 'OUTCOME_UNKNOWN', 'unknown', 'truncated' ],
+    [ 'truncate=1000;bill=0', 502, 'OUTCOME_UNKNOWN', 'unknown', 'truncated' ],
+    [ 'chunkedcut=1000', 502, 'OUTCOME_UNKNOWN', 'unknown', 'truncated' ],
+    [ 'reset', 502, 'OUTCOME_UNKNOWN', 'unknown', 'reset' ],
+    [ 'reset;bill=1', 502, 'OUTCOME_UNKNOWN', 'unknown', 'reset' ],
+    [ 'resetlate=1000', 502, 'OUTCOME_UNKNOWN', 'unknown', 'truncated' ],
+    [ 'close', 502, 'OUTCOME_UNKNOWN', 'unknown', 'reset' ],
+    [ 'bigheader', 502, 'OUTCOME_UNKNOWN', 'unknown', 'reset' ],
+    [ 'hang', 504, 'UPSTREAM_TIMEOUT', 'unknown', 'timeout' ],
+    [ 'chunked', 200, undef, 'settled', 'delivered' ],
+    [ 'slow=300', 200, undef, 'settled', 'delivered' ],
+    [ 'latency=300', 200, undef, 'settled', 'delivered' ],
+    [ 'nosubjects', 200, undef, 'settled', 'delivered' ],
 );
 
 my %known;
@@ -63,7 +64,7 @@ sub newest {
 }
 
 sub fault {
-    my ($fault, $status, $code, $state) = @_;
+    my ($fault, $status, $code, $state, $reason) = @_;
 
     my $body = remix(prompt => $fault);
     my $answer = $t->post('remix', $acme, $body, fault => $fault);
@@ -77,6 +78,7 @@ sub fault {
     my $charge = newest();
 
     is($charge->{state}, $state, "the charge is $state");
+    is($charge->{reason}, $reason, "for it was $reason");
     is($charge->{cost}, $settled ? '0.120000' : '0.000000', 'its cost');
 
     my $cached = $t->post('remix', $acme, $body, headers => [
@@ -94,7 +96,8 @@ for my $case (@cases) {
 
 # the gateway's own words don't hide Phota's
 
-my ($answer) = fault('status=429;latency=10', 429, undef, 'void');
+my ($answer) = fault('status=429;latency=10', 429, undef, 'void',
+    'refused');
 
 is($answer->json->{code}, 'RATE_LIMITED', "Phota's code");
 is($answer->header('Retry-After'), 1, "Phota's Retry-After");
