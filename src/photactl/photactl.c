@@ -1,0 +1,564 @@
+
+/*
+ * photactl: the table of commands, options, and the way from a command line to
+ * an exit code: 0 done, 1 refused or failed, 2 the command line is wrong.
+ * Success is silent unless a command's purpose is to print.
+ */
+
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "photactl.h"
+
+
+#define PHOTACTL_EXIT_OK      0
+#define PHOTACTL_EXIT_FAILED  1
+#define PHOTACTL_EXIT_USAGE   2
+
+#define opt(name)             (1u << PHOTACTL_OPT_##name)
+
+#define PHOTACTL_COMMON_OPTS  (opt(DATA)|opt(MASTER_KEY)|opt(JSON)|opt(HELP))
+
+
+static int photactl_options(photactl_t *ctl, int argc, char **argv);
+static int photactl_option(photactl_t *ctl, const char *arg, char **next);
+static int photactl_find(photactl_t *ctl);
+static int photactl_check(photactl_t *ctl);
+static int photactl_prepare(photactl_t *ctl);
+static int photactl_help(photactl_t *ctl);
+static void photactl_help_command(const photactl_command_t *cmd, int width);
+static void photactl_report(photactl_t *ctl);
+static int photactl_exit(photactl_t *ctl, int rc);
+
+
+static const struct {
+    const char  *name;
+    const char  *value;                 /* NULL: takes none */
+} photactl_opts[PHOTACTL_OPT_MAX] = {
+    [PHOTACTL_OPT_DATA] = { "--data", "DIR" },
+    [PHOTACTL_OPT_MASTER_KEY] = { "--master-key", "FILE" },
+    [PHOTACTL_OPT_JSON] = { "--json", NULL },
+    [PHOTACTL_OPT_HELP] = { "--help", NULL },
+    [PHOTACTL_OPT_VERSION] = { "--version", NULL },
+    [PHOTACTL_OPT_OWNER] = { "--owner", "USER" },
+    [PHOTACTL_OPT_CACHE_SCOPE] = { "--cache-scope", "own|shared" },
+    [PHOTACTL_OPT_LABEL] = { "--label", "TEXT" },
+    [PHOTACTL_OPT_EXPIRES] = { "--expires", "TIME" },
+    [PHOTACTL_OPT_DEFAULT] = { "--default", NULL },
+    [PHOTACTL_OPT_OPERATION] = { "--operation", "NAME" },
+    [PHOTACTL_OPT_USD] = { "--usd", "AMOUNT" },
+    [PHOTACTL_OPT_IDENTITY_USD] = { "--identity-usd", "AMOUNT" },
+    [PHOTACTL_OPT_BASE_MODEL] = { "--base-model", "NAME" },
+    [PHOTACTL_OPT_RESOLUTION] = { "--resolution", "NAME" },
+    [PHOTACTL_OPT_PROVIDER] = { "--provider", "NAME" },
+    [PHOTACTL_OPT_TENANT] = { "--tenant", "NAME" },
+    [PHOTACTL_OPT_FROM] = { "--from", "TIME" },
+    [PHOTACTL_OPT_TO] = { "--to", "TIME" },
+    [PHOTACTL_OPT_STATE] = { "--state", "STATE" }
+};
+
+
+static const photactl_command_t  photactl_commands[] = {
+
+    { "init", NULL, 0, 0, 0, opt(OWNER), photactl_init,
+      "[--owner USER]",
+      "make data directory, books and master key where missing" },
+
+    { "tenant", "add", 1, 1, PHOTACTL_WRITE, 0, photactl_tenant_add,
+      "NAME",
+      "a new tenant" },
+
+    { "tenant", "list", 0, 0, PHOTACTL_READ, 0, photactl_tenant_list,
+      "",
+      "all tenants" },
+
+    { "tenant", "show", 1, 1, PHOTACTL_READ, 0, photactl_tenant_show,
+      "NAME",
+      "one tenant" },
+
+    { "tenant", "set", 1, 1, PHOTACTL_WRITE, opt(CACHE_SCOPE),
+      photactl_tenant_set,
+      "NAME --cache-scope own|shared",
+      "whose cached results it gets" },
+
+    { "tenant", "suspend", 1, 1, PHOTACTL_WRITE, 0, photactl_tenant_suspend,
+      "NAME",
+      "refuse its calls" },
+
+    { "tenant", "resume", 1, 1, PHOTACTL_WRITE, 0, photactl_tenant_resume,
+      "NAME",
+      "take its calls again" },
+
+    { "token", "issue", 1, 1, PHOTACTL_WRITE, opt(LABEL)|opt(EXPIRES),
+      photactl_token_issue,
+      "NAME [--label TEXT] [--expires TIME|+30d]",
+      "print a new token of the tenant, once" },
+
+    { "token", "list", 0, 1, PHOTACTL_READ, 0, photactl_token_list,
+      "[NAME]",
+      "tokens, never their text" },
+
+    { "token", "revoke", 1, 1, PHOTACTL_WRITE, 0, photactl_token_revoke,
+      "ID",
+      "make a token void, for good" },
+
+    { "key", "set", 0, 1, PHOTACTL_WRITE|PHOTACTL_MASTER, opt(DEFAULT),
+      photactl_key_set,
+      "NAME | --default",
+      "seal the upstream key that stdin gives" },
+
+    { "price", "list", 0, 0, PHOTACTL_READ, 0, photactl_price_list,
+      "",
+      "all prices" },
+
+    { "price", "add", 0, 0, PHOTACTL_WRITE,
+      opt(OPERATION)|opt(USD)|opt(IDENTITY_USD)|opt(BASE_MODEL)
+      |opt(RESOLUTION)|opt(PROVIDER)|opt(TENANT)|opt(FROM),
+      photactl_price_add,
+      "--operation NAME --usd AMOUNT [--identity-usd AMOUNT]"
+      " [--base-model NAME] [--resolution NAME] [--provider NAME]"
+      " [--tenant NAME] [--from TIME]",
+      "a price of an output" },
+
+    { "usage", NULL, 0, 0, PHOTACTL_READ, opt(TENANT)|opt(FROM)|opt(TO),
+      photactl_usage,
+      "[--tenant NAME] [--from DAY] [--to DAY]",
+      "sums by tenant and operation" },
+
+    { "ledger", "list", 0, 0, PHOTACTL_READ,
+      opt(TENANT)|opt(STATE)|opt(FROM)|opt(TO), photactl_ledger_list,
+      "[--tenant NAME] [--state STATE] [--from TIME] [--to TIME]",
+      "charges as they stand" },
+
+    { "ledger", "show", 1, 1, PHOTACTL_READ, 0, photactl_ledger_show,
+      "CHARGE",
+      "one charge" },
+
+    { "ledger", "verify", 0, 0, PHOTACTL_READ, 0, photactl_ledger_verify,
+      "",
+      "check the chain of entries and all sums" },
+
+    { "holds", "list", 0, 0, PHOTACTL_READ, opt(TENANT),
+      photactl_holds_list,
+      "[--tenant NAME]",
+      "charges that are held or unknown" },
+
+    { "cache", "stats", 0, 0, PHOTACTL_OWNER, 0, photactl_cache_stats,
+      "",
+      "how much is cached" },
+
+    { "help", NULL, 0, 1, 0, 0, photactl_help,
+      "[COMMAND]",
+      "this list" }
+};
+
+
+#define PHOTACTL_COMMANDS                                                     \
+    (sizeof(photactl_commands) / sizeof(photactl_command_t))
+
+
+int
+main(int argc, char **argv)
+{
+    int         rc;
+    photactl_t  ctl;
+
+    (void) umask(077);
+
+    memset(&ctl, 0, sizeof(ctl));
+    ctl.ledger.lock_fd = -1;
+
+    ctl.words = calloc(argc + 1, sizeof(char *));
+    if (ctl.words == NULL) {
+        phota_error(&ctl.err, "no memory");
+        return photactl_exit(&ctl, PHOTA_ERROR);
+    }
+
+    ctl.args = ctl.words;
+
+    rc = photactl_options(&ctl, argc, argv);
+
+    if (rc == PHOTA_OK && ctl.opts[PHOTACTL_OPT_VERSION] != NULL) {
+        (void) printf("photactl %s\n", PHOTACTL_VERSION);
+        return photactl_exit(&ctl, PHOTA_OK);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = photactl_find(&ctl);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = photactl_check(&ctl);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = photactl_prepare(&ctl);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = ctl.command->handler(&ctl);
+    }
+
+    return photactl_exit(&ctl, rc);
+}
+
+
+/* options may stand anywhere; "--" ends them */
+
+static int
+photactl_options(photactl_t *ctl, int argc, char **argv)
+{
+    int  i, n;
+
+    for (i = 1; i < argc; i++) {
+
+        if (strcmp(argv[i], "--") == 0) {
+            while (++i < argc) {
+                ctl->args[ctl->nargs++] = argv[i];
+            }
+
+            break;
+        }
+
+        if (argv[i][0] != '-' || argv[i][1] == '\0') {
+            ctl->args[ctl->nargs++] = argv[i];
+            continue;
+        }
+
+        n = photactl_option(ctl, argv[i], &argv[i + 1]);
+
+        if (n < 0) {
+            return n;
+        }
+
+        i += n;
+    }
+
+    return PHOTA_OK;
+}
+
+
+/* returns how many words after it belong to the option */
+
+static int
+photactl_option(photactl_t *ctl, const char *arg, char **next)
+{
+    int          i;
+    size_t       len;
+    const char  *value;
+
+    value = strchr(arg, '=');
+    len = (value == NULL) ? strlen(arg) : (size_t) (value - arg);
+
+    for (i = 0; i < PHOTACTL_OPT_MAX; i++) {
+        if (strlen(photactl_opts[i].name) == len
+            && memcmp(photactl_opts[i].name, arg, len) == 0)
+        {
+            break;
+        }
+    }
+
+    if (i == PHOTACTL_OPT_MAX) {
+        return photactl_wrong(ctl, "%.*s: no such option", (int) len, arg);
+    }
+
+    if (photactl_opts[i].value == NULL) {
+        if (value != NULL) {
+            return photactl_wrong(ctl, "%s: takes no value",
+                                  photactl_opts[i].name);
+        }
+
+        ctl->opts[i] = "";
+        return 0;
+    }
+
+    if (value != NULL) {
+        ctl->opts[i] = value + 1;
+        return 0;
+    }
+
+    if (*next == NULL) {
+        return photactl_wrong(ctl, "%s: needs a value, %s",
+                              photactl_opts[i].name, photactl_opts[i].value);
+    }
+
+    ctl->opts[i] = *next;
+
+    return 1;
+}
+
+
+/* takes the command's own words off the arguments */
+
+static int
+photactl_find(photactl_t *ctl)
+{
+    size_t                     i;
+    unsigned                   subject;
+    const char                *name, *verb;
+    const photactl_command_t  *cmd;
+
+    if (ctl->nargs == 0 && ctl->opts[PHOTACTL_OPT_HELP] == NULL) {
+        return photactl_wrong(ctl, "no command");
+    }
+
+    name = ctl->nargs ? ctl->args[0] : "help";
+    verb = (ctl->nargs > 1) ? ctl->args[1] : "";
+    subject = 0;
+
+    for (i = 0; i < PHOTACTL_COMMANDS; i++) {
+        cmd = &photactl_commands[i];
+
+        if (strcmp(cmd->name, name) != 0) {
+            continue;
+        }
+
+        subject = 1;
+
+        if (cmd->verb == NULL) {
+            ctl->command = cmd;
+            ctl->args += (ctl->nargs > 0);
+            ctl->nargs -= (ctl->nargs > 0);
+            return PHOTA_OK;
+        }
+
+        if (strcmp(cmd->verb, verb) == 0) {
+            ctl->command = cmd;
+            ctl->args += 2;
+            ctl->nargs -= 2;
+            return PHOTA_OK;
+        }
+    }
+
+    return photactl_wrong(ctl, "%s%s%s: %s", name, *verb ? " " : "", verb,
+                          subject && *verb == '\0' ? "not a whole command"
+                                                   : "no such command");
+}
+
+
+static int
+photactl_check(photactl_t *ctl)
+{
+    int                        i;
+    uint32_t                   allowed;
+    const photactl_command_t  *cmd;
+
+    cmd = ctl->command;
+    allowed = cmd->opts | PHOTACTL_COMMON_OPTS;
+
+    for (i = 0; i < PHOTACTL_OPT_MAX; i++) {
+        if (ctl->opts[i] != NULL && !(allowed & (1u << i))) {
+            return photactl_wrong(ctl, "%s: not an option of this command",
+                                  photactl_opts[i].name);
+        }
+    }
+
+    if (ctl->opts[PHOTACTL_OPT_HELP] != NULL) {
+        return PHOTA_OK;
+    }
+
+    if (ctl->nargs < cmd->min_args || ctl->nargs > cmd->max_args) {
+        return photactl_wrong(ctl, "%s", ctl->nargs < cmd->min_args
+                              ? "an argument is missing"
+                              : "too many arguments");
+    }
+
+    return PHOTA_OK;
+}
+
+
+/* the master key is root's: it is read before root becomes the owner */
+
+static int
+photactl_prepare(photactl_t *ctl)
+{
+    int          rc;
+    unsigned     flags;
+    const char  *env;
+
+    if (ctl->opts[PHOTACTL_OPT_HELP] != NULL) {
+        if (ctl->command->handler == photactl_help) {
+            return PHOTA_OK;
+        }
+
+        photactl_help_command(ctl->command, 0);
+        return PHOTA_DECLINED;
+    }
+
+    env = getenv("PHOTA_DATA");
+    ctl->data = (env != NULL && *env != '\0') ? env : PHOTACTL_DATA;
+
+    env = getenv("PHOTA_MASTER_KEY");
+    ctl->master_path = (env != NULL && *env != '\0') ? env
+                                                     : PHOTACTL_MASTER_KEY;
+
+    if (ctl->opts[PHOTACTL_OPT_DATA] != NULL) {
+        ctl->data = ctl->opts[PHOTACTL_OPT_DATA];
+    }
+
+    if (ctl->opts[PHOTACTL_OPT_MASTER_KEY] != NULL) {
+        ctl->master_path = ctl->opts[PHOTACTL_OPT_MASTER_KEY];
+    }
+
+    if (ctl->data[0] == '\0' || ctl->master_path[0] == '\0') {
+        return photactl_wrong(ctl, "--data, --master-key: an empty path");
+    }
+
+    flags = ctl->command->flags;
+
+    if (flags & PHOTACTL_MASTER) {
+        rc = phota_master_read(&ctl->master, ctl->master_path, &ctl->err);
+        if (rc != PHOTA_OK) {
+            return rc;
+        }
+    }
+
+    if (flags & (PHOTACTL_READ|PHOTACTL_WRITE|PHOTACTL_OWNER)) {
+        rc = photactl_become_owner(ctl);
+        if (rc != PHOTA_OK) {
+            return rc;
+        }
+    }
+
+    if (flags & (PHOTACTL_READ|PHOTACTL_WRITE)) {
+        return photactl_open(ctl, (flags & PHOTACTL_WRITE)
+                                  ? 0 : PHOTA_STORE_RDONLY);
+    }
+
+    return PHOTA_OK;
+}
+
+
+static int
+photactl_help(photactl_t *ctl)
+{
+    size_t                     i;
+    unsigned                   found;
+    const char                *name;
+    const photactl_command_t  *cmd;
+
+    found = 0;
+    name = ctl->nargs ? ctl->args[0] : NULL;
+
+    if (name == NULL) {
+        (void) printf("usage: photactl [--data DIR] [--master-key FILE]"
+                      " [--json] COMMAND ...\n\n");
+    }
+
+    for (i = 0; i < PHOTACTL_COMMANDS; i++) {
+        cmd = &photactl_commands[i];
+
+        if (name == NULL || strcmp(cmd->name, name) == 0) {
+            photactl_help_command(cmd, name == NULL ? 16 : 0);
+            found = 1;
+        }
+    }
+
+    if (!found) {
+        return photactl_wrong(ctl, "%s: no such command", name);
+    }
+
+    return PHOTA_OK;
+}
+
+
+/* width: of the short form, or 0 for the whole command line */
+
+static void
+photactl_help_command(const photactl_command_t *cmd, int width)
+{
+    char         name[32];
+    const char  *verb;
+
+    verb = (cmd->verb != NULL) ? cmd->verb : "";
+
+    (void) snprintf(name, sizeof(name), "%s%s%s", cmd->name,
+                    *verb ? " " : "", verb);
+
+    if (width) {
+        (void) printf("  %-*s  %s\n", width, name, cmd->help);
+        return;
+    }
+
+    (void) printf("photactl %s%s%s\n    %s\n", name, *cmd->usage ? " " : "",
+                  cmd->usage, cmd->help);
+}
+
+
+int
+photactl_wrong(photactl_t *ctl, const char *fmt, ...)
+{
+    va_list  args;
+
+    va_start(args, fmt);
+    (void) vsnprintf(ctl->err.text, sizeof(ctl->err.text), fmt, args);
+    va_end(args);
+
+    return PHOTACTL_USAGE;
+}
+
+
+/* names come from command lines, texts from records: no escape sequences */
+
+static void
+photactl_report(photactl_t *ctl)
+{
+    char  *p;
+
+    for (p = ctl->err.text; *p != '\0'; p++) {
+        if ((u_char) *p < ' ' || *p == 0x7f) {
+            *p = '?';
+        }
+    }
+
+    (void) fprintf(stderr, "photactl: ");
+
+    if (ctl->command != NULL) {
+        (void) fprintf(stderr, "%s%s%s: ", ctl->command->name,
+                       ctl->command->verb ? " " : "",
+                       ctl->command->verb ? ctl->command->verb : "");
+    }
+
+    (void) fprintf(stderr, "%s", ctl->err.text);
+}
+
+
+static int
+photactl_exit(photactl_t *ctl, int rc)
+{
+    photactl_close(ctl);
+    free(ctl->words);
+    phota_cleanse(&ctl->master, sizeof(ctl->master));
+
+    /* what nobody could read was not done */
+
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        if (rc == PHOTA_OK || rc == PHOTA_DECLINED) {
+            phota_error(&ctl->err, "the output can't be written");
+            rc = PHOTA_ERROR;
+        }
+    }
+
+    if (rc == PHOTA_OK
+        || (rc == PHOTA_DECLINED && ctl->err.text[0] == '\0'))
+    {
+        return PHOTACTL_EXIT_OK;
+    }
+
+    photactl_report(ctl);
+
+    if (rc == PHOTACTL_USAGE) {
+        (void) fprintf(stderr, " (photactl help%s%s)\n",
+                       ctl->command ? " " : "",
+                       ctl->command ? ctl->command->name : "");
+        return PHOTACTL_EXIT_USAGE;
+    }
+
+    (void) fprintf(stderr, "\n");
+
+    return PHOTACTL_EXIT_FAILED;
+}

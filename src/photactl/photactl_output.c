@@ -1,0 +1,364 @@
+
+/*
+ * Output: rows and single things, as aligned text for people or as JSON for
+ * programs.  One table of columns describes both, so that they can't differ.
+ * Text for people never carries a control character to the terminal.
+ */
+
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "photactl.h"
+
+
+static char *photactl_cell(const photactl_column_t *column,
+    const photactl_value_t *value);
+static json_t *photactl_member(const photactl_column_t *column,
+    const photactl_value_t *value);
+static int photactl_keep(photactl_table_t *table, char *cell);
+static void photactl_line(photactl_table_t *table, const size_t *widths,
+    char **cells);
+
+
+void
+photactl_table_init(photactl_table_t *table, photactl_t *ctl,
+    const photactl_column_t *columns, unsigned ncolumns)
+{
+    memset(table, 0, sizeof(photactl_table_t));
+
+    table->ctl = ctl;
+    table->columns = columns;
+    table->ncolumns = ncolumns;
+}
+
+
+int
+photactl_table_row(photactl_table_t *table, const photactl_value_t *values)
+{
+    unsigned  i;
+
+    if (table->ctl->opts[PHOTACTL_OPT_JSON] != NULL) {
+        return photactl_print(table->ctl,
+                              photactl_object(table->columns,
+                                              table->ncolumns, values));
+    }
+
+    for (i = 0; i < table->ncolumns; i++) {
+        if (table->columns[i].title == NULL) {
+            continue;
+        }
+
+        if (photactl_keep(table, photactl_cell(&table->columns[i],
+                                               &values[i]))
+            != PHOTA_OK)
+        {
+            phota_error(&table->ctl->err, "no memory for the table");
+            return PHOTA_ERROR;
+        }
+    }
+
+    return PHOTA_OK;
+}
+
+
+/* takes the cell over, also when it can't be kept */
+
+static int
+photactl_keep(photactl_table_t *table, char *cell)
+{
+    char    **cells;
+    size_t    size;
+
+    if (cell == NULL) {
+        return PHOTA_ERROR;
+    }
+
+    if (table->ncells == table->size) {
+        size = table->size ? 2 * table->size : 256;
+
+        cells = realloc(table->cells, size * sizeof(char *));
+        if (cells == NULL) {
+            free(cell);
+            return PHOTA_ERROR;
+        }
+
+        table->cells = cells;
+        table->size = size;
+    }
+
+    table->cells[table->ncells++] = cell;
+
+    return PHOTA_OK;
+}
+
+
+int
+photactl_table_end(photactl_table_t *table)
+{
+    size_t    i, len, widths[32];
+    char     *titles[32];
+    unsigned  n, column;
+
+    n = 0;
+
+    for (column = 0; column < table->ncolumns && n < 32; column++) {
+        if (table->columns[column].title != NULL) {
+            titles[n] = (char *) table->columns[column].title;
+            widths[n] = strlen(titles[n]);
+            n++;
+        }
+    }
+
+    if (table->ctl->opts[PHOTACTL_OPT_JSON] == NULL) {
+        for (i = 0; i < table->ncells; i++) {
+            len = strlen(table->cells[i]);
+
+            if (len > widths[i % n]) {
+                widths[i % n] = len;
+            }
+        }
+
+        photactl_line(table, widths, titles);
+
+        for (i = 0; i < table->ncells; i += n) {
+            photactl_line(table, widths, table->cells + i);
+        }
+    }
+
+    photactl_table_free(table);
+
+    return PHOTA_OK;
+}
+
+
+static void
+photactl_line(photactl_table_t *table, const size_t *widths, char **cells)
+{
+    unsigned  n, column, last;
+
+    last = 0;
+
+    for (column = 0; column < table->ncolumns; column++) {
+        last += (table->columns[column].title != NULL);
+    }
+
+    n = 0;
+
+    for (column = 0; column < table->ncolumns; column++) {
+
+        if (table->columns[column].title == NULL) {
+            continue;
+        }
+
+        if (table->columns[column].kind == PHOTACTL_NUMBER
+            || table->columns[column].kind == PHOTACTL_MONEY)
+        {
+            (void) printf("%*s", (int) widths[n], cells[n]);
+
+        } else if (n + 1 < last) {
+            (void) printf("%-*s", (int) widths[n], cells[n]);
+
+        } else {
+            (void) printf("%s", cells[n]);
+        }
+
+        n++;
+
+        (void) printf("%s", n < last ? "  " : "\n");
+    }
+}
+
+
+void
+photactl_table_free(photactl_table_t *table)
+{
+    size_t  i;
+
+    for (i = 0; i < table->ncells; i++) {
+        free(table->cells[i]);
+    }
+
+    free(table->cells);
+
+    table->cells = NULL;
+    table->ncells = 0;
+    table->size = 0;
+}
+
+
+int
+photactl_record(photactl_t *ctl, const photactl_column_t *columns,
+    unsigned ncolumns, const photactl_value_t *values)
+{
+    int       width;
+    char     *cell;
+    unsigned  i;
+
+    if (ctl->opts[PHOTACTL_OPT_JSON] != NULL) {
+        return photactl_print(ctl, photactl_object(columns, ncolumns,
+                                                   values));
+    }
+
+    width = 0;
+
+    for (i = 0; i < ncolumns; i++) {
+        if ((int) strlen(columns[i].key) > width) {
+            width = (int) strlen(columns[i].key);
+        }
+    }
+
+    for (i = 0; i < ncolumns; i++) {
+        cell = photactl_cell(&columns[i], &values[i]);
+
+        if (cell == NULL) {
+            phota_error(&ctl->err, "no memory for the output");
+            return PHOTA_ERROR;
+        }
+
+        (void) printf("%-*s  %s\n", width, columns[i].key, cell);
+        free(cell);
+    }
+
+    return PHOTA_OK;
+}
+
+
+static char *
+photactl_cell(const photactl_column_t *column, const photactl_value_t *value)
+{
+    char         buf[64], *cell, *p;
+    const char  *text;
+
+    text = buf;
+
+    switch (column->kind) {
+
+    case PHOTACTL_NUMBER:
+        (void) snprintf(buf, sizeof(buf), "%llu",
+                        (unsigned long long) value->number);
+        break;
+
+    case PHOTACTL_MONEY:
+        phota_usd_format(buf, value->money);
+        break;
+
+    case PHOTACTL_TIME:
+        buf[0] = '\0';
+
+        if (value->number != 0) {
+            phota_time_format(buf, value->number);
+        }
+
+        break;
+
+    default: /* PHOTACTL_TEXT */
+        text = value->text;
+    }
+
+    cell = strdup(text[0] != '\0' ? text : "-");
+
+    for (p = cell; p != NULL && *p != '\0'; p++) {
+        if ((u_char) *p < ' ' || (u_char) *p > '~') {
+            *p = '?';
+        }
+    }
+
+    return cell;
+}
+
+
+static json_t *
+photactl_member(const photactl_column_t *column,
+    const photactl_value_t *value)
+{
+    char     buf[64], *cell;
+    json_t  *json;
+
+    switch (column->kind) {
+
+    case PHOTACTL_NUMBER:
+        return json_integer((json_int_t) value->number);
+
+    case PHOTACTL_MONEY:
+        phota_usd_format(buf, value->money);
+        return json_string(buf);
+
+    case PHOTACTL_TIME:
+        buf[0] = '\0';
+
+        if (value->number != 0) {
+            phota_time_format(buf, value->number);
+        }
+
+        return json_string(buf);
+
+    default: /* PHOTACTL_TEXT */
+        break;
+    }
+
+    json = json_string(value->text);
+
+    if (json == NULL) {
+
+        /* bytes that aren't UTF-8: an upstream's request id may be so */
+
+        cell = photactl_cell(column, value);
+        json = (cell != NULL) ? json_string(cell) : NULL;
+        free(cell);
+    }
+
+    return json;
+}
+
+
+json_t *
+photactl_object(const photactl_column_t *columns, unsigned ncolumns,
+    const photactl_value_t *values)
+{
+    json_t    *json;
+    unsigned   i;
+
+    json = json_object();
+    if (json == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; i < ncolumns; i++) {
+        if (json_object_set_new(json, columns[i].key,
+                                photactl_member(&columns[i], &values[i]))
+            != 0)
+        {
+            json_decref(json);
+            return NULL;
+        }
+    }
+
+    return json;
+}
+
+
+int
+photactl_print(photactl_t *ctl, json_t *json)
+{
+    int  rc;
+
+    if (json == NULL) {
+        phota_error(&ctl->err, "no memory for the output");
+        return PHOTA_ERROR;
+    }
+
+    rc = json_dumpf(json, stdout, JSON_COMPACT);
+
+    json_decref(json);
+
+    if (rc != 0 || putchar('\n') == EOF) {
+        phota_error(&ctl->err, "the output can't be written");
+        return PHOTA_ERROR;
+    }
+
+    return PHOTA_OK;
+}

@@ -1,0 +1,442 @@
+
+/*
+ * photactl token and key: tokens are shown once, when they are issued; the
+ * upstream's key comes in by stdin, is sealed, and is never shown at all.
+ */
+
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "photactl.h"
+
+
+#define PHOTACTL_KEY_ROOM  (PHOTA_KEY_MAX + 3)      /* line end, too long */
+
+
+typedef struct {
+    photactl_t     *ctl;
+    phota_token_t  *tokens;
+    size_t          n;
+    size_t          size;
+    uint32_t        tenant;             /* 0: all */
+} photactl_tokens_t;
+
+
+static int photactl_token_collect(void *ctx, const phota_token_t *token);
+static int photactl_token_cmp(const void *one, const void *two);
+static int photactl_token_table(photactl_t *ctl, photactl_tokens_t *tokens);
+static const char *photactl_token_state(const phota_token_t *token,
+    uint64_t now);
+
+static int photactl_key_read(photactl_t *ctl, u_char *key, size_t *len);
+static int photactl_key_terminal(photactl_t *ctl, u_char *key, size_t *len);
+static int photactl_key_bytes(photactl_t *ctl, u_char *key, size_t *len,
+    int line);
+static void photactl_signalled(int signo);
+
+
+static volatile sig_atomic_t  photactl_signal;
+
+
+static const photactl_column_t  photactl_issued_columns[] = {
+    { "token_id", "ID", PHOTACTL_NUMBER },
+    { "tenant", "TENANT", PHOTACTL_TEXT },
+    { "label", "LABEL", PHOTACTL_TEXT },
+    { "expires", "EXPIRES", PHOTACTL_TIME },
+    { "token", "TOKEN", PHOTACTL_TEXT }
+};
+
+
+static const photactl_column_t  photactl_token_columns[] = {
+    { "token_id", "ID", PHOTACTL_NUMBER },
+    { "tenant", "TENANT", PHOTACTL_TEXT },
+    { "label", "LABEL", PHOTACTL_TEXT },
+    { "created", "CREATED", PHOTACTL_TIME },
+    { "expires", "EXPIRES", PHOTACTL_TIME },
+    { "revoked", NULL, PHOTACTL_TIME },
+    { "state", "STATE", PHOTACTL_TEXT }
+};
+
+
+int
+photactl_token_issue(photactl_t *ctl)
+{
+    int          rc;
+    char         token[PHOTA_TOKEN_LEN + 1];
+    uint32_t     id;
+    uint64_t     expires;
+    const char  *label;
+
+    expires = 0;
+
+    rc = photactl_parse_expiry(ctl, PHOTACTL_OPT_EXPIRES, &expires);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    label = ctl->opts[PHOTACTL_OPT_LABEL];
+    label = (label != NULL) ? label : "";
+
+    rc = phota_token_issue(&ctl->tenants, ctl->args[0], label, expires, token,
+                           &id, &ctl->err);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    if (expires != 0 && expires <= phota_now()) {
+        (void) fprintf(stderr, "photactl: token %u: has expired already "
+                       "(--expires lies in the past)\n", (unsigned) id);
+    }
+
+    if (ctl->opts[PHOTACTL_OPT_JSON] != NULL) {
+        photactl_value_t  values[] = {
+            photactl_number(id),
+            photactl_text(ctl->args[0]),
+            photactl_text(label),
+            photactl_time(expires),
+            photactl_text(token)
+        };
+
+        rc = photactl_record(ctl, photactl_issued_columns,
+                             sizeof(values) / sizeof(values[0]), values);
+
+    } else {
+        (void) printf("%s\n", token);
+    }
+
+    phota_cleanse(token, sizeof(token));
+
+    if (rc != PHOTA_OK || fflush(stdout) != 0) {
+        phota_error(&ctl->err, "token %u was issued, but can't be written "
+                    "(revoke it)", (unsigned) id);
+        return PHOTA_ERROR;
+    }
+
+    return PHOTA_OK;
+}
+
+
+int
+photactl_token_list(photactl_t *ctl)
+{
+    int                rc;
+    phota_tenant_t     tenant;
+    photactl_tokens_t  tokens;
+
+    memset(&tokens, 0, sizeof(tokens));
+    tokens.ctl = ctl;
+
+    if (ctl->nargs) {
+        rc = phota_tenant_get(&ctl->tenants, ctl->args[0], &tenant,
+                              &ctl->err);
+        if (rc != PHOTA_OK) {
+            return rc;
+        }
+
+        tokens.tenant = tenant.id;
+    }
+
+    rc = photactl_names_load(ctl);
+
+    if (rc == PHOTA_OK) {
+        rc = phota_token_each(&ctl->tenants, photactl_token_collect, &tokens,
+                              &ctl->err);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = photactl_token_table(ctl, &tokens);
+    }
+
+    free(tokens.tokens);
+
+    return rc;
+}
+
+
+/* they lie in order of their digests, which says nothing to anyone */
+
+static int
+photactl_token_collect(void *ctx, const phota_token_t *token)
+{
+    photactl_tokens_t  *t = ctx;
+
+    size_t          size;
+    phota_token_t  *tokens;
+
+    if (t->tenant != 0 && t->tenant != token->tenant) {
+        return PHOTA_OK;
+    }
+
+    if (t->n == t->size) {
+        size = t->size ? 2 * t->size : 64;
+
+        tokens = realloc(t->tokens, size * sizeof(phota_token_t));
+        if (tokens == NULL) {
+            phota_error(&t->ctl->err, "no memory for the tokens");
+            return PHOTA_ERROR;
+        }
+
+        t->tokens = tokens;
+        t->size = size;
+    }
+
+    t->tokens[t->n++] = *token;
+
+    return PHOTA_OK;
+}
+
+
+static int
+photactl_token_cmp(const void *one, const void *two)
+{
+    const phota_token_t  *a, *b;
+
+    a = one;
+    b = two;
+
+    return (a->id > b->id) - (a->id < b->id);
+}
+
+
+static int
+photactl_token_table(photactl_t *ctl, photactl_tokens_t *tokens)
+{
+    char              buf[16];
+    size_t            i;
+    uint64_t          now;
+    phota_token_t    *token;
+    photactl_table_t  table;
+
+    if (tokens->n != 0) {
+        qsort(tokens->tokens, tokens->n, sizeof(phota_token_t),
+              photactl_token_cmp);
+    }
+
+    now = phota_now();
+
+    photactl_table_init(&table, ctl, photactl_token_columns,
+                        sizeof(photactl_token_columns)
+                        / sizeof(photactl_column_t));
+
+    for (i = 0; i < tokens->n; i++) {
+        token = &tokens->tokens[i];
+
+        photactl_value_t  values[] = {
+            photactl_number(token->id),
+            photactl_text(photactl_name(ctl, token->tenant, buf)),
+            photactl_text(token->label),
+            photactl_time(token->created),
+            photactl_time(token->expires),
+            photactl_time(token->revoked),
+            photactl_text(photactl_token_state(token, now))
+        };
+
+        if (photactl_table_row(&table, values) != PHOTA_OK) {
+            photactl_table_free(&table);
+            return PHOTA_ERROR;
+        }
+    }
+
+    return photactl_table_end(&table);
+}
+
+
+static const char *
+photactl_token_state(const phota_token_t *token, uint64_t now)
+{
+    if (token->revoked != 0) {
+        return "revoked";
+    }
+
+    if (token->expires != 0 && token->expires <= now) {
+        return "expired";
+    }
+
+    return "active";
+}
+
+
+int
+photactl_token_revoke(photactl_t *ctl)
+{
+    int       rc;
+    uint32_t  id;
+
+    rc = photactl_parse_number(ctl, ctl->args[0], &id);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    return phota_token_revoke(&ctl->tenants, id, &ctl->err);
+}
+
+
+int
+photactl_key_set(photactl_t *ctl)
+{
+    int             rc;
+    size_t          len;
+    u_char          key[PHOTACTL_KEY_ROOM];
+    const char     *name;
+    phota_tenant_t  tenant;
+
+    if ((ctl->nargs == 0) == (ctl->opts[PHOTACTL_OPT_DEFAULT] == NULL)) {
+        return photactl_wrong(ctl, "either a tenant or --default");
+    }
+
+    name = ctl->nargs ? ctl->args[0] : NULL;
+
+    /* before someone has to type it */
+
+    if (name != NULL) {
+        rc = phota_tenant_get(&ctl->tenants, name, &tenant, &ctl->err);
+        if (rc != PHOTA_OK) {
+            return rc;
+        }
+    }
+
+    len = sizeof(key);
+
+    rc = photactl_key_read(ctl, key, &len);
+
+    if (rc == PHOTA_OK) {
+        rc = phota_key_set(&ctl->tenants, &ctl->master, name, key, len,
+                           &ctl->err);
+    }
+
+    phota_cleanse(key, sizeof(key));
+
+    return rc;
+}
+
+
+static int
+photactl_key_read(photactl_t *ctl, u_char *key, size_t *len)
+{
+    int  rc;
+
+    if (isatty(STDIN_FILENO)) {
+        rc = photactl_key_terminal(ctl, key, len);
+
+    } else {
+        rc = photactl_key_bytes(ctl, key, len, 0);
+    }
+
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    if (*len > 0 && key[*len - 1] == '\n') {
+        (*len)--;
+    }
+
+    if (*len > 0 && key[*len - 1] == '\r') {
+        (*len)--;
+    }
+
+    return PHOTA_OK;
+}
+
+
+/* without echo, which comes back whichever way this ends */
+
+static int
+photactl_key_terminal(photactl_t *ctl, u_char *key, size_t *len)
+{
+    int               rc;
+    unsigned          i;
+    struct termios    old, quiet;
+    struct sigaction  sa, before[4];
+
+    static const int  signals[4] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+
+    if (tcgetattr(STDIN_FILENO, &old) == -1) {
+        phota_error(&ctl->err, "the terminal: %s", strerror(errno));
+        return PHOTA_ERROR;
+    }
+
+    memset(&sa, 0, sizeof(sa));
+    sa.sa_handler = photactl_signalled;
+    (void) sigemptyset(&sa.sa_mask);
+
+    for (i = 0; i < 4; i++) {
+        (void) sigaction(signals[i], &sa, &before[i]);
+    }
+
+    quiet = old;
+    quiet.c_lflag &= ~(tcflag_t) ECHO;
+
+    /* nobody could put the echo back for a process that was stopped */
+
+    quiet.c_cc[VSUSP] = _POSIX_VDISABLE;
+
+    (void) tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+
+    (void) fprintf(stderr, "Upstream key (not shown): ");
+    rc = photactl_key_bytes(ctl, key, len, 1);
+    (void) fprintf(stderr, "\n");
+
+    (void) tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
+
+    for (i = 0; i < 4; i++) {
+        (void) sigaction(signals[i], &before[i], NULL);
+    }
+
+    if (photactl_signal) {
+        phota_cleanse(key, *len);
+        (void) raise(photactl_signal);
+    }
+
+    return rc;
+}
+
+
+static void
+photactl_signalled(int signo)
+{
+    photactl_signal = signo;
+}
+
+
+/* to the end of the input, or of the line; what is too long is cut */
+
+static int
+photactl_key_bytes(photactl_t *ctl, u_char *key, size_t *len, int line)
+{
+    size_t   n;
+    ssize_t  got;
+
+    for (n = 0; n < *len; n += got) {
+
+        got = read(STDIN_FILENO, key + n, *len - n);
+
+        if (got == 0) {
+            break;
+        }
+
+        if (got == -1) {
+            if (errno == EINTR && !photactl_signal) {
+                got = 0;
+                continue;
+            }
+
+            phota_error(&ctl->err, "stdin: %s", strerror(errno));
+            return PHOTA_ERROR;
+        }
+
+        if (line && memchr(key + n, '\n', got) != NULL) {
+            n += got;
+            break;
+        }
+    }
+
+    *len = n;
+
+    return PHOTA_OK;
+}
