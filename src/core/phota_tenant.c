@@ -633,9 +633,13 @@ phota_key_check(const u_char *key, size_t len, phota_error_t *err)
 {
     size_t  i;
 
-    if (len == 0 || len > PHOTA_KEY_MAX) {
-        phota_error(err, "not a key: %zu bytes (1 to %d)", len,
-                    PHOTA_KEY_MAX);
+    if (len == 0) {
+        phota_error(err, "not a key: it is empty");
+        return PHOTA_INVALID;
+    }
+
+    if (len > PHOTA_KEY_MAX) {
+        phota_error(err, "not a key: longer than %d bytes", PHOTA_KEY_MAX);
         return PHOTA_INVALID;
     }
 
