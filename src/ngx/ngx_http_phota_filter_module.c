@@ -276,11 +276,12 @@ ngx_http_phota_reshape(ngx_http_request_t *r)
     ctx->answered = 1;
     ctx->reshaped = 1;
 
-    if (ctx->refusal.status == 0) {
+    /* ours only when it is what nginx was told, as a 413 of the body filter */
+
+    if (ctx->refusal.status != r->headers_out.status) {
         ngx_http_phota_name_error(r, &ctx->refusal);
     }
 
-    r->headers_out.status = ctx->refusal.status;
     r->headers_out.status_line.len = 0;
 
     b = ngx_http_phota_error_body(r, &ctx->refusal);

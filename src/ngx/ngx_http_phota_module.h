@@ -122,8 +122,8 @@ struct ngx_http_phota_ctx_s {
     int64_t                     max_age;        /* s, -1: not said */
     char                        tag[PHOTA_NAME_MAX + 1];
 
-    /* the subrequest's own view: which call it carries */
-    ngx_http_request_t         *call;
+    ngx_http_event_handler_pt   body_reader;    /* nginx's */
+    ngx_http_request_t         *call;           /* the subrequest */
 
     unsigned                    resolved:1;     /* token looked up, masked */
     unsigned                    answered:1;     /* the reply is our own */

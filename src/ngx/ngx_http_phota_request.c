@@ -13,6 +13,7 @@ static ngx_int_t ngx_http_phota_start(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 static ngx_int_t ngx_http_phota_read_body(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
+static void ngx_http_phota_body_reader(ngx_http_request_t *r);
 static void ngx_http_phota_body_done(ngx_http_request_t *r);
 static void ngx_http_phota_forget_fingerprint(void *data);
 static ngx_int_t ngx_http_phota_decide(ngx_http_request_t *r,
@@ -187,9 +188,45 @@ ngx_http_phota_read_body(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return rc;
     }
 
+    if (ctx->state == NGX_HTTP_PHOTA_BODY) {
+        ctx->body_reader = r->read_event_handler;
+        r->read_event_handler = ngx_http_phota_body_reader;
+    }
+
     ngx_http_finalize_request(r, NGX_DONE);
 
     return NGX_DONE;
+}
+
+
+/* nginx closes on a body that stalls without a word; a tenant gets a 408 */
+
+static void
+ngx_http_phota_body_reader(ngx_http_request_t *r)
+{
+    ngx_http_phota_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+    if (!r->connection->read->timedout) {
+        ctx->body_reader(r);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, NGX_ETIMEDOUT,
+                  "client timed out");
+
+    r->connection->read->timedout = 0;
+    r->read_event_handler = ngx_http_block_reading;
+    r->keepalive = 0;
+
+    ngx_http_phota_refuse(ctx, NGX_HTTP_REQUEST_TIME_OUT, "TIMEOUT",
+                          "the body did not arrive in time");
+
+    ctx->state = NGX_HTTP_PHOTA_ANSWER;
+
+    r->write_event_handler = ngx_http_core_run_phases;
+    ngx_http_core_run_phases(r);
 }
 
 
