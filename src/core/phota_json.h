@@ -41,8 +41,8 @@ typedef struct phota_json_s  phota_json_t;
 /*
  * offset: 0-based byte of the text where the token, or the first byte that
  * became this piece, stands.  p is valid during the call only.  Pieces hold
- * whole characters, and what an escape stood for is a piece of its own.  Anything but
- * PHOTA_OK stops the scan and is returned by phota_json_update().
+ * whole characters, and what an escape stood for is a piece of its own.
+ * Anything but PHOTA_OK stops the scan and is returned by phota_json_update().
  */
 typedef int (*phota_json_pt)(void *ctx, phota_json_event_e event,
     const u_char *p, size_t len, uint64_t offset);

@@ -1,0 +1,110 @@
+
+/*
+ * Inside of the fingerprint: its state, shared by the file that follows the
+ * body's structure and the one that knows what strings and fields mean.
+ */
+
+
+#ifndef _PHOTA_FINGERPRINT_FIELD_H_INCLUDED_
+#define _PHOTA_FINGERPRINT_FIELD_H_INCLUDED_
+
+
+#include "phota_canon.h"
+#include "phota_fingerprint.h"
+#include "phota_image.h"
+#include "phota_json.h"
+
+
+#define PHOTA_FP_TEXT     64        /* of a short value that we understand */
+#define PHOTA_FP_ID       256       /* of a profile in a prompt */
+
+#define PHOTA_FP_DROPPED  0x01      /* a member that isn't fingerprinted */
+
+#define PHOTA_FP_PROMPT   0x01      /* who named a profile */
+#define PHOTA_FP_LISTED   0x02
+
+
+typedef enum {
+    fp_key = 0,
+    fp_plain,
+    fp_image,
+    fp_prompt,
+    fp_profile
+} phota_fp_string_e;
+
+
+/* an open object or array */
+
+typedef struct {
+    unsigned              array:1;
+    unsigned              open:1;       /* inside of a member, an element */
+    unsigned              member;       /* which; of an object */
+    unsigned              base;         /* its members begin here */
+    size_t                keys;         /* their names here */
+    uint64_t              elements;     /* of an array, up to now */
+} phota_fp_frame_t;
+
+
+struct phota_fingerprint_s {
+    phota_json_t                json;
+    EVP_MD                     *md;
+    const phota_operation_t    *op;
+
+    int                         rc;         /* once it isn't PHOTA_OK */
+    phota_fault_t               fault;
+
+    unsigned                    depth;
+    unsigned                    objects;    /* how many of depth are */
+    phota_sink_t               *sink;       /* of the innermost object */
+    const phota_field_t        *field;      /* of the top-level member */
+
+    phota_fp_string_e           string;
+    uint64_t                    offset;     /* of the key or value */
+    size_t                      name;       /* of the key, in names.keys */
+
+    unsigned                    text_len;   /* more than there is: cut */
+    u_char                      text[PHOTA_FP_TEXT];
+
+    unsigned                    brackets;   /* before, or after the id */
+    unsigned                    id_len;
+    u_char                      id[PHOTA_FP_ID];
+    unsigned                    mixed:1;    /* profile_ids aren't strings */
+    unsigned                    seen;       /* bit per field of op */
+
+    unsigned                    outputs;
+    phota_mode_e                mode;
+    char                        model[PHOTA_FP_TEXT];
+    char                        resolution[PHOTA_FP_TEXT];
+
+    phota_table_t               names;
+    phota_table_t               profiles;
+    phota_image_t               image;
+    phota_fp_frame_t            frames[PHOTA_JSON_MAX_DEPTH];
+    phota_sink_t                sinks[PHOTA_JSON_MAX_DEPTH];
+};
+
+
+/* the structure */
+
+int phota_fp_end(phota_fingerprint_t *fp, phota_json_event_e event);
+int phota_fp_key_end(phota_fingerprint_t *fp);
+int phota_fp_fault(phota_fingerprint_t *fp, const char *detail,
+    uint64_t offset);
+size_t phota_fp_cut(const u_char *p, size_t len, size_t max);
+
+
+/* strings and fields */
+
+int phota_fp_begin_field(phota_fingerprint_t *fp, phota_json_event_e event);
+void phota_fp_top_key(phota_fingerprint_t *fp);
+int phota_fp_string(phota_fingerprint_t *fp);
+int phota_fp_piece(phota_fingerprint_t *fp, const u_char *p, size_t len,
+    uint64_t offset);
+int phota_fp_string_end(phota_fingerprint_t *fp, uint64_t offset);
+void phota_fp_image_write(void *ctx, const u_char *p, size_t n);
+void phota_fp_text(phota_fingerprint_t *fp, const u_char *p, size_t len);
+int phota_fp_field(phota_fingerprint_t *fp, phota_json_event_e event);
+unsigned phota_fp_put_profiles(phota_fingerprint_t *fp);
+
+
+#endif /* _PHOTA_FINGERPRINT_FIELD_H_INCLUDED_ */
