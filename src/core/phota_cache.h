@@ -25,7 +25,8 @@ typedef struct {
     MDB_dbi         chunks;         /* result id, index -> bytes */
     MDB_dbi         charges;        /* charge id -> key */
     MDB_dbi         order;          /* last use (ms), result id -> key */
-    MDB_dbi         garbage;        /* due (ms), result id -> chunk count */
+    MDB_dbi         expiry;         /* expires (ms), result id -> key */
+    MDB_dbi         garbage;        /* due (ms), result id -> bytes */
     uint64_t        max_size;       /* bytes of bodies */
 } phota_cache_t;
 
@@ -65,7 +66,7 @@ typedef int (*phota_cache_read_pt)(void *ctx, u_char *buf, size_t len,
 int phota_cache_open(phota_cache_t *c, phota_store_t *store,
     uint64_t max_size, phota_error_t *err);
 
-/* address space for a cache of that size */
+/* address space for a cache of that size, for phota_store_open() */
 size_t phota_cache_map(uint64_t max_size);
 
 /*
@@ -90,7 +91,10 @@ int phota_cache_chunk(phota_cache_t *c, MDB_txn *txn,
 /*
  * Stores a result, own transactions: first makes room, then writes everything
  * in one.  A result under the same key is replaced; its chunks stay for
- * a while for those who are still sending it.
+ * a while for those who are still sending it, as long as a quarter of max_size
+ * holds them.  Sets digest, used, and stored if it is 0.  PHOTA_OK also when
+ * this very charge's result is there already; PHOTA_DECLINED when it is larger
+ * than the cache; PHOTA_ERROR when read fails or LMDB does.
  */
 int phota_cache_store(phota_cache_t *c, const phota_cache_key_t *key,
     phota_result_t *result, phota_cache_read_pt read, void *ctx,
