@@ -141,7 +141,8 @@ check-build: all $(UNITS)
 .PHONY: test
 test: test-deps  ## everything: unit tests, then real servers
 	@$(MAKE) -s --no-print-directory -j$(JOBS) check-build
-	@t/run -j$(JOBS) $(UNITS) $(TESTS)
+	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
+	    t/run -j$(JOBS) $(UNITS) $(TESTS)
 
 .PHONY: demo
 demo:  ## see it work, in a minute; KEEP=1 leaves it running

@@ -161,7 +161,8 @@ enhance() {
 # One call, as a tenant makes it, and what came back.
 
 call() {
-    local name=$1 operation=$2 token=$3 body=$4 want=$5 code time
+    local name=$1 operation=$2 token=$3 body=$4 want=$5
+    local verdict=MISS code time
 
     read -r code time < <(curl -sS -o "$dir/$name.json" -D "$dir/$name.head" \
         -w '%{http_code} %{time_total}\n' -H "X-API-Key: $token" \
@@ -171,14 +172,21 @@ call() {
     [ "$code" = 200 ] || { cat "$dir/$name.json" >&2 || :; \
         fail "$operation was answered $code"; }
 
+    if grep -qi '^Cache-Status: phota; hit' "$dir/$name.head"; then
+        verdict=HIT
+    fi
+
     tr -d '\r' < "$dir/$name.head" > "$dir/$name.headers"
     picture "$name" > "$dir/$name.image"
 
-    printf '   %s  %.2f s  %s\n' "$code" "$time" \
+    printf '   %s%s%s  %s  %.2f s  %s\n' "$bold" "$verdict" "$off" \
+        "$code" "$time" \
         "$(identify -format '%m %wx%h, %B bytes' "$dir/$name.image" \
             2>/dev/null || :)"
-    grep -iE '^(Cache-Status|Phota-(Cost|Saved|Charge-Id)|Age):' \
+    grep -iE '^(Cache-Status|Phota-(Cost|Charge-Id)|Age):' \
         "$dir/$name.headers" | sed "s/^/   $dim/; s/\$/$off/" || :
+    grep -iE '^Phota-Saved: 0\.[0-9]*[1-9]' "$dir/$name.headers" \
+        | sed "s/^/   $dim/; s/\$/$off/" || :
 
     grep -qi "^Cache-Status: phota; $want" "$dir/$name.headers" \
         || fail "this should have been: $want"
