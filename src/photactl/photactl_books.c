@@ -52,6 +52,7 @@ typedef struct {
 static int photactl_query(photactl_t *ctl, photactl_query_t *query);
 static int photactl_query_state(photactl_t *ctl, unsigned *state);
 static const char *photactl_operation(unsigned operation);
+static const char *photactl_reason(unsigned reason);
 
 static int photactl_usage_row(void *ctx, const phota_usage_t *usage);
 static int photactl_usage_cmp(const void *one, const void *two, void *ctx);
@@ -189,6 +190,13 @@ photactl_operation(unsigned operation)
     }
 
     return (const char *) phota_operations[operation].name.data;
+}
+
+
+static const char *
+photactl_reason(unsigned reason)
+{
+    return (reason == PHOTA_REASON_NONE) ? "" : phota_reason_name(reason);
 }
 
 
@@ -451,7 +459,7 @@ photactl_charge(photactl_t *ctl, photactl_table_t *table,
         photactl_text(hex),
         photactl_text(charge->tag),
 
-        photactl_text(phota_reason_name(charge->reason)),
+        photactl_text(photactl_reason(charge->reason)),
         photactl_money(charge->held),
         photactl_number(charge->status),
         photactl_money(charge->cost_high),
@@ -623,7 +631,7 @@ photactl_hold_row(void *ctx, const phota_charge_t *charge)
 
         photactl_time(charge->time),
         photactl_text(photactl_operation(charge->operation)),
-        photactl_text(phota_reason_name(charge->reason)),
+        photactl_text(photactl_reason(charge->reason)),
         photactl_number(charge->status),
         photactl_text(charge->request_id)
     };

@@ -172,8 +172,11 @@ photactl_init_owner(photactl_t *ctl, photactl_place_t *place)
         place->uid = place->st.st_uid;
         place->gid = place->st.st_gid;
 
-    } else if (geteuid() == 0) {
-        (void) photactl_init_user(ctl, PHOTACTL_OWNER_DEFAULT, place);
+    } else if (geteuid() == 0 && getpwnam(PHOTACTL_OWNER_DEFAULT) != NULL) {
+        rc = photactl_init_user(ctl, PHOTACTL_OWNER_DEFAULT, place);
+        if (rc != PHOTA_OK) {
+            return rc;
+        }
     }
 
     if (geteuid() != 0 && place->uid != geteuid()) {
@@ -202,7 +205,8 @@ photactl_init_user(photactl_t *ctl, const char *name,
     pw = getpwnam(name);
 
     if (pw == NULL) {
-        return photactl_wrong(ctl, "--owner \"%.64s\": no such user", name);
+        phota_error(&ctl->err, "--owner \"%.64s\": no such user", name);
+        return PHOTA_REFUSED;
     }
 
     place->uid = pw->pw_uid;
