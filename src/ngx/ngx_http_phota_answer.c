@@ -9,9 +9,15 @@
 #include "ngx_http_phota_module.h"
 
 
+/* ms */
+
+#define NGX_HTTP_PHOTA_LINGER  100
+
+
 static ngx_int_t ngx_http_phota_send_error(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
-static void ngx_http_phota_linger(ngx_http_request_t *r);
+static void ngx_http_phota_linger_end(ngx_event_t *ev);
+static void ngx_http_phota_linger_cleanup(void *data);
 static ngx_int_t ngx_http_phota_send_purchase(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 static ngx_int_t ngx_http_phota_charge_headers(ngx_http_request_t *r,
@@ -128,46 +134,75 @@ ngx_http_phota_send_error(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
     rc = ngx_http_output_filter(r, &out);
 
-#if (NGX_HTTP_V2)
-
-    /*
-     * nginx follows END_STREAM at once with RST_STREAM while the client still
-     * sends, and curl drops the complete answer for it: wait for the upload
-     * or 100 ms.
-     */
-
-    if (r->stream && !r->stream->in_closed && rc == NGX_OK) {
-        r->main->count++;
-
-        r->read_event_handler = ngx_http_phota_linger;
-        r->write_event_handler = ngx_http_phota_linger;
-
-        ngx_add_timer(r->connection->read, 100);
-
-        return NGX_DONE;
+    if (rc == NGX_OK && ngx_http_phota_linger(r) != NGX_OK) {
+        return NGX_ERROR;
     }
-
-#endif
 
     return rc;
 }
 
 
-static void
+/*
+ * On HTTP/2 nginx follows END_STREAM at once with RST_STREAM, and curl that
+ * still sends then drops the complete answer: the stream stays for a moment.
+ */
+
+ngx_int_t
 ngx_http_phota_linger(ngx_http_request_t *r)
 {
 #if (NGX_HTTP_V2)
 
-    ngx_connection_t  *c;
+    ngx_event_t         *ev;
+    ngx_http_cleanup_t  *cln;
 
-    c = r->connection;
-
-    if (c->read->timedout || c->error || r->stream->in_closed) {
-        c->read->timedout = 0;
-        ngx_http_finalize_request(r, NGX_OK);
+    if (r->stream == NULL || r->stream->in_closed) {
+        return NGX_OK;
     }
 
+    cln = ngx_http_cleanup_add(r, sizeof(ngx_event_t));
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    ev = cln->data;
+
+    ngx_memzero(ev, sizeof(ngx_event_t));
+
+    ev->handler = ngx_http_phota_linger_end;
+    ev->data = r;
+    ev->log = ngx_cycle->log;
+
+    cln->handler = ngx_http_phota_linger_cleanup;
+
+    r->main->count++;
+
+    ngx_add_timer(ev, NGX_HTTP_PHOTA_LINGER);
+
 #endif
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_phota_linger_end(ngx_event_t *ev)
+{
+    ngx_http_request_t *r = ev->data;
+
+    ngx_http_set_log_request(r->connection->log, r);
+
+    ngx_http_finalize_request(r, NGX_DONE);
+}
+
+
+static void
+ngx_http_phota_linger_cleanup(void *data)
+{
+    ngx_event_t *ev = data;
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
 }
 
 

@@ -28,6 +28,7 @@ static ngx_uint_t ngx_http_phota_carries_token(ngx_table_elt_t *h,
 static void ngx_http_phota_take(ngx_http_phota_credential_t *cred,
     ngx_str_t *token);
 static void ngx_http_phota_mask(ngx_str_t *token);
+static void ngx_http_phota_mask_within(ngx_str_t *text);
 static void ngx_http_phota_identify(ngx_http_phota_ctx_t *ctx,
     ngx_http_phota_credential_t *cred);
 static void ngx_http_phota_authorize(ngx_http_request_t *r,
@@ -87,6 +88,12 @@ ngx_http_phota_credentials(ngx_http_request_t *r,
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
+    /* a token in the wrong place lets nobody in, and is no less a secret */
+
+    ngx_http_phota_mask_within(&r->request_line);
+    ngx_http_phota_mask_within(&r->unparsed_uri);
+    ngx_http_phota_mask_within(&r->args);
+
     part = &r->headers_in.headers.part;
     h = part->elts;
 
@@ -103,6 +110,7 @@ ngx_http_phota_credentials(ngx_http_request_t *r,
         }
 
         if (!ngx_http_phota_carries_token(&h[i], &token)) {
+            ngx_http_phota_mask_within(&h[i].value);
             continue;
         }
 
@@ -190,6 +198,33 @@ static void
 ngx_http_phota_mask(ngx_str_t *token)
 {
     ngx_memset(token->data, '*', token->len);
+}
+
+
+static void
+ngx_http_phota_mask_within(ngx_str_t *text)
+{
+    u_char  *p, *last;
+
+    p = text->data;
+    last = p + text->len;
+
+    while (last - p >= PHOTA_TOKEN_LEN) {
+
+        p = ngx_strlchr(p, last - PHOTA_TOKEN_LEN + 1, 'p');
+
+        if (p == NULL) {
+            return;
+        }
+
+        if (ngx_strncmp(p, "phg_", 4) == 0) {
+            ngx_memset(p, '*', PHOTA_TOKEN_LEN);
+            p += PHOTA_TOKEN_LEN;
+            continue;
+        }
+
+        p++;
+    }
 }
 
 

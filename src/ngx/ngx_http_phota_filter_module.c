@@ -266,7 +266,10 @@ static ngx_int_t
 ngx_http_phota_reshape(ngx_http_request_t *r)
 {
     ngx_buf_t             *b;
+    ngx_uint_t             limited;
     ngx_http_phota_ctx_t  *ctx;
+
+    limited = (ngx_http_get_module_ctx(r, ngx_http_phota_module) != NULL);
 
     ctx = ngx_http_phota_resolve(r);
     if (ctx == NULL) {
@@ -275,6 +278,13 @@ ngx_http_phota_reshape(ngx_http_request_t *r)
 
     ctx->answered = 1;
     ctx->reshaped = 1;
+
+    /* past PREACCESS a 503 of nginx's own is limit_req's or limit_conn's */
+
+    if (r->headers_out.status == NGX_HTTP_SERVICE_UNAVAILABLE && limited) {
+        r->headers_out.status = NGX_HTTP_TOO_MANY_REQUESTS;
+        r->err_status = NGX_HTTP_TOO_MANY_REQUESTS;
+    }
 
     /* ours only when it is what nginx was told, as a 413 of the body filter */
 
@@ -294,7 +304,11 @@ ngx_http_phota_reshape(ngx_http_request_t *r)
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
 
-    return ngx_http_phota_common_headers(r, ctx);
+    if (ngx_http_phota_common_headers(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_phota_linger(r);
 }
 
 
@@ -315,7 +329,7 @@ ngx_http_phota_name_error(ngx_http_request_t *r,
         { 413, "BODY_TOO_LARGE", "the request body is too large",
           NULL, 0, 0 },
         { 429, "RATE_LIMITED", "too many requests", NULL, 0, 1 },
-        { 503, "RATE_LIMITED", "too many requests", NULL, 0, 1 },
+        { 503, "UNAVAILABLE", "the gateway is not available", NULL, 0, 1 },
         { 0, NULL, NULL, NULL, 0, 0 }
     };
 

@@ -122,7 +122,7 @@ ngx_http_phota_lookup(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
     if (ctx->max_age >= 0
         && now > result.stored
-        && (int64_t) ((now - result.stored) / 1000) > ctx->max_age)
+        && now - result.stored > (uint64_t) ctx->max_age * 1000)
     {
         ctx->cache = NGX_HTTP_PHOTA_CACHE_REFRESH;
         return NGX_DECLINED;

@@ -146,9 +146,6 @@ ngx_module_t  ngx_http_phota_module = {
 };
 
 
-static ngx_str_t  ngx_http_phota_thread_pool = ngx_string("phota");
-
-
 static char *
 ngx_http_phota_master_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -419,7 +416,9 @@ ngx_http_phota_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    pmcf->pool = ngx_thread_pool_add(cf, &ngx_http_phota_thread_pool);
+    /* the pool "default": the only one that nginx makes by itself */
+
+    pmcf->pool = ngx_thread_pool_add(cf, NULL);
     if (pmcf->pool == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -535,6 +534,10 @@ ngx_http_phota_check_door(ngx_conf_t *cf, ngx_http_phota_door_t *door)
                       &clcf->name, &door->prefix, door->file, door->line);
         return NGX_ERROR;
     }
+
+    /* the door has let the body in already */
+
+    clcf->client_max_body_size = 0;
 
     return NGX_OK;
 }

@@ -292,6 +292,7 @@ void ngx_http_phota_translate(ngx_http_phota_purchase_t *p,
 /* ngx_http_phota_answer.c */
 
 ngx_int_t ngx_http_phota_content(ngx_http_request_t *r);
+ngx_int_t ngx_http_phota_linger(ngx_http_request_t *r);
 ngx_int_t ngx_http_phota_header(ngx_http_request_t *r, const char *name,
     const u_char *value, size_t len);
 ngx_int_t ngx_http_phota_common_headers(ngx_http_request_t *r,

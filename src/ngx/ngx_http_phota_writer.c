@@ -69,7 +69,7 @@ ngx_http_phota_writer_post(ngx_http_phota_writer_t *w)
         != NGX_OK)
     {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: thread pool \"phota\" refuses work");
+                      "phota: the thread pool refuses work");
 
         /* not from here: the caller isn't ready for done() yet */
         w->task.event.complete = 1;
