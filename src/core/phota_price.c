@@ -6,6 +6,7 @@
  */
 
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +35,12 @@ typedef struct {
 
 
 static int phota_price_check(const phota_price_t *price, phota_error_t *err);
-static int phota_price_known(const phota_price_t *price);
+static const phota_operation_t *phota_price_operation(
+    const phota_price_t *price);
+static int phota_price_complete(phota_price_t *price, phota_error_t *err);
+static int phota_price_fill(char *text, size_t size, const phota_str_t *own);
+static int phota_price_chooses(const phota_operation_t *op,
+    phota_field_e kind);
 static int phota_price_text(const char *text, size_t size, int required);
 static int phota_price_last(phota_prices_t *p, MDB_txn *txn, uint32_t *row,
     uint32_t *version, phota_error_t *err);
@@ -119,6 +125,11 @@ phota_price_add(phota_prices_t *p, phota_price_t *price, phota_error_t *err)
     uint32_t   row, version;
 
     rc = phota_price_check(price, err);
+
+    if (rc == PHOTA_OK) {
+        rc = phota_price_complete(price, err);
+    }
+
     if (rc != PHOTA_OK) {
         return rc;
     }
@@ -167,7 +178,7 @@ phota_price_check(const phota_price_t *price, phota_error_t *err)
 
     /* a row that no call can match is a typing error */
 
-    if (!phota_price_known(price)) {
+    if (phota_price_operation(price) == NULL) {
         phota_error(err, "provider \"%s\" has no operation \"%s\"",
                     price->provider, price->operation);
         return PHOTA_INVALID;
@@ -177,8 +188,8 @@ phota_price_check(const phota_price_t *price, phota_error_t *err)
 }
 
 
-static int
-phota_price_known(const phota_price_t *price)
+static const phota_operation_t *
+phota_price_operation(const phota_price_t *price)
 {
     unsigned                  i;
     const phota_operation_t  *op;
@@ -189,6 +200,68 @@ phota_price_known(const phota_price_t *price)
         if (strcmp((char *) op->provider_name.data, price->provider) == 0
             && strcmp((char *) op->name.data, price->operation) == 0)
         {
+            return op;
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * Where a request can't choose, a row without model and resolution means the
+ * operation's own.  Left empty it would lose against the shipped row, which
+ * names them, and a new price would do nothing.
+ */
+
+static int
+phota_price_complete(phota_price_t *price, phota_error_t *err)
+{
+    const phota_operation_t  *op;
+
+    op = phota_price_operation(price);
+
+    if (!phota_price_chooses(op, PHOTA_FIELD_MODEL)
+        && phota_price_fill(price->model, sizeof(price->model), &op->model)
+           != PHOTA_OK)
+    {
+        phota_error(err, "operation \"%s\" has only model \"%s\"",
+                    price->operation, (char *) op->model.data);
+        return PHOTA_INVALID;
+    }
+
+    if (!phota_price_chooses(op, PHOTA_FIELD_RESOLUTION)
+        && phota_price_fill(price->resolution, sizeof(price->resolution),
+                            &op->resolution)
+           != PHOTA_OK)
+    {
+        phota_error(err, "operation \"%s\" has only resolution \"%s\"",
+                    price->operation, (char *) op->resolution.data);
+        return PHOTA_INVALID;
+    }
+
+    return PHOTA_OK;
+}
+
+
+static int
+phota_price_fill(char *text, size_t size, const phota_str_t *own)
+{
+    if (text[0] == '\0') {
+        (void) snprintf(text, size, "%s", (char *) own->data);
+    }
+
+    return strcmp(text, (char *) own->data) == 0 ? PHOTA_OK : PHOTA_INVALID;
+}
+
+
+static int
+phota_price_chooses(const phota_operation_t *op, phota_field_e kind)
+{
+    unsigned  i;
+
+    for (i = 0; i < op->nfields; i++) {
+        if (op->fields[i].kind == kind) {
             return 1;
         }
     }

@@ -49,7 +49,11 @@ int phota_prices_open(phota_prices_t *p, phota_store_t *store,
 /* the shipped list; PHOTA_DECLINED when there are prices already */
 int phota_price_ship(phota_prices_t *p, phota_error_t *err);
 
-/* appends a row under a new version, which it fills in */
+/*
+ * Appends a row under a new version, which it fills in, as it does an empty
+ * model or resolution where requests can't choose one.  PHOTA_INVALID when no
+ * call can match the row.
+ */
 int phota_price_add(phota_prices_t *p, phota_price_t *price,
     phota_error_t *err);
 

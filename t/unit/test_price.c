@@ -261,6 +261,42 @@ versions(void **state)
 }
 
 
+/* a new price counts against the shipped one, though it names less */
+
+static void
+replaced(void **state)
+{
+    phota_rate_t         rate;
+    phota_price_t        price;
+    phota_price_list_t  *list;
+
+    (void) state;
+
+    assert_int_equal(phota_price_ship(&prices, &err), PHOTA_OK);
+
+    fill(&price, "remix", "", "", 0, 1000, 130000);
+    assert_int_equal(phota_price_add(&prices, &price, &err), PHOTA_OK);
+    assert_string_equal(price.model, "nb2");
+    assert_string_equal(price.resolution, "2K");
+
+    fill(&price, "edit", "", "", 0, 1000, 100000);
+    assert_int_equal(phota_price_add(&prices, &price, &err), PHOTA_OK);
+    assert_string_equal(price.model, "");
+    assert_string_equal(price.resolution, "");
+
+    list = load();
+
+    assert_int_equal(phota_price_find(list, &phota_operations[PHOTA_OP_REMIX],
+                                      "", "", 1, 999, &rate), PHOTA_OK);
+    assert_int_equal(rate.base, 120000);
+    assert_int_equal(phota_price_find(list, &phota_operations[PHOTA_OP_REMIX],
+                                      "", "", 1, 1000, &rate), PHOTA_OK);
+    assert_int_equal(rate.base, 130000);
+
+    phota_price_list_destroy(list);
+}
+
+
 static void
 refused(void **state)
 {
@@ -270,6 +306,8 @@ refused(void **state)
 
     assert_int_equal(add("edti", "", "", 0, 0, 1), PHOTA_INVALID);
     assert_int_equal(add("", "", "", 0, 0, 1), PHOTA_INVALID);
+    assert_int_equal(add("remix", "other", "", 0, 0, 1), PHOTA_INVALID);
+    assert_int_equal(add("remix", "", "4K", 0, 0, 1), PHOTA_INVALID);
     assert_int_equal(add("edit", "a b", "", 0, 0, 1), PHOTA_INVALID);
     assert_int_equal(add("edit", "", "\n", 0, 0, 1), PHOTA_INVALID);
     assert_int_equal(add("edit", "", "", 0, 0, -1), PHOTA_INVALID);
@@ -381,6 +419,7 @@ main(void)
         test(shipped),
         test(precedence),
         test(versions),
+        test(replaced),
         test(refused),
         test(amounts),
         test(damaged)
