@@ -12,7 +12,8 @@ use Phota::Test;
 use Test::More;
 
 my $t = Phota::Test->new(
-    http => 'limit_req_zone $phota_tenant zone=each:1m rate=1r/m;',
+    http => 'limit_req_zone $phota_tenant zone=each:1m rate=1r/m;'
+        . ' limit_req_status 429;',
     door => "            phota_max_body 64k;\n"
         . '            client_body_timeout 1s;',
     server => <<'EOF_SERVER',
@@ -38,9 +39,10 @@ my @cases = (
     [ 'an array', '[]', '', 0 ],
     [ 'a string', '"x"', '', 0 ],
     [ 'an object that does not end', '{"a":1', undef, 6 ],
-    [ 'something after it', "{\"input_image\":$image}x", '', 26 ],
+    [ 'something after it',
+        "{\"input_image\":$image,\"reference_image\":$image}x", '', 55 ],
     [ 'a comma too many', '{"a":1,}', undef, 7 ],
-    [ 'a number with a leading zero', '{"a":01}', 'a', 6 ],
+    [ 'a number with a leading zero', '{"a":01}', undef, 6 ],
     [ 'a bad escape', '{"a":"\x"}', 'a', undef ],
     [ 'a control character', "{\"a\":\"\n\"}", 'a', 6 ],
     [ 'bad UTF-8', "{\"a\":\"\xff\"}", 'a', 6 ],

@@ -86,6 +86,8 @@ like($fresh->header('Cache-Status'), qr/^phota; fwd=\S+; stored$/,
 cmp_ok($t->post('remix', $acme, $old)->header('Age'), '<=', 1,
     'the new one is given');
 
+sleep 2;
+
 my $neither = ask('max-age=0, only-if-cached', $old);
 
 is($neither->status, 504, 'nothing that young, and nothing bought');

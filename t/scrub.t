@@ -11,7 +11,8 @@ use Phota::Test;
 use Test::More;
 
 my $t = Phota::Test->new(
-    http => 'limit_req_zone $phota_tenant zone=each:1m rate=1r/m;',
+    http => 'limit_req_zone $phota_tenant zone=each:1m rate=1r/m;'
+        . ' limit_req_status 429;',
     door => '            limit_req zone=each burst=2 nodelay;',
     server => <<'EOF_SERVER',
         location /v1/phota/denied/ { phota_pass /upstream/; deny all; }

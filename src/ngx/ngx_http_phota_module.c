@@ -576,6 +576,7 @@ static ngx_int_t
 ngx_http_phota_init(ngx_conf_t *cf)
 {
     ngx_uint_t                   i;
+    ngx_array_t                 *logs;
     ngx_http_phota_door_t       *door;
     ngx_http_handler_pt         *h;
     ngx_http_core_main_conf_t   *cmcf;
@@ -587,8 +588,7 @@ ngx_http_phota_init(ngx_conf_t *cf)
     } phases[] = {
         { NGX_HTTP_PREACCESS_PHASE, ngx_http_phota_preaccess },
         { NGX_HTTP_ACCESS_PHASE, ngx_http_phota_access },
-        { NGX_HTTP_PRECONTENT_PHASE, ngx_http_phota_precontent },
-        { NGX_HTTP_LOG_PHASE, ngx_http_phota_log }
+        { NGX_HTTP_PRECONTENT_PHASE, ngx_http_phota_precontent }
     };
 
     pmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_phota_module);
@@ -623,6 +623,23 @@ ngx_http_phota_init(ngx_conf_t *cf)
 
         *h = phases[i].handler;
     }
+
+    /*
+     * LOG handlers run in the order of this array, and access_log has been
+     * here before: what it may not see is masked by whoever comes first.
+     */
+
+    logs = &cmcf->phases[NGX_HTTP_LOG_PHASE].handlers;
+
+    if (ngx_array_push(logs) == NULL) {
+        return NGX_ERROR;
+    }
+
+    h = logs->elts;
+
+    ngx_memmove(&h[1], h, (logs->nelts - 1) * sizeof(ngx_http_handler_pt));
+
+    h[0] = ngx_http_phota_log;
 
     return NGX_OK;
 }
