@@ -47,7 +47,7 @@ phota_sink_reset(phota_sink_t *sink)
 void
 phota_sink_put(phota_sink_t *sink, const u_char *p, size_t n)
 {
-    if (sink->mute) {
+    if (sink->mute || n == 0) {
         return;
     }
 
