@@ -89,7 +89,11 @@ ngx_http_phota_lookup(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     rc = phota_cache_find(&ngx_http_phota_worker.cache, txn, &key, now,
                           &result);
 
-    if (rc == PHOTA_OK && result.length) {
+    if (rc == PHOTA_OK && result.length == 0) {
+        rc = PHOTA_DECLINED;
+    }
+
+    if (rc == PHOTA_OK) {
 
         /* chunks go from first to last: both ends stand for the whole */
 
@@ -350,14 +354,18 @@ ngx_http_phota_hit_pump(ngx_http_request_t *r, ngx_http_phota_hit_t *hit)
 
     for (burst = 0; /* void */ ; burst++) {
 
-        rc = ngx_http_output_filter(r, out);
+        /* at first there is nothing to push: the header waits for the body */
 
-        if (rc == NGX_ERROR) {
-            return NGX_ERROR;
+        if (out || hit->busy || r->connection->buffered) {
+            rc = ngx_http_output_filter(r, out);
+
+            if (rc == NGX_ERROR) {
+                return NGX_ERROR;
+            }
+
+            ngx_chain_update_chains(r->pool, &hit->free, &hit->busy, &out,
+                                    (ngx_buf_tag_t) &ngx_http_phota_module);
         }
-
-        ngx_chain_update_chains(r->pool, &hit->free, &hit->busy, &out,
-                                (ngx_buf_tag_t) &ngx_http_phota_module);
 
         if (hit->offset == hit->result.length) {
 
