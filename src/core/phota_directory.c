@@ -39,8 +39,8 @@ typedef int (*phota_directory_row_pt)(phota_directory_t *d,
 
 static int phota_directory_read(phota_directory_t *d, phota_tenants_t *t,
     MDB_txn *txn, phota_error_t *err);
-static int phota_directory_rows(MDB_txn *txn, MDB_dbi dbi, size_t size,
-    void *rows, phota_error_t *err);
+static void *phota_directory_rows(MDB_txn *txn, MDB_dbi dbi, size_t size,
+    phota_error_t *err);
 static int phota_directory_walk(phota_directory_t *d, MDB_txn *txn,
     MDB_dbi dbi, phota_directory_row_pt handler, phota_error_t *err);
 static int phota_directory_tenant_row(phota_directory_t *d,
@@ -49,8 +49,11 @@ static int phota_directory_token_row(phota_directory_t *d,
     const MDB_val *key, const MDB_val *data, phota_error_t *err);
 static int phota_directory_key_row(phota_directory_t *d, const MDB_val *key,
     const MDB_val *data, phota_error_t *err);
-static int phota_directory_cmp_tenants(const void *one, const void *two);
-static int phota_directory_cmp_keys(const void *one, const void *two);
+static phota_tenant_t *phota_directory_tenant(phota_directory_t *d,
+    uint32_t id);
+static int phota_directory_cmp_tenants(const void *id, const void *row);
+static int phota_directory_cmp_keys(const void *id, const void *row);
+static int phota_directory_sort_tenants(const void *one, const void *two);
 static int phota_directory_index(phota_directory_t *d, phota_error_t *err);
 static size_t phota_directory_hash(const u_char digest[PHOTA_SHA256_LEN]);
 static const phota_key_record_t *phota_directory_key_of(
@@ -112,66 +115,65 @@ static int
 phota_directory_read(phota_directory_t *d, phota_tenants_t *t, MDB_txn *txn,
     phota_error_t *err)
 {
-    unsigned  i;
+    d->tenants = phota_directory_rows(txn, t->tenants,
+                                      sizeof(phota_tenant_t), err);
+    d->tokens = phota_directory_rows(txn, t->tokens,
+                                     sizeof(phota_directory_token_t), err);
+    d->keys = phota_directory_rows(txn, t->keys,
+                                   sizeof(phota_key_record_t), err);
 
-    struct {
-        MDB_dbi                 dbi;
-        size_t                  size;
-        void                   *rows;
-        phota_directory_row_pt  handler;
-    } tables[] = {
-        /* tokens look for their tenants, so these come first */
-        { t->tenants, sizeof(phota_tenant_t), &d->tenants,
-          phota_directory_tenant_row },
-        { t->tokens, sizeof(phota_directory_token_t), &d->tokens,
-          phota_directory_token_row },
-        { t->keys, sizeof(phota_key_record_t), &d->keys,
-          phota_directory_key_row }
-    };
-
-    for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-        if (phota_directory_rows(txn, tables[i].dbi, tables[i].size,
-                                 tables[i].rows, err) != PHOTA_OK
-            || phota_directory_walk(d, txn, tables[i].dbi,
-                                    tables[i].handler, err) != PHOTA_OK)
-        {
-            return PHOTA_ERROR;
-        }
-
-        if (i == 0) {
-            qsort(d->tenants, d->ntenants, sizeof(phota_tenant_t),
-                  phota_directory_cmp_tenants);
-        }
-    }
-
-    return PHOTA_OK;
-}
-
-
-/* room for every row of the table; *rows is a pointer of any kind */
-
-static int
-phota_directory_rows(MDB_txn *txn, MDB_dbi dbi, size_t size, void *rows,
-    phota_error_t *err)
-{
-    int       rc;
-    void     *p;
-    MDB_stat  st;
-
-    rc = mdb_stat(txn, dbi, &st);
-    if (rc != 0) {
-        return phota_store_fail(err, "directory", rc);
-    }
-
-    p = calloc(st.ms_entries + 1, size);
-    if (p == NULL) {
-        phota_error(err, "directory: no memory for %zu rows", st.ms_entries);
+    if (d->tenants == NULL || d->tokens == NULL || d->keys == NULL) {
         return PHOTA_ERROR;
     }
 
-    memcpy(rows, &p, sizeof(p));
+    if (phota_directory_walk(d, txn, t->tenants, phota_directory_tenant_row,
+                             err)
+        != PHOTA_OK)
+    {
+        return PHOTA_ERROR;
+    }
 
-    return PHOTA_OK;
+    /* the other two look for them by id */
+
+    qsort(d->tenants, d->ntenants, sizeof(phota_tenant_t),
+          phota_directory_sort_tenants);
+
+    if (phota_directory_walk(d, txn, t->tokens, phota_directory_token_row,
+                             err)
+        != PHOTA_OK)
+    {
+        return PHOTA_ERROR;
+    }
+
+    return phota_directory_walk(d, txn, t->keys, phota_directory_key_row,
+                                err);
+}
+
+
+/* room for every row of the table, and never none */
+
+static void *
+phota_directory_rows(MDB_txn *txn, MDB_dbi dbi, size_t size,
+    phota_error_t *err)
+{
+    int       rc;
+    void     *rows;
+    MDB_stat  st;
+
+    rc = mdb_stat(txn, dbi, &st);
+
+    if (rc != 0) {
+        (void) phota_store_fail(err, "directory", rc);
+        return NULL;
+    }
+
+    rows = calloc(st.ms_entries + 1, size);
+
+    if (rows == NULL) {
+        phota_error(err, "directory: no memory for %zu rows", st.ms_entries);
+    }
+
+    return rows;
 }
 
 
@@ -222,7 +224,6 @@ static int
 phota_directory_token_row(phota_directory_t *d, const MDB_val *key,
     const MDB_val *data, phota_error_t *err)
 {
-    phota_tenant_t            tenant;
     phota_directory_token_t  *row;
 
     row = &d->tokens[d->ntokens];
@@ -231,11 +232,7 @@ phota_directory_token_row(phota_directory_t *d, const MDB_val *key,
         return PHOTA_ERROR;
     }
 
-    tenant.id = row->token.tenant;
-
-    row->tenant = bsearch(&tenant, d->tenants, d->ntenants,
-                          sizeof(phota_tenant_t),
-                          phota_directory_cmp_tenants);
+    row->tenant = phota_directory_tenant(d, row->token.tenant);
 
     /* what opens no door needs no place */
 
@@ -251,7 +248,7 @@ static int
 phota_directory_key_row(phota_directory_t *d, const MDB_val *key,
     const MDB_val *data, phota_error_t *err)
 {
-    phota_tenant_t       id, *tenant;
+    phota_tenant_t      *tenant;
     phota_key_record_t  *record;
 
     record = &d->keys[d->nkeys];
@@ -262,10 +259,7 @@ phota_directory_key_row(phota_directory_t *d, const MDB_val *key,
 
     d->nkeys++;
 
-    id.id = record->tenant;
-
-    tenant = bsearch(&id, d->tenants, d->ntenants, sizeof(phota_tenant_t),
-                     phota_directory_cmp_tenants);
+    tenant = phota_directory_tenant(d, record->tenant);
 
     if (tenant != NULL) {
         tenant->flags |= PHOTA_TENANT_OWN_KEY;
@@ -275,27 +269,50 @@ phota_directory_key_row(phota_directory_t *d, const MDB_val *key,
 }
 
 
-static int
-phota_directory_cmp_tenants(const void *one, const void *two)
+static phota_tenant_t *
+phota_directory_tenant(phota_directory_t *d, uint32_t id)
 {
-    const phota_tenant_t  *a, *b;
-
-    a = one;
-    b = two;
-
-    return (a->id > b->id) - (a->id < b->id);
+    return bsearch(&id, d->tenants, d->ntenants, sizeof(phota_tenant_t),
+                   phota_directory_cmp_tenants);
 }
 
 
 static int
-phota_directory_cmp_keys(const void *one, const void *two)
+phota_directory_cmp_tenants(const void *id, const void *row)
 {
-    const phota_key_record_t  *a, *b;
+    uint32_t               n;
+    const phota_tenant_t  *tenant;
 
-    a = one;
-    b = two;
+    tenant = row;
+    memcpy(&n, id, sizeof(n));
 
-    return (a->tenant > b->tenant) - (a->tenant < b->tenant);
+    return (n > tenant->id) - (n < tenant->id);
+}
+
+
+static int
+phota_directory_cmp_keys(const void *id, const void *row)
+{
+    uint32_t                   n;
+    const phota_key_record_t  *key;
+
+    key = row;
+    memcpy(&n, id, sizeof(n));
+
+    return (n > key->tenant) - (n < key->tenant);
+}
+
+
+/* for qsort: both are tenants */
+
+static int
+phota_directory_sort_tenants(const void *one, const void *two)
+{
+    const phota_tenant_t  *tenant;
+
+    tenant = one;
+
+    return phota_directory_cmp_tenants(&tenant->id, two);
 }
 
 
@@ -377,11 +394,7 @@ phota_directory_find(phota_directory_t *d,
 static const phota_key_record_t *
 phota_directory_key_of(phota_directory_t *d, uint32_t tenant)
 {
-    phota_key_record_t  id;
-
-    id.tenant = tenant;
-
-    return bsearch(&id, d->keys, d->nkeys, sizeof(phota_key_record_t),
+    return bsearch(&tenant, d->keys, d->nkeys, sizeof(phota_key_record_t),
                    phota_directory_cmp_keys);
 }
 

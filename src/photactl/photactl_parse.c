@@ -189,6 +189,8 @@ photactl_name(photactl_t *ctl, uint32_t id, char buf[16])
     phota_tenant_t  key, *tenant;
 
     tenant = NULL;
+
+    memset(&key, 0, sizeof(key));
     key.id = id;
 
     if (ctl->names.n != 0) {
