@@ -18,6 +18,7 @@
 
 #include "phota_ledger_record.h"
 #include "phota_order.h"
+#include "phota_record.h"
 
 
 #define PHOTA_OWNERS  1024
@@ -218,7 +219,7 @@ phota_ledger_take_epoch(phota_ledger_t *l, uint32_t slot, uint64_t *epoch,
     *epoch = ++chain.epoch;
 
     phota_put_be(name, slot, sizeof(name));
-    phota_put_be(number, *epoch, sizeof(number));
+    phota_put_le(number, *epoch, sizeof(number));
 
     key.mv_data = name;
     key.mv_size = sizeof(name);
@@ -261,7 +262,7 @@ phota_ledger_alive(phota_ledger_t *l, MDB_txn *txn,
     key.mv_size = sizeof(name);
 
     if (mdb_get(txn, l->owners, &key, &value) != 0 || value.mv_size != 8
-        || phota_get_be(value.mv_data, 8) != owner->epoch)
+        || phota_get_le(value.mv_data, 8) != owner->epoch)
     {
         return 0;
     }

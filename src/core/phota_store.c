@@ -28,6 +28,7 @@ static int phota_store_mkdir(const char *path, phota_error_t *err);
 static int phota_store_env(phota_store_t *store, size_t map_size,
     phota_error_t *err);
 static int phota_store_env_open(phota_store_t *store, size_t map_size);
+static int phota_store_map(phota_store_t *store, size_t map_size);
 static void phota_store_modes(phota_store_t *store);
 static int phota_store_check(phota_store_t *store, const char *kind,
     uint32_t schema, phota_error_t *err);
@@ -210,7 +211,6 @@ static int
 phota_store_env_open(phota_store_t *store, size_t map_size)
 {
     int       rc;
-    size_t    page;
     unsigned  flags;
 
     rc = mdb_env_create(&store->env);
@@ -219,9 +219,6 @@ phota_store_env_open(phota_store_t *store, size_t map_size)
         store->env = NULL;
         return rc;
     }
-
-    page = (size_t) sysconf(_SC_PAGESIZE);
-    map_size = (map_size + page - 1) / page * page;
 
     flags = MDB_NOTLS;
     flags |= (store->flags & PHOTA_STORE_RDONLY) ? MDB_RDONLY : 0;
@@ -233,23 +230,48 @@ phota_store_env_open(phota_store_t *store, size_t map_size)
         rc = mdb_env_set_maxdbs(store->env, PHOTA_STORE_TABLES);
     }
 
-    if (rc == 0 && map_size != 0) {
-        rc = mdb_env_set_mapsize(store->env, map_size);
-    }
-
     if (rc == 0) {
         rc = mdb_env_open(store->env, store->path, flags, 0600);
     }
 
+    if (rc == 0) {
+        rc = phota_store_map(store, map_size);
+    }
+
     if (rc != 0) {
 
-        /* required after a failure, and harmless: nothing is open */
+        /* required after a failure, and harmless: nobody has used it */
 
         mdb_env_close(store->env);
         store->env = NULL;
     }
 
     return rc;
+}
+
+
+/*
+ * Never less than the file was made with: another process may still let it
+ * grow to that, and a smaller map could not follow.
+ */
+
+static int
+phota_store_map(phota_store_t *store, size_t map_size)
+{
+    int          rc;
+    size_t       page;
+    MDB_envinfo  info;
+
+    page = (size_t) sysconf(_SC_PAGESIZE);
+    map_size = (map_size + page - 1) / page * page;
+
+    rc = mdb_env_info(store->env, &info);
+
+    if (rc != 0 || map_size <= info.me_mapsize) {
+        return rc;
+    }
+
+    return mdb_env_set_mapsize(store->env, map_size);
 }
 
 
