@@ -175,7 +175,8 @@ asan: test-deps  ## the tests with AddressSanitizer and UBSan
 	@t/asan/run $(abspath $(ASAN)) t/run -j$(JOBS) \
 	    $(UNIT_SRCS:t/unit/%.c=$(ASAN)/unit/%) $(TESTS)
 
-$(ASAN)/module.so: config $(BUILD)/inputs $(NGX_SRCS) $(CORE_SRCS) $(HEADERS)
+$(ASAN)/module.so: config $(BUILD)/inputs $(NGX_SRCS) $(CORE_SRCS) $(HEADERS) \
+                   t/asan/build t/asan/options.c
 	@t/asan/build $(abspath $(ASAN)) '$(ASAN_NGX)'
 
 .PHONY: valgrind

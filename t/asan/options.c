@@ -16,6 +16,7 @@
 const char *__asan_default_options(void);
 const char *__lsan_default_suppressions(void);
 int __lsan_is_turned_off(void);
+int dlclose(void *handle);
 
 
 /* absent from the programs that configure tries */
@@ -53,4 +54,18 @@ __lsan_is_turned_off(void)
 {
     return (&ngx_process != NULL && ngx_process == NGX_PROCESS_SIGNALLER)
            || (&ngx_test_config != NULL && ngx_test_config);
+}
+
+
+/*
+ * A worker that ends unloads its modules first: what their statics point to
+ * would look lost, and no report could name their functions.
+ */
+
+int
+dlclose(void *handle)
+{
+    (void) handle;
+
+    return 0;
 }
