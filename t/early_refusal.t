@@ -10,7 +10,10 @@ use lib "$FindBin::Bin/lib";
 use Phota::Test;
 use Test::More;
 
-my $t = Phota::Test->new(tenants => [ qw/ acme gone revoked / ]);
+my $t = Phota::Test->new(tenants => [ qw/ acme gone revoked / ],
+    server => <<'EOF_SERVER');
+        location = /v1/phota/enhance { phota_pass /upstream/; deny all; }
+EOF_SERVER
 
 my ($id) = map { $_->{token_id} } grep { $_->{tenant} eq 'revoked' }
     map { JSON::PP::decode_json($_) }
@@ -29,7 +32,7 @@ my @refused = (
     [ 'a suspended tenant', $t->token('gone'), 403, 'TENANT_SUSPENDED' ],
 );
 
-ok(wait_for(sub {
+ok(everywhere(sub {
     $t->post('remix', $t->token('gone'), '{}')->status == 403
         && $t->post('remix', $t->token('revoked'), '{}')->status == 401
 }, 5), 'the tenants are as they shall be');
@@ -74,6 +77,15 @@ for my $case (@refused) {
         $t->is_error($answer, $status, $code, "$who, HTTP/2, $n");
         is($answer->{error}, undef, "$who, HTTP/2, $n: curl is content");
     }
+}
+
+# refusals that nginx makes inside a door
+
+for my $n (1 .. 5) {
+    my $answer = $t->post('enhance', $t->token('acme'), $body, http2 => 1);
+
+    $t->is_error($answer, 403, 'OPERATION_NOT_ALLOWED', "deny, HTTP/2, $n");
+    is($answer->{error}, undef, "deny, HTTP/2, $n: curl is content");
 }
 
 # what is known before the body is read: a length, a path

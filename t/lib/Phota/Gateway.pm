@@ -251,7 +251,9 @@ sub master {
 
     my ($pid) = slurp("$self->{dir}/nginx.pid") =~ /^(\d+)/;
 
-    return $pid && alive($pid) ? $pid : undef;
+    return unless $pid && alive($pid);
+
+    return $self->{seen} = $pid;
 }
 
 # workers of the present master; also => 1 counts those that shut down
@@ -362,9 +364,11 @@ sub kill_worker {
 sub kill_all {
     my ($self) = @_;
 
-    my $master = $self->master or return;
+    my $master = $self->master || $self->{seen};
 
-    kill('KILL', $master, $self->workers(also => 1));
+    return unless $master && alive($master);
+
+    kill('KILL', $master, $self->workers(also => 1, master => $master));
     wait_for(sub { !alive($master) }, 10);
 }
 

@@ -21,7 +21,8 @@ use Phota::Sim;
 use Test::More;
 use Time::HiRes qw/ time sleep /;
 
-our @EXPORT = (@Phota::Body::EXPORT, qw/ wait_for micro usd /);
+our @EXPORT = (@Phota::Body::EXPORT, qw/ wait_for everywhere micro
+    usd /);
 
 our $slow = $ENV{PHOTA_SLOW} || 1;
 
@@ -139,10 +140,19 @@ sub issue {
     $self->secret($token);
 
     if ($self->{gateway}->master) {
-        wait_for(sub { $self->knows($token) }, 5);
+        everywhere(sub { $self->knows($token) }, 5);
     }
 
     return $token;
+}
+
+# until a function is true many times in a row: every worker has seen what was
+# changed
+
+sub everywhere {
+    my ($function, $seconds) = @_;
+
+    return wait_for(sub { !grep { !$function->() } 1 .. 10 }, $seconds);
 }
 
 # remembered as something that finish() must find in no file
