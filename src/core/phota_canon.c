@@ -16,6 +16,7 @@ static void phota_sink_flush(phota_sink_t *sink);
 static int phota_sink_finish(phota_sink_t *sink, u_char *digest);
 static unsigned phota_table_find(phota_table_t *t, unsigned base, size_t key,
     int *found);
+static int phota_table_room(phota_table_t *t, size_t n);
 static int phota_table_grow(phota_table_t *t);
 
 
@@ -173,6 +174,24 @@ phota_table_free(phota_table_t *t)
 int
 phota_table_append(phota_table_t *t, const u_char *p, size_t n)
 {
+    int  rc;
+
+    rc = phota_table_room(t, n);
+
+    if (rc == PHOTA_OK && n) {
+        memcpy(t->keys + t->keys_len, p, n);
+        t->keys_len += n;
+    }
+
+    return rc;
+}
+
+
+/* for n more bytes of keys */
+
+static int
+phota_table_room(phota_table_t *t, size_t n)
+{
     size_t   size;
     u_char  *keys;
 
@@ -180,26 +199,23 @@ phota_table_append(phota_table_t *t, const u_char *p, size_t n)
         return PHOTA_INVALID;
     }
 
-    if (n > t->keys_size - t->keys_len) {
-        size = t->keys_size ? t->keys_size : 256;
-
-        while (n > size - t->keys_len) {
-            size *= 2;
-        }
-
-        keys = realloc(t->keys, size);
-        if (keys == NULL) {
-            return PHOTA_ERROR;
-        }
-
-        t->keys = keys;
-        t->keys_size = size;
+    if (t->keys && n <= t->keys_size - t->keys_len) {
+        return PHOTA_OK;
     }
 
-    if (n) {
-        memcpy(t->keys + t->keys_len, p, n);
-        t->keys_len += n;
+    size = t->keys_size ? t->keys_size : 256;
+
+    while (n > size - t->keys_len) {
+        size *= 2;
     }
+
+    keys = realloc(t->keys, size);
+    if (keys == NULL) {
+        return PHOTA_ERROR;
+    }
+
+    t->keys = keys;
+    t->keys_size = size;
 
     return PHOTA_OK;
 }
@@ -211,6 +227,13 @@ phota_table_add(phota_table_t *t, unsigned base, size_t key, unsigned *index)
     int              rc, found;
     unsigned         pos;
     phota_member_t  *member;
+
+    /* the only key may be the empty one: its place has to exist, too */
+
+    rc = phota_table_room(t, 0);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
 
     pos = phota_table_find(t, base, key, &found);
 

@@ -337,6 +337,8 @@ test_whole_body(void **state)
     test_two(GENERATE, "{\"a\":\"b\"}", "{\"b\":\"a\"}");
     test_two(GENERATE, "{\"a\":\"\"}", "{\"a\":\"\\u0000\"}");
     test_two(GENERATE, "{\"a\\u0000\":1}", "{\"a\":1}");
+    test_two(GENERATE, "{\"\":1}", "{}");
+    test_two(GENERATE, "{\"\":{\"\":{}}}", "{\"\":{}}");
 
     /* not of this level */
 
