@@ -191,11 +191,11 @@ test_replace(void **state)
     (void) test_sweep();
     assert_int_equal(test_load(&old, 1), PHOTA_OK);
 
-    test_clock += TEST_GRACE - 1000;
+    test_clock += TEST_GRACE - 120000;
     (void) test_sweep();
     assert_int_equal(test_load(&old, 1), PHOTA_OK);
 
-    test_clock += 2000;
+    test_clock += 240000;
     (void) test_sweep();
     assert_int_equal(test_load(&old, 1), PHOTA_DECLINED);
     assert_int_equal(test_load(&new, 2), PHOTA_OK);
@@ -213,10 +213,10 @@ test_expire(void **state)
     assert_int_equal(test_store_one(1, 1, 5 << 20, &result), PHOTA_OK);
     assert_int_equal(test_store_one(2, 1, 5 << 20, &result), PHOTA_OK);
 
-    test_clock += TEST_MONTH - 1000;
+    test_clock += TEST_MONTH - 120000;
     assert_int_equal(test_find(1, &found), PHOTA_OK);
 
-    test_clock += 2000;
+    test_clock += 240000;
     assert_int_equal(test_find(1, &found), PHOTA_DECLINED);
     test_stats(2, 10 << 20);
 
@@ -232,6 +232,7 @@ static void
 test_evict(void **state)
 {
     uint32_t           i;
+    uint64_t           now;
     phota_result_t     result;
     phota_cache_key_t  keys[2];
 
@@ -249,18 +250,20 @@ test_evict(void **state)
     test_key(&keys[0], 0);
     test_key(&keys[1], 777);
 
-    assert_int_equal(phota_cache_touch(&test_cache, keys, 2, phota_now(),
-                                       &test_err),
+    assert_int_equal(test_find(0, &result), PHOTA_OK);
+    now = result.stored + 60 * 1000;
+
+    assert_int_equal(phota_cache_touch(&test_cache, keys, 2, now, &test_err),
                      PHOTA_OK);
     assert_int_equal(test_find(0, &result), PHOTA_OK);
     assert_true(result.used == result.stored);
 
-    test_clock += 60 * 1000;
-    assert_int_equal(phota_cache_touch(&test_cache, keys, 2, phota_now(),
+    assert_int_equal(phota_cache_touch(&test_cache, keys, 2, now + 1,
                                        &test_err),
                      PHOTA_OK);
     assert_int_equal(test_find(0, &result), PHOTA_OK);
-    assert_true(result.used > result.stored);
+    assert_true(result.used == now + 1);
+    test_clock += 60 * 1000;
 
     assert_int_equal(test_store_one(100, 100, 1 << 20, &result), PHOTA_OK);
     assert_int_equal(test_find(0, &result), PHOTA_OK);
