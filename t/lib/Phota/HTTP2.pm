@@ -66,7 +66,8 @@ sub arguments {
 
     my @args = ('curl', '-s', '--http2-prior-knowledge', '-X', $method,
         '-D', "$files/head", '-o', "$files/body", '-m',
-        ($o{timeout} || 20) * $slow, '-w', "sent=%{size_upload} exit=%{exitcode}\n");
+        ($o{timeout} || 20) * $slow, '-w',
+        "sent=%{size_upload} exit=%{exitcode}\n");
     my @h = @{$headers || []};
 
     while (my ($name, $value) = splice(@h, 0, 2)) {
