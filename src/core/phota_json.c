@@ -134,10 +134,6 @@ phota_json_structure(phota_json_t *json, const u_char **pos,
             continue;
         }
 
-        if (json->state > json_after) {
-            break;
-        }
-
         rc = phota_json_token(json, c, offset);
         if (rc == PHOTA_DECLINED) {
             break;

@@ -12,8 +12,6 @@
 #include "phota_json.h"
 
 
-/* those from number_start to number_exp_digits are inside a number */
-
 typedef enum {
     json_value = 0,
     json_value_or_end,

@@ -193,8 +193,7 @@ test_identity(void **state)
     static const char  *orders[] = {
         "{\"images\":[%1$s],\"known_subjects\":%2$s}",
         "{\"known_subjects\":%2$s,\"images\":[%1$s]}",
-        "{\"images\":[],\"known_subjects\":%2$s,\"download_urls\":[%1$s],"
-        "\"x\":{\"counts\":{\"y\":1}}}"
+        "{\"images\":[],\"known_subjects\":%2$s,\"download_urls\":[%1$s]}"
     };
 
     (void) state;
