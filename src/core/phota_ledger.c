@@ -535,6 +535,8 @@ phota_ledger_append(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
 
     charge->updated = chain.time;
 
+    memset(&entry, 0, sizeof(phota_entry_t));
+
     entry.sequence = chain.count;
     entry.time = chain.time;
     entry.type = charge->state;

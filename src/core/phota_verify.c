@@ -404,13 +404,9 @@ phota_verify_amounts(const phota_charge_t *charge)
 {
     phota_charge_t  again;
 
-    /* outputs are 0 unless it is settled, and so are amounts */
+    again = *charge;
 
-    again.outputs = charge->outputs;
-    again.identity_low = charge->identity_low;
-    again.identity_high = charge->identity_high;
-    again.rate = charge->rate;
-    again.identity_rate = charge->identity_rate;
+    /* outputs are 0 unless it is settled, and so are amounts */
 
     return (charge->state == PHOTA_STATE_SETTLED || charge->outputs == 0)
            && phota_charge_amounts(&again) == PHOTA_OK
