@@ -70,9 +70,12 @@ static uint8_t
 ngx_http_phota_judge_failure(ngx_http_phota_purchase_t *p, ngx_int_t rc,
     ngx_uint_t sent)
 {
-    /* who has seen no key, or not the whole request, can't have sold us */
+    /*
+     * Who has seen no key, or not the whole request, can't have sold us.  A
+     * location that never asked for the key may have had one of its own.
+     */
 
-    if (!sent || !p->key_given) {
+    if (!sent || (p->key_asked && !p->key_given)) {
         return PHOTA_REASON_NOT_SENT;
     }
 
@@ -120,22 +123,19 @@ void
 ngx_http_phota_translate(ngx_http_phota_purchase_t *p,
     ngx_http_phota_ctx_t *ctx)
 {
-    if (p->unsafe || !p->key_given) {
+    if (p->key_asked && !p->key_given) {
         ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
                               "UPSTREAM_AUTH",
                               "the gateway's upstream location is not safe "
                               "to buy through; nothing was bought");
+        return;
+    }
 
-        if (p->status == 0 && p->unsafe == NULL && !p->key_asked) {
-
-            /* no connection was ever tried: nothing to say of the key */
-
-            ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY,
-                                  "UPSTREAM_FAILED",
-                                  "the upstream could not be called; nothing "
-                                  "was bought");
-        }
-
+    if (!p->key_asked && p->outcome.state == PHOTA_STATE_VOID && p->status) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
+                              "UPSTREAM_AUTH",
+                              "the gateway's upstream location does not hand "
+                              "on a key; nothing was bought");
         return;
     }
 

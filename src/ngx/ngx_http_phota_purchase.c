@@ -162,7 +162,7 @@ ngx_http_phota_purchase_detach(void *data)
         p->outcome.reason = PHOTA_REASON_ABANDONED;
         p->outcome.status = p->status;
 
-        if (!p->key_given) {
+        if (p->key_asked && !p->key_given) {
             p->outcome.state = PHOTA_STATE_VOID;
             p->outcome.reason = PHOTA_REASON_NOT_SENT;
         }

@@ -147,10 +147,12 @@ ngx_http_phota_care_thread(void *data, ngx_log_t *log)
 
     if (!care->books && ngx_http_phota_open_books(care) == PHOTA_OK) {
         care->books = 1;
+        care->err.text[0] = '\0';
     }
 
     if (!care->cache && ngx_http_phota_open_cache(care) == PHOTA_OK) {
         care->cache = 1;
+        care->cache_err.text[0] = '\0';
     }
 
     if (care->books) {
