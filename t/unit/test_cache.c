@@ -173,6 +173,7 @@ test_replace(void **state)
     (void) state;
 
     assert_int_equal(test_store_one(1, 1, 2 << 20, &old), PHOTA_OK);
+    test_clock += 2 * TEST_GRACE;
     assert_int_equal(test_store_one(1, 2, 1 << 20, &new), PHOTA_OK);
 
     assert_int_equal(test_find(1, &found), PHOTA_OK);

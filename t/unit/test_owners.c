@@ -160,6 +160,9 @@ test_owners(void **state)
     assert_int_equal(phota_ledger_alive(&test_ledger, txn, &gone), 0);
     assert_int_equal(phota_ledger_alive(&test_ledger, txn,
                                         &test_ledger.self), 1);
+    gone = test_ledger.self;
+    gone.epoch += 100;
+    assert_int_equal(phota_ledger_alive(&test_ledger, txn, &gone), 0);
     gone.slot = 5000;
     assert_int_equal(phota_ledger_alive(&test_ledger, txn, &gone), 0);
     phota_store_abort(txn);

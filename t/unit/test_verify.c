@@ -332,6 +332,42 @@ test_verify_views(void **state)
 }
 
 
+/* a charge that claims a later entry than it has */
+
+static void
+test_verify_last(void **state)
+{
+    u_char       id[16], buf[1024];
+    MDB_val      key, value;
+    MDB_txn     *txn;
+    phota_id_t   first;
+    MDB_cursor  *cursor;
+
+    (void) state;
+
+    test_ten(&first);
+
+    txn = test_begin(1);
+    assert_int_equal(mdb_cursor_open(txn, test_ledger.open, &cursor), 0);
+    assert_int_equal(mdb_cursor_get(cursor, &key, &value, MDB_FIRST), 0);
+    memcpy(id, key.mv_data, sizeof(id));
+    mdb_cursor_close(cursor);
+
+    key.mv_data = id;
+    assert_int_equal(mdb_get(txn, test_ledger.charges, &key, &value), 0);
+    memcpy(buf, value.mv_data, value.mv_size);
+    value.mv_data = buf;
+
+    /* behind version, state and the first entry's number */
+
+    buf[10] += 16;
+    assert_int_equal(mdb_put(txn, test_ledger.charges, &key, &value, 0), 0);
+    test_commit(txn);
+
+    test_found("6 holds and 5 ends");
+}
+
+
 /* damaged records: refused by those who read and write, never a crash */
 
 static void
@@ -398,6 +434,7 @@ main(void)
         TEST(test_verify_swapped),
         TEST(test_verify_end),
         TEST(test_verify_views),
+        TEST(test_verify_last),
         TEST(test_damaged)
     };
 
