@@ -35,9 +35,9 @@ typedef struct {
 /*
  * kind: "books" or "cache", the directory's name below dir and the magic in
  * its meta table.  map_size: bytes of address space, the file is sparse; it is
- * never less than what the file was made with.  PHOTA_ERROR, or PHOTA_INVALID when the
- * schema is unknown or the file is something else; err explains.  A process
- * opens a directory once, and not across a fork().
+ * never less than what the file was made with.  PHOTA_ERROR, or PHOTA_INVALID
+ * when the schema is unknown or the file is something else; err explains.  A
+ * process opens a directory once, and not across a fork().
  */
 int phota_store_open(phota_store_t *store, const char *dir, const char *kind,
     uint32_t schema, size_t map_size, unsigned flags, phota_error_t *err);

@@ -276,6 +276,13 @@ ngx_int_t ngx_http_phota_relay(ngx_http_request_t *r,
 
 /* a purchase from the worker's queue of unsettled ones, already removed */
 void ngx_http_phota_settle_again(ngx_queue_t *q);
+
+/* ngx_http_phota_key.c */
+
+/* NGX_DECLINED when the tenant has no key, not even the default one */
+ngx_int_t ngx_http_phota_have_key(ngx_http_phota_ctx_t *ctx);
+
+/* $phota_upstream_key */
 ngx_int_t ngx_http_phota_upstream_key(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 

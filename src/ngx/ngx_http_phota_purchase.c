@@ -17,7 +17,6 @@ static void ngx_http_phota_purchase_detach(void *data);
 static void ngx_http_phota_purchase_release(void *data);
 static ngx_int_t ngx_http_phota_fill_charge(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, phota_charge_t *charge);
-static ngx_int_t ngx_http_phota_have_key(ngx_http_phota_ctx_t *ctx);
 static int ngx_http_phota_hold_run(ngx_http_phota_job_t *job, MDB_txn *txn);
 static void ngx_http_phota_hold_done(ngx_http_phota_job_t *job);
 static ngx_int_t ngx_http_phota_called(ngx_http_request_t *sr, void *data,
@@ -30,7 +29,6 @@ static void ngx_http_phota_store(ngx_http_phota_purchase_t *p);
 static int ngx_http_phota_store_run(ngx_http_phota_job_t *job, MDB_txn *txn);
 static void ngx_http_phota_store_done(ngx_http_phota_job_t *job);
 static void ngx_http_phota_job_finished(ngx_http_phota_purchase_t *p);
-static const char *ngx_http_phota_unsafe(ngx_http_request_t *r);
 
 
 /* a link of the upstream lives 24 hours: an hour less is promised for it */
@@ -253,42 +251,24 @@ ngx_http_phota_fill_charge(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 }
 
 
-static ngx_int_t
-ngx_http_phota_have_key(ngx_http_phota_ctx_t *ctx)
-{
-    int                       rc;
-    size_t                    len;
-    u_char                    key[PHOTA_KEY_MAX];
-    ngx_http_phota_worker_t  *worker;
-
-    worker = &ngx_http_phota_worker;
-
-    len = sizeof(key);
-    rc = phota_directory_key(worker->directory, worker->conf->master,
-                             &ctx->tenant, key, &len);
-
-    phota_cleanse(key, sizeof(key));
-
-    if (rc == PHOTA_INVALID) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: the master key does not open the upstream key "
-                      "of tenant \"%s\"", ctx->tenant.name);
-    }
-
-    return (rc == PHOTA_OK) ? NGX_OK : NGX_DECLINED;
-}
-
-
 static int
 ngx_http_phota_hold_run(ngx_http_phota_job_t *job, MDB_txn *txn)
 {
+    int                         rc;
     ngx_http_phota_purchase_t  *p;
 
     p = (ngx_http_phota_purchase_t *)
             ((u_char *) job - offsetof(ngx_http_phota_purchase_t, hold));
 
-    return phota_ledger_hold(&ngx_http_phota_worker.ledger, txn, &p->charge,
-                             &job->err);
+    rc = phota_ledger_hold(&ngx_http_phota_worker.ledger, txn, &p->charge,
+                           &job->err);
+
+    /*
+     * Ids are random: one that is there already is this hold, from a commit
+     * that was durable and said that it failed.
+     */
+
+    return (rc == PHOTA_REFUSED) ? PHOTA_OK : rc;
 }
 
 
@@ -701,97 +681,4 @@ ngx_http_phota_job_finished(ngx_http_phota_purchase_t *p)
     }
 
     ngx_http_phota_purchase_release(p);
-}
-
-
-ngx_int_t
-ngx_http_phota_upstream_key(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    size_t                      len;
-    u_char                     *key;
-    ngx_http_phota_ctx_t       *ctx;
-    ngx_http_phota_worker_t    *worker;
-    ngx_http_phota_purchase_t  *p;
-
-    v->len = 0;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-    v->data = (u_char *) "";
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
-
-    /* anywhere but in the call that the module made there is no key */
-
-    if (ctx == NULL || ctx->call != r || ctx->state != NGX_HTTP_PHOTA_CALL
-        || r->upstream == NULL || r->upstream->peer.connection)
-    {
-        return NGX_OK;
-    }
-
-    p = ctx->purchase;
-    p->key_asked = 1;
-
-    p->unsafe = ngx_http_phota_unsafe(r);
-
-    if (p->unsafe) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "phota: no key for the location of \"%V\": %s",
-                      &r->uri, p->unsafe);
-        return NGX_OK;
-    }
-
-    key = ngx_pnalloc(r->pool, PHOTA_KEY_MAX);
-    if (key == NULL) {
-        return NGX_ERROR;
-    }
-
-    worker = &ngx_http_phota_worker;
-    len = PHOTA_KEY_MAX;
-
-    if (phota_directory_key(worker->directory, worker->conf->master,
-                            &ctx->tenant, key, &len)
-        != PHOTA_OK)
-    {
-        return NGX_OK;
-    }
-
-    p->key_given = 1;
-
-    v->data = key;
-    v->len = len;
-
-    return NGX_OK;
-}
-
-
-/* what would lose money in the operator's location, or NULL */
-
-static const char *
-ngx_http_phota_unsafe(ngx_http_request_t *r)
-{
-    ngx_http_upstream_conf_t  *conf;
-
-    conf = r->upstream->conf;
-
-    if (!conf->ignore_client_abort) {
-        return "it needs \"proxy_ignore_client_abort on\"";
-    }
-
-    if (!(conf->next_upstream & NGX_HTTP_UPSTREAM_FT_OFF)) {
-        return "it needs \"proxy_next_upstream off\"";
-    }
-
-    if (conf->store) {
-        return "it needs \"proxy_store off\"";
-    }
-
-#if (NGX_HTTP_CACHE)
-    if (conf->cache) {
-        return "it needs \"proxy_cache off\"";
-    }
-#endif
-
-    return NULL;
 }
