@@ -33,6 +33,9 @@ typedef struct {
     unsigned                  busy:1;
     unsigned                  books:1;      /* open, seen by the thread */
     unsigned                  cache:1;
+    unsigned                  books_env:1;  /* its environment alone */
+    unsigned                  books_alien:1;
+    unsigned                  cache_alien:1;
 } ngx_http_phota_care_t;
 
 
@@ -181,12 +184,28 @@ ngx_http_phota_open_books(ngx_http_phota_care_t *care)
 
     worker = &ngx_http_phota_worker;
 
-    rc = phota_store_open(&worker->books, (char *) worker->conf->data.data,
-                          "books", PHOTA_BOOKS_SCHEMA, PHOTA_BOOKS_MAP, 0,
-                          &care->err);
+    /* what is no books of ours doesn't become so by asking again */
 
-    if (rc != PHOTA_OK) {
-        return rc;
+    if (care->books_alien) {
+        (void) ngx_cpystrn((u_char *) care->err.text, (u_char *) care->said,
+                           sizeof(care->err.text));
+        return PHOTA_INVALID;
+    }
+
+    if (!care->books_env) {
+        rc = phota_store_open(&worker->books,
+                              (char *) worker->conf->data.data, "books",
+                              PHOTA_BOOKS_SCHEMA, PHOTA_BOOKS_MAP, 0,
+                              &care->err);
+
+        if (rc != PHOTA_OK) {
+            care->books_alien = (rc == PHOTA_INVALID);
+            return rc;
+        }
+
+        /* it stays open whatever comes: a process opens it once */
+
+        care->books_env = 1;
     }
 
     if (phota_tenants_open(&worker->tenants, &worker->books, &care->err)
@@ -203,8 +222,6 @@ ngx_http_phota_open_books(ngx_http_phota_care_t *care)
         phota_ledger_close(&worker->ledger);
     }
 
-    phota_store_close(&worker->books);
-
     return PHOTA_ERROR;
 }
 
@@ -219,22 +236,30 @@ ngx_http_phota_open_cache(ngx_http_phota_care_t *care)
     worker = &ngx_http_phota_worker;
     max = worker->conf->cache_max_size;
 
+    if (care->cache_alien) {
+        (void) ngx_cpystrn((u_char *) care->cache_err.text,
+                           (u_char *) care->cache_said,
+                           sizeof(care->cache_err.text));
+        return PHOTA_INVALID;
+    }
+
     rc = phota_store_open(&worker->cache_store,
                           (char *) worker->conf->data.data, "cache",
                           PHOTA_CACHE_SCHEMA, phota_cache_map(max),
                           PHOTA_STORE_CREATE|PHOTA_STORE_NOMETASYNC,
                           &care->cache_err);
 
-    if (rc != PHOTA_OK) {
-        return rc;
+    if (rc == PHOTA_OK) {
+        rc = phota_cache_open(&worker->cache, &worker->cache_store, max,
+                              &care->cache_err);
+
+        if (rc != PHOTA_OK) {
+            phota_store_close(&worker->cache_store);
+            rc = PHOTA_INVALID;
+        }
     }
 
-    rc = phota_cache_open(&worker->cache, &worker->cache_store, max,
-                          &care->cache_err);
-
-    if (rc != PHOTA_OK) {
-        phota_store_close(&worker->cache_store);
-    }
+    care->cache_alien = (rc == PHOTA_INVALID);
 
     return rc;
 }
@@ -249,7 +274,8 @@ ngx_http_phota_read_again(ngx_http_phota_care_t *care)
     worker = &ngx_http_phota_worker;
 
     if (phota_store_generation(&worker->books, &generation) != PHOTA_OK) {
-        phota_error(&care->err, "the books can't be read");
+        phota_error(&care->err, "the books can't be read; if this does not "
+                    "heal, reload nginx");
         return PHOTA_ERROR;
     }
 
@@ -357,7 +383,12 @@ ngx_http_phota_tick(ngx_event_t *ev)
 
     if (worker->books_open) {
         ngx_http_phota_settle_unsettled();
-        ngx_http_phota_recovery();
+
+        /* every worker once, then one of them, which is always there */
+
+        if (ngx_worker == 0 || !ngx_http_phota_recovery_at) {
+            ngx_http_phota_recovery();
+        }
     }
 
     if (worker->cache_open && ngx_worker == 0) {
@@ -379,7 +410,7 @@ ngx_http_phota_recovery(void)
         return;
     }
 
-    ngx_http_phota_recovery_at = ngx_current_msec;
+    ngx_http_phota_recovery_at = ngx_max(ngx_current_msec, 1);
     ngx_http_phota_recovering = 1;
 
     ngx_http_phota_post(&ngx_http_phota_worker.books_writer,
@@ -548,6 +579,9 @@ ngx_http_phota_exit_process(ngx_cycle_t *cycle)
 
     if (worker->books_open) {
         phota_ledger_close(&worker->ledger);
+    }
+
+    if (care->books_env) {
         phota_store_close(&worker->books);
     }
 }
