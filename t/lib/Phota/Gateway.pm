@@ -368,8 +368,14 @@ sub kill_all {
 
     return unless $master && alive($master);
 
-    kill('KILL', $master, $self->workers(also => 1, master => $master));
-    wait_for(sub { !alive($master) }, 10);
+    # a stopped master makes no new worker while its own are counted
+
+    kill('STOP', $master);
+
+    my @pids = ($master, $self->workers(also => 1, master => $master));
+
+    kill('KILL', @pids);
+    wait_for(sub { !grep { alive($_) } @pids }, 10);
 }
 
 
