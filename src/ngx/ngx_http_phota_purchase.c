@@ -490,13 +490,18 @@ ngx_http_phota_called(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 static void
 ngx_http_phota_end(ngx_http_phota_purchase_t *p)
 {
+    char  id[PHOTA_ID_TEXT];
+
     p->ended = 1;
 
     if (p->outcome.state == PHOTA_STATE_UNKNOWN) {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "phota: outcome of a purchase is unknown: %s, upstream "
-                      "request \"%s\"",
-                      phota_reason_name(p->outcome.reason),
+        phota_id_format(id, &p->charge.id);
+
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "phota: charge %s of tenant #%uD is unknown: %s, "
+                      "upstream status %ui, upstream request \"%s\"",
+                      id, p->charge.tenant,
+                      phota_reason_name(p->outcome.reason), p->status,
                       p->outcome.request_id);
     }
 
