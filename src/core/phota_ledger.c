@@ -5,7 +5,9 @@
  * leaves a transaction that has to be aborted.
  *
  * An entry's time is the wall clock's, or the last entry's where the clock was
- * set back, so that it never decreases along the chain.
+ * set back, so that it never decreases along the chain.  One that was written
+ * under a clock far ahead would so date all that follow: sums go by the day of
+ * the hold instead, which is the charge's id's.
  */
 
 
@@ -638,7 +640,7 @@ phota_ledger_roll_up(phota_ledger_t *l, MDB_txn *txn,
         return PHOTA_OK;
     }
 
-    phota_rollup_key(key, (uint32_t) (charge->updated / PHOTA_DAY),
+    phota_rollup_key(key, (uint32_t) (charge->time / PHOTA_DAY),
                      charge->tenant, charge->operation);
 
     if (phota_ledger_rollup_get(l, txn, key, &rollup, err) != PHOTA_OK) {

@@ -196,7 +196,8 @@ int phota_ledger_each_open(phota_ledger_t *l, MDB_txn *txn,
 
 /*
  * Sums by tenant and operation, in that order, of the whole UTC days of
- * from <= time < to (ms, 0: open).
+ * from <= time < to (ms, 0: open).  A charge counts on the day of its hold,
+ * which is its time, whenever it was settled.
  */
 int phota_ledger_usage(phota_ledger_t *l, uint64_t from, uint64_t to,
     phota_usage_pt handler, void *ctx, phota_error_t *err);

@@ -2,7 +2,8 @@
 /*
  * Verifies the books: walks the chain in one snapshot, then holds against it
  * what else the books say: each charge, the list of open ones, the roll-ups.
- * Entries count; the rest has to follow from them.
+ * Entries count; the rest has to follow from them.  Free hits have none: what
+ * a roll-up says of those nothing can tell.
  */
 
 
@@ -60,8 +61,9 @@ static int phota_verify_origin(const phota_entry_t *entry,
 static int phota_verify_amounts(const phota_charge_t *charge);
 static int phota_verify_view(phota_verify_t *v, const phota_entry_t *entry,
     const phota_charge_t *charge);
+static int phota_verify_rollups(phota_verify_t *v);
 static int phota_verify_settled(phota_verify_t *v,
-    const phota_entry_t *entry);
+    const phota_charge_t *charge);
 static int phota_verify_day(phota_verify_t *v, uint32_t until);
 static int phota_verify_row_next(phota_verify_t *v);
 static int phota_verify_row(phota_verify_t *v);
@@ -180,7 +182,7 @@ phota_verify_all(phota_verify_t *v)
     }
 
     if (rc == PHOTA_OK) {
-        rc = phota_verify_day(v, UINT32_MAX);
+        rc = phota_verify_rollups(v);
     }
 
     return rc;
@@ -245,13 +247,7 @@ phota_verify_entry(phota_verify_t *v, const MDB_val *key,
 
     v->time = entry.time;
 
-    rc = phota_verify_charge(v, &entry);
-
-    if (rc == PHOTA_OK && entry.type == PHOTA_STATE_SETTLED) {
-        rc = phota_verify_settled(v, &entry);
-    }
-
-    return rc;
+    return phota_verify_charge(v, &entry);
 }
 
 
@@ -462,14 +458,59 @@ phota_verify_view(phota_verify_t *v, const phota_entry_t *entry,
 }
 
 
+/*
+ * Charges, which by now are known to be what their entries say, lie in the
+ * order of their holds, as the days of the roll-ups do.
+ */
+
 static int
-phota_verify_settled(phota_verify_t *v, const phota_entry_t *entry)
+phota_verify_rollups(phota_verify_t *v)
+{
+    int             rc, op;
+    MDB_val         key, value;
+    phota_span_t    span;
+    phota_charge_t  charge;
+
+    op = MDB_FIRST;
+
+    while ((rc = mdb_cursor_get(v->charges, &key, &value, op)) == 0) {
+
+        op = MDB_NEXT;
+
+        if (phota_charge_decode(&charge, &span, value.mv_data, value.mv_size)
+            != PHOTA_OK)
+        {
+            phota_error(v->err, "a charge is damaged");
+            return PHOTA_INVALID;
+        }
+
+        if (charge.state != PHOTA_STATE_SETTLED) {
+            continue;
+        }
+
+        rc = phota_verify_settled(v, &charge);
+
+        if (rc != PHOTA_OK) {
+            return rc;
+        }
+    }
+
+    if (rc != MDB_NOTFOUND) {
+        return phota_store_fail(v->err, v->ledger->store->path, rc);
+    }
+
+    return phota_verify_day(v, UINT32_MAX);
+}
+
+
+static int
+phota_verify_settled(phota_verify_t *v, const phota_charge_t *charge)
 {
     int              rc;
     uint32_t         day;
     phota_rollup_t  *sum;
 
-    day = (uint32_t) (entry->time / PHOTA_DAY);
+    day = (uint32_t) (charge->time / PHOTA_DAY);
 
     if (day != v->day) {
 
@@ -480,15 +521,14 @@ phota_verify_settled(phota_verify_t *v, const phota_entry_t *entry)
         }
     }
 
-    sum = phota_sums_get(&v->sums, entry->charge.tenant,
-                         entry->charge.operation);
+    sum = phota_sums_get(&v->sums, charge->tenant, charge->operation);
 
     if (sum == NULL) {
         phota_error(v->err, "no memory");
         return PHOTA_ERROR;
     }
 
-    phota_rollup_add(sum, &entry->charge);
+    phota_rollup_add(sum, charge);
 
     return PHOTA_OK;
 }

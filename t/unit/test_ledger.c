@@ -569,6 +569,74 @@ test_usage_days(void **state)
 }
 
 
+/*
+ * An entry under a clock that is a year ahead dates those that follow, but not
+ * the money: sums and lists of a day agree.
+ */
+
+static void
+test_wrong_clock(void **state)
+{
+    uint64_t         now, day, calls;
+    test_list_t     *list;
+    phota_charge_t   ahead, charge, view;
+    phota_outcome_t  outcome;
+
+    (void) state;
+
+    list = calloc(1, sizeof(test_list_t));
+    assert_non_null(list);
+
+    test_outcome(&outcome, PHOTA_STATE_SETTLED, 1, 0, 0);
+
+    test_clock = 365 * (int64_t) TEST_DAY;
+    test_charge(&ahead, 1, 0, 1);
+    test_hold(&ahead);
+    test_clock = 0;
+
+    now = phota_now();
+    day = now / TEST_DAY * TEST_DAY;
+
+    test_charge(&charge, 1, 0, 1);
+    assert_int_equal(phota_id_create(&charge.id, now), PHOTA_OK);
+    test_hold(&charge);
+    assert_int_equal(test_end(&charge.id, &outcome, &view), PHOTA_OK);
+    assert_true(view.updated >= ahead.updated);
+    assert_true(view.updated - view.time > 364 * TEST_DAY);
+
+    assert_int_equal(phota_ledger_each(&test_ledger, day, day + TEST_DAY,
+                                       test_collect, list, &test_err),
+                     PHOTA_OK);
+    assert_int_equal(list->n, 1);
+
+    calls = 0;
+    assert_int_equal(phota_ledger_usage(&test_ledger, day, day + TEST_DAY,
+                                        test_usage_sum, &calls, &test_err),
+                     PHOTA_OK);
+    assert_true(calls == 1);
+
+    /* settled out of the order of their days */
+
+    assert_int_equal(test_end(&ahead.id, &outcome, NULL), PHOTA_OK);
+
+    test_charge(&charge, 2, 1, 1);
+    assert_int_equal(phota_id_create(&charge.id, now - 2 * TEST_DAY),
+                     PHOTA_OK);
+    test_hold(&charge);
+    assert_int_equal(test_end(&charge.id, &outcome, NULL), PHOTA_OK);
+
+    calls = 0;
+    assert_int_equal(phota_ledger_usage(&test_ledger, day - 2 * TEST_DAY,
+                                        day - TEST_DAY, test_usage_sum,
+                                        &calls, &test_err),
+                     PHOTA_OK);
+    assert_true(calls == 1);
+
+    test_verify_ok(6);
+    free(list);
+}
+
+
 /* recovery as a worker does it: ends what it is shown, while it is shown it */
 
 static int
@@ -627,6 +695,7 @@ main(void)
         TEST(test_history),
         TEST(test_each_range),
         TEST(test_usage_days),
+        TEST(test_wrong_clock),
         TEST(test_end_while_listed)
     };
 
