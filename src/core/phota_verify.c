@@ -499,7 +499,18 @@ phota_verify_rollups(phota_verify_t *v)
         return phota_store_fail(v->err, v->ledger->store->path, rc);
     }
 
-    return phota_verify_day(v, UINT32_MAX);
+    rc = phota_verify_day(v, UINT32_MAX);
+
+    if (rc == PHOTA_OK && v->rolled) {
+
+        /* behind the last day that can be: usage would count it */
+
+        return phota_verify_bad_day(v, UINT32_MAX,
+                                    (uint32_t) phota_get_be(v->row_key + 4, 4),
+                                    v->row_key[8]);
+    }
+
+    return rc;
 }
 
 

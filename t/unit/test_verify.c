@@ -329,6 +329,20 @@ test_verify_views(void **state)
     assert_int_equal(mdb_put(txn, test_ledger.rollups, &key, &value, 0), 0);
     test_commit(txn);
     test_found("roll-up");
+
+    /* a day that no clock reaches, which usage counts all the same */
+
+    txn = test_begin(1);
+    assert_int_equal(mdb_del(txn, test_ledger.rollups, &key, NULL), 0);
+    test_commit(txn);
+    test_verify_ok(10);
+
+    memset(row, 0xff, 4);
+
+    txn = test_begin(1);
+    assert_int_equal(mdb_put(txn, test_ledger.rollups, &key, &value, 0), 0);
+    test_commit(txn);
+    test_found("roll-up");
 }
 
 
