@@ -186,8 +186,11 @@ int phota_ledger_get(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
  * In order of time, from <= time < to (ms; 0: unbounded).  A held charge whose
  * owner is dead reads as unknown, abandoned; phota_ledger_get() tells it from
  * one that is written so.  The list of open ones: held and unknown.  No
- * transaction is open during the calls of phota_ledger_each().  Both stop at
- * anything but PHOTA_OK and return it.
+ * transaction is open during the calls of phota_ledger_each().  Both stop when
+ * a handler returns anything but PHOTA_OK, and return that.  A charge whose
+ * record is missing or damaged is left out: at the end phota_ledger_each()
+ * returns PHOTA_ERROR, phota_ledger_each_open() PHOTA_INVALID, for the rest was
+ * visited and the transaction is good; err names the first of them.
  */
 int phota_ledger_each(phota_ledger_t *l, uint64_t from, uint64_t to,
     phota_charge_pt handler, void *ctx, phota_error_t *err);

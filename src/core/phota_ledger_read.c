@@ -22,6 +22,8 @@ typedef struct {
     uint64_t        to;
     unsigned        more;
     unsigned        n;
+    unsigned        damaged;
+    phota_error_t   damage;         /* the first */
     phota_charge_t  charges[PHOTA_LEDGER_BATCH];
 } phota_batch_t;
 
@@ -30,8 +32,8 @@ static int phota_ledger_batch(phota_ledger_t *l, phota_batch_t *batch,
     phota_error_t *err);
 static int phota_ledger_batch_fill(phota_ledger_t *l, MDB_txn *txn,
     MDB_cursor *cursor, phota_batch_t *batch, phota_error_t *err);
-static int phota_ledger_batch_add(phota_ledger_t *l, MDB_txn *txn,
-    phota_batch_t *batch, const MDB_val *value, phota_error_t *err);
+static void phota_ledger_batch_add(phota_ledger_t *l, MDB_txn *txn,
+    phota_batch_t *batch, const MDB_val *value);
 static int phota_ledger_next_open(phota_ledger_t *l, MDB_txn *txn,
     phota_id_t *id);
 static void phota_ledger_present(phota_ledger_t *l, MDB_txn *txn,
@@ -83,6 +85,11 @@ phota_ledger_each(phota_ledger_t *l, uint64_t from, uint64_t to,
         }
 
     } while (rc == PHOTA_OK && batch->more);
+
+    if (rc == PHOTA_OK && batch->damaged) {
+        phota_error(err, "%s", batch->damage.text);
+        rc = PHOTA_ERROR;
+    }
 
     free(batch);
 
@@ -151,9 +158,7 @@ phota_ledger_batch_fill(phota_ledger_t *l, MDB_txn *txn, MDB_cursor *cursor,
             return PHOTA_OK;
         }
 
-        if (phota_ledger_batch_add(l, txn, batch, &value, err) != PHOTA_OK) {
-            return PHOTA_ERROR;
-        }
+        phota_ledger_batch_add(l, txn, batch, &value);
 
         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
     }
@@ -163,9 +168,9 @@ phota_ledger_batch_fill(phota_ledger_t *l, MDB_txn *txn, MDB_cursor *cursor,
 }
 
 
-static int
+static void
 phota_ledger_batch_add(phota_ledger_t *l, MDB_txn *txn, phota_batch_t *batch,
-    const MDB_val *value, phota_error_t *err)
+    const MDB_val *value)
 {
     phota_span_t     span;
     phota_charge_t  *charge;
@@ -177,15 +182,16 @@ phota_ledger_batch_add(phota_ledger_t *l, MDB_txn *txn, phota_batch_t *batch,
     if (phota_charge_decode(charge, &span, value->mv_data, value->mv_size)
         != PHOTA_OK)
     {
-        phota_ledger_damaged("charge", &charge->id, err);
-        return PHOTA_ERROR;
+        if (batch->damaged++ == 0) {
+            phota_ledger_damaged("charge", &charge->id, &batch->damage);
+        }
+
+        return;
     }
 
     phota_ledger_present(l, txn, charge);
 
     batch->n++;
-
-    return PHOTA_OK;
 }
 
 
@@ -194,18 +200,20 @@ phota_ledger_each_open(phota_ledger_t *l, MDB_txn *txn,
     phota_charge_pt handler, void *ctx, phota_error_t *err)
 {
     int             rc;
+    unsigned        damaged;
     phota_id_t      id;
     phota_span_t    span;
+    phota_error_t   damage;
     phota_charge_t  charge;
 
+    damaged = 0;
     memset(&id, 0, sizeof(phota_id_t));
 
-    for ( ;; ) {
-
+    do {
         rc = phota_ledger_next_open(l, txn, &id);
 
         if (rc == MDB_NOTFOUND) {
-            return PHOTA_OK;
+            break;
         }
 
         if (rc != 0) {
@@ -215,8 +223,14 @@ phota_ledger_each_open(phota_ledger_t *l, MDB_txn *txn,
         memset(&charge, 0, sizeof(phota_charge_t));
 
         if (phota_charge_read(l, txn, &id, &charge, &span) != PHOTA_OK) {
-            phota_ledger_damaged("open charge", &id, err);
-            return PHOTA_ERROR;
+
+            /* kept apart: a handler may write to the same err */
+
+            if (damaged++ == 0) {
+                phota_ledger_damaged("open charge", &id, &damage);
+            }
+
+            continue;
         }
 
         phota_ledger_present(l, txn, &charge);
@@ -227,10 +241,14 @@ phota_ledger_each_open(phota_ledger_t *l, MDB_txn *txn,
             return rc;
         }
 
-        if (phota_ledger_id_after(&id) != PHOTA_OK) {
-            return PHOTA_OK;
-        }
+    } while (phota_ledger_id_after(&id) == PHOTA_OK);
+
+    if (damaged) {
+        phota_error(err, "%s", damage.text);
+        return PHOTA_INVALID;
     }
+
+    return PHOTA_OK;
 }
 
 

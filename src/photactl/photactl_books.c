@@ -65,6 +65,7 @@ static int photactl_charge_row(void *ctx, const phota_charge_t *charge);
 static int photactl_charge_find(void *ctx, const phota_charge_t *charge);
 static int photactl_charge(photactl_t *ctl, photactl_table_t *table,
     const phota_charge_t *charge);
+static int photactl_books_end(photactl_table_t *table, int rc);
 static int photactl_hold_row(void *ctx, const phota_charge_t *charge);
 
 
@@ -402,12 +403,7 @@ photactl_ledger_list(photactl_t *ctl)
     rc = phota_ledger_each(&ctl->ledger, query.from, query.to,
                            photactl_charge_row, &query, &ctl->err);
 
-    if (rc != PHOTA_OK) {
-        photactl_table_free(&query.table);
-        return rc;
-    }
-
-    return photactl_table_end(&query.table);
+    return photactl_books_end(&query.table, rc);
 }
 
 
@@ -423,6 +419,19 @@ photactl_charge_row(void *ctx, const phota_charge_t *charge)
     }
 
     return photactl_charge(query->ctl, &query->table, charge);
+}
+
+
+/* what could be read is shown, whatever else couldn't */
+
+static int
+photactl_books_end(photactl_table_t *table, int rc)
+{
+    int  shown;
+
+    shown = photactl_table_end(table);
+
+    return (rc != PHOTA_OK) ? rc : shown;
 }
 
 
@@ -510,7 +519,10 @@ photactl_ledger_show(photactl_t *ctl)
 
     rc = phota_ledger_each(&ctl->ledger, query.from, query.to,
                            photactl_charge_find, &query, &ctl->err);
-    if (rc != PHOTA_OK) {
+
+    /* another of its millisecond may be damaged */
+
+    if (rc != PHOTA_OK && !query.found) {
         return rc;
     }
 
@@ -598,12 +610,7 @@ photactl_holds_list(photactl_t *ctl)
 
     phota_store_abort(txn);
 
-    if (rc != PHOTA_OK) {
-        photactl_table_free(&query.table);
-        return rc;
-    }
-
-    return photactl_table_end(&query.table);
+    return photactl_books_end(&query.table, rc);
 }
 
 

@@ -433,8 +433,86 @@ test_damaged(void **state)
                                        &test_err),
                      PHOTA_ERROR);
     assert_non_null(strstr(test_err.text, "ch_"));
+    assert_int_equal(list->n, 5);
 
     free(list);
+}
+
+
+/* ends what it is shown, and leaves another text where errors go */
+
+static int
+test_end_shown(void *ctx, const phota_charge_t *charge)
+{
+    phota_outcome_t  outcome;
+
+    test_outcome(&outcome, PHOTA_STATE_VOID, 0, 0, 0);
+    phota_error(&test_err, "another");
+
+    return phota_ledger_end(&test_ledger, ctx, &charge->id, &outcome, NULL,
+                            &test_err);
+}
+
+
+/* a damaged one and one without a record: the rest is seen, and can end */
+
+static void
+test_damaged_open(void **state)
+{
+    int              i;
+    char             text[PHOTA_ID_TEXT];
+    u_char           zero[16];
+    MDB_val          key, value;
+    MDB_txn         *txn;
+    phota_id_t       first;
+    phota_charge_t   charge;
+
+    (void) state;
+
+    memset(zero, 0, sizeof(zero));
+    memset(&first, 0, sizeof(phota_id_t));
+
+    for (i = 0; i < 5; i++) {
+        test_charge(&charge, 1, 0, 1);
+        assert_int_equal(phota_id_create(&charge.id, phota_now() + i),
+                         PHOTA_OK);
+        test_hold(&charge);
+
+        key.mv_data = charge.id.b;
+        key.mv_size = sizeof(phota_id_t);
+        value.mv_data = zero;
+        value.mv_size = sizeof(zero);
+
+        if (i == 1) {
+            first = charge.id;
+            txn = test_begin(1);
+            assert_int_equal(mdb_put(txn, test_ledger.charges, &key, &value,
+                                     0), 0);
+            test_commit(txn);
+        }
+
+        if (i == 3) {
+            txn = test_begin(1);
+            assert_int_equal(mdb_del(txn, test_ledger.charges, &key, NULL),
+                             0);
+            test_commit(txn);
+        }
+    }
+
+    txn = test_begin(1);
+    assert_int_equal(phota_ledger_each_open(&test_ledger, txn, test_end_shown,
+                                            txn, &test_err),
+                     PHOTA_INVALID);
+    test_commit(txn);
+
+    phota_id_format(text, &first);
+    assert_non_null(strstr(test_err.text, text));
+
+    txn = test_begin(0);
+    assert_int_equal(phota_ledger_get(&test_ledger, txn, &charge.id, &charge),
+                     PHOTA_OK);
+    phota_store_abort(txn);
+    assert_int_equal(charge.state, PHOTA_STATE_VOID);
 }
 
 
@@ -449,7 +527,8 @@ main(void)
         TEST(test_verify_end),
         TEST(test_verify_views),
         TEST(test_verify_last),
-        TEST(test_damaged)
+        TEST(test_damaged),
+        TEST(test_damaged_open)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
