@@ -24,6 +24,7 @@ static ngx_int_t ngx_http_phota_charge_headers(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 static ngx_int_t ngx_http_phota_upstream_headers(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
+static ngx_uint_t ngx_http_phota_passes(ngx_str_t *key);
 static void ngx_http_phota_release_spool(void *data);
 static u_char *ngx_http_phota_escape(u_char *p, u_char *last,
     const char *text);
@@ -563,17 +564,7 @@ ngx_http_phota_upstream_headers(ngx_http_request_t *r,
             i = 0;
         }
 
-        if (h[i].hash == 0
-            || (ngx_strncasecmp(h[i].key.data, (u_char *) "X-Phota-",
-                                ngx_min(h[i].key.len, 8))
-                != 0
-                && ngx_strcasecmp(h[i].key.data, (u_char *) "Retry-After")
-                   != 0))
-        {
-            continue;
-        }
-
-        if (h[i].key.len < 8) {
+        if (h[i].hash == 0 || !ngx_http_phota_passes(&h[i].key)) {
             continue;
         }
 
@@ -590,4 +581,40 @@ ngx_http_phota_upstream_headers(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+/* not Location: who follows it would carry his token to the upstream */
+
+static ngx_uint_t
+ngx_http_phota_passes(ngx_str_t *key)
+{
+    ngx_uint_t  i;
+
+    static ngx_str_t  names[] = {
+        ngx_string("Retry-After"),
+        ngx_string("Cache-Control"),
+        ngx_string("Content-Disposition"),
+        ngx_string("Content-Encoding"),
+        ngx_string("ETag"),
+        ngx_null_string
+    };
+
+    if (key->len > sizeof("X-Phota-") - 1
+        && ngx_strncasecmp(key->data, (u_char *) "X-Phota-",
+                           sizeof("X-Phota-") - 1)
+           == 0)
+    {
+        return 1;
+    }
+
+    for (i = 0; names[i].len; i++) {
+        if (key->len == names[i].len
+            && ngx_strncasecmp(key->data, names[i].data, names[i].len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }

@@ -31,8 +31,6 @@ static void ngx_http_phota_mask(ngx_str_t *token);
 static void ngx_http_phota_mask_within(ngx_str_t *text);
 static void ngx_http_phota_identify(ngx_http_phota_ctx_t *ctx,
     ngx_http_phota_credential_t *cred);
-static void ngx_http_phota_authorize(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx);
 static ngx_uint_t ngx_http_phota_forbidden(ngx_http_request_t *r);
 
 
@@ -93,6 +91,7 @@ ngx_http_phota_credentials(ngx_http_request_t *r,
     ngx_http_phota_mask_within(&r->request_line);
     ngx_http_phota_mask_within(&r->unparsed_uri);
     ngx_http_phota_mask_within(&r->args);
+    ngx_http_phota_mask_within(&r->uri);
 
     part = &r->headers_in.headers.part;
     h = part->elts;
@@ -300,19 +299,23 @@ ngx_http_phota_access(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    if (ctx->refusal.status == 0) {
-        ngx_http_phota_authorize(r, ctx);
-    }
+    ngx_http_phota_authorize(r, ctx);
 
     return NGX_DECLINED;
 }
 
 
-static void
+void
 ngx_http_phota_authorize(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
     const phota_operation_t    *op;
     ngx_http_phota_loc_conf_t  *plcf;
+
+    if (ctx->authorized || ctx->refusal.status) {
+        return;
+    }
+
+    ctx->authorized = 1;
 
     plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
 

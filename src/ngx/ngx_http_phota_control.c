@@ -47,6 +47,20 @@ ngx_http_phota_read_controls(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
             continue;
         }
 
+        if (h[i].key.len == sizeof("Phota-Dry-Run") - 1
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "Phota-Dry-Run",
+                               sizeof("Phota-Dry-Run") - 1)
+               == 0)
+        {
+            /* who asks for a trial must not find it bought */
+
+            ngx_http_phota_refuse(ctx, 422, "INVALID_REQUEST",
+                                  "trials are not offered; nothing was "
+                                  "bought");
+            ctx->refusal.field = "Phota-Dry-Run";
+            return NGX_DECLINED;
+        }
+
         if (h[i].key.len == sizeof("Phota-Tag") - 1
             && ngx_strncasecmp(h[i].key.data, (u_char *) "Phota-Tag",
                                sizeof("Phota-Tag") - 1)

@@ -175,8 +175,17 @@ ngx_http_phota_count_run(ngx_http_phota_job_t *job, MDB_txn *txn)
                               sum->tenant, sum->operation, sum->hits,
                               sum->saved, &job->err);
 
-        if (rc != PHOTA_OK) {
+        if (rc == PHOTA_ERROR) {
             return PHOTA_ERROR;
+        }
+
+        if (rc != PHOTA_OK) {
+
+            /* it will never do; the others shall not wait for it */
+
+            ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                          "phota: %uL free hits can't be counted: %s",
+                          sum->hits, job->err.text);
         }
     }
 

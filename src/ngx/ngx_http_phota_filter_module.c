@@ -66,15 +66,17 @@ ngx_http_phota_header_filter(ngx_http_request_t *r)
     ngx_http_phota_ctx_t       *ctx;
     ngx_http_phota_loc_conf_t  *plcf;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+    ctx = ngx_http_phota_caller(r);
 
-    if (ctx && ctx->call == r) {
+    if (ctx) {
         if (ctx->state != NGX_HTTP_PHOTA_CALL) {
             return NGX_OK;
         }
 
         return ngx_http_phota_swallow_header(r, ctx->purchase);
     }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
 
     if (r == r->main
         && r->headers_out.status >= NGX_HTTP_BAD_REQUEST
@@ -101,6 +103,12 @@ ngx_http_phota_swallow_header(ngx_http_request_t *r,
     ngx_table_elt_t  *h;
 
     r->filter_need_in_memory = 1;
+
+    /* an internal redirect takes a request's contexts away */
+
+    p->diverted = (p->key_given
+                   && ngx_http_get_module_ctx(r, ngx_http_phota_module)
+                      == NULL);
 
     p->status = r->headers_out.status;
     p->length = r->headers_out.content_length_n;
@@ -155,17 +163,15 @@ ngx_http_phota_body_out_filter(ngx_http_request_t *r, ngx_chain_t *in)
     ngx_chain_t           *cl;
     ngx_http_phota_ctx_t  *ctx;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+    ctx = ngx_http_phota_caller(r);
 
-    if (ctx == NULL) {
-        return ngx_http_next_body_filter(r, in);
-    }
-
-    if (ctx->call == r) {
+    if (ctx) {
         return ngx_http_phota_swallow(r, ctx, in);
     }
 
-    if (r != r->main || !ctx->reshaped || in == NULL) {
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+    if (ctx == NULL || r != r->main || !ctx->reshaped || in == NULL) {
         return ngx_http_next_body_filter(r, in);
     }
 

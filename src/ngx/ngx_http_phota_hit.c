@@ -321,7 +321,11 @@ ngx_http_phota_hit_writer(ngx_http_request_t *r)
 
         ctx->hit->slow = 1;
 
-        ngx_add_timer(wev, clcf->send_timeout);
+        /* limit_rate has set a timer of its own, and its delay is not ours */
+
+        if (!wev->delayed) {
+            ngx_add_timer(wev, clcf->send_timeout);
+        }
 
         if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
             ngx_http_finalize_request(r, NGX_ERROR);
@@ -330,7 +334,7 @@ ngx_http_phota_hit_writer(ngx_http_request_t *r)
         return;
     }
 
-    if (wev->timer_set) {
+    if (wev->timer_set && !wev->delayed) {
         ngx_del_timer(wev);
     }
 
@@ -346,9 +350,10 @@ ngx_http_phota_hit_writer(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_phota_hit_pump(ngx_http_request_t *r, ngx_http_phota_hit_t *hit)
 {
-    ngx_int_t     rc;
-    ngx_uint_t    burst;
-    ngx_chain_t  *out;
+    ngx_int_t                  rc;
+    ngx_uint_t                 burst;
+    ngx_chain_t               *out;
+    ngx_http_core_loc_conf_t  *clcf;
 
     out = NULL;
 
@@ -379,6 +384,14 @@ ngx_http_phota_hit_pump(ngx_http_request_t *r, ngx_http_phota_hit_t *hit)
         }
 
         if (burst == NGX_HTTP_PHOTA_BURST) {
+
+            /* a worker that quits waits for timers, not for posted events */
+
+            if (!r->connection->write->timer_set) {
+                clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+                ngx_add_timer(r->connection->write, clcf->send_timeout);
+            }
+
             ngx_post_event(r->connection->write, &ngx_posted_next_events);
             return NGX_DONE;
         }

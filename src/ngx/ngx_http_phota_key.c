@@ -53,15 +53,19 @@ ngx_http_phota_upstream_key(ngx_http_request_t *r,
     v->not_found = 0;
     v->data = (u_char *) "";
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+    ctx = ngx_http_phota_caller(r);
 
     /* anywhere but in the call that the module made there is no key */
 
-    if (ctx == NULL || ctx->call != r || ctx->state != NGX_HTTP_PHOTA_CALL
+    if (ctx == NULL || ctx->state != NGX_HTTP_PHOTA_CALL
         || r->upstream == NULL || r->upstream->peer.connection)
     {
         return NGX_OK;
     }
+
+    /* a try_files on the way here has taken it away; from now on it stays */
+
+    ngx_http_set_ctx(r, ctx, ngx_http_phota_module);
 
     p = ctx->purchase;
     p->key_asked = 1;
@@ -104,9 +108,11 @@ ngx_http_phota_upstream_key(ngx_http_request_t *r,
 static const char *
 ngx_http_phota_unsafe(ngx_http_request_t *r)
 {
+    ngx_http_core_loc_conf_t  *clcf;
     ngx_http_upstream_conf_t  *conf;
 
     conf = r->upstream->conf;
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     if (!conf->ignore_client_abort) {
         return "it needs \"proxy_ignore_client_abort on\"";
@@ -118,6 +124,10 @@ ngx_http_phota_unsafe(ngx_http_request_t *r)
 
     if (conf->store) {
         return "it needs \"proxy_store off\"";
+    }
+
+    if (conf->intercept_errors && clcf->error_pages) {
+        return "it needs \"proxy_intercept_errors off\"";
     }
 
 #if (NGX_HTTP_CACHE)

@@ -498,11 +498,20 @@ ngx_http_phota_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         }
     }
 
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->pass.data == NULL && clcf->noname && prev->pass.data) {
+
+        /* an "if" or "limit_except" within a door is the same door */
+
+        conf->pass = prev->pass;
+        clcf->handler = ngx_http_phota_content;
+    }
+
     if (conf->pass.data) {
 
         /* the module's own limit says 413 in the contract's shape */
 
-        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
         clcf->client_max_body_size = 0;
     }
 

@@ -126,6 +126,7 @@ struct ngx_http_phota_ctx_s {
     ngx_http_request_t         *call;           /* the subrequest */
 
     unsigned                    resolved:1;     /* token looked up, masked */
+    unsigned                    authorized:1;   /* path looked at */
     unsigned                    answered:1;     /* the reply is our own */
     unsigned                    reshaped:1;     /* nginx's error, our body */
     unsigned                    spoilt:1;       /* body refused, swallow it */
@@ -201,6 +202,7 @@ struct ngx_http_phota_purchase_s {
     unsigned                    stored:1;
     unsigned                    key_asked:1;
     unsigned                    key_given:1;
+    unsigned                    diverted:1;     /* redirected inside */
 };
 
 
@@ -248,6 +250,10 @@ ngx_int_t ngx_http_phota_preaccess(ngx_http_request_t *r);
 ngx_int_t ngx_http_phota_access(ngx_http_request_t *r);
 ngx_int_t ngx_http_phota_log(ngx_http_request_t *r);
 
+/* what the tenant may do here: operation, nothing to buy, or a refusal */
+void ngx_http_phota_authorize(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
 /* ngx_http_phota_variables.c */
 
 ngx_int_t ngx_http_phota_add_variables(ngx_conf_t *cf);
@@ -273,6 +279,9 @@ ngx_int_t ngx_http_phota_call(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 ngx_int_t ngx_http_phota_relay(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
+
+/* the context whose call this subrequest carries, or NULL */
+ngx_http_phota_ctx_t *ngx_http_phota_caller(ngx_http_request_t *r);
 
 /* a purchase from the worker's queue of unsettled ones, already removed */
 void ngx_http_phota_settle_again(ngx_queue_t *q);

@@ -26,7 +26,7 @@ ngx_http_phota_judge(ngx_http_phota_purchase_t *p, ngx_int_t rc,
     o = &p->outcome;
     o->status = p->status;
 
-    if (p->status) {
+    if (p->status && !p->diverted) {
         p->complete = (p->length >= 0) ? (p->received >= p->length)
                                        : p->last;
     }
@@ -186,7 +186,11 @@ static void
 ngx_http_phota_say_incomplete(ngx_http_phota_purchase_t *p,
     ngx_http_phota_ctx_t *ctx)
 {
-    if (p->outcome.reason == PHOTA_REASON_NOT_SENT) {
+    if (!p->metered && p->outcome.reason != PHOTA_REASON_TIMEOUT) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "UPSTREAM_FAILED",
+                              "the upstream did not answer whole");
+
+    } else if (p->outcome.reason == PHOTA_REASON_NOT_SENT) {
         ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "UPSTREAM_FAILED",
                               "the upstream could not be reached; nothing "
                               "was bought");

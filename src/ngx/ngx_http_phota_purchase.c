@@ -317,6 +317,10 @@ ngx_http_phota_hold_done(ngx_http_phota_job_t *job)
 
     ngx_http_phota_purchase_release(p);
 
+    if (ctx == NULL) {
+        return;
+    }
+
     if (!p->held) {
         ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
                               "BOOKS_UNAVAILABLE",
@@ -370,6 +374,26 @@ ngx_http_phota_relay(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     }
 
     return ngx_http_phota_call(r, ctx);
+}
+
+
+/*
+ * By the main request: an internal redirect within the operator's location
+ * takes the subrequest's own contexts away.
+ */
+
+ngx_http_phota_ctx_t *
+ngx_http_phota_caller(ngx_http_request_t *r)
+{
+    ngx_http_phota_ctx_t  *ctx;
+
+    if (r == r->main) {
+        return NULL;
+    }
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_phota_module);
+
+    return (ctx && ctx->call == r) ? ctx : NULL;
 }
 
 
@@ -505,6 +529,12 @@ ngx_http_phota_end(ngx_http_phota_purchase_t *p)
                       p->outcome.request_id);
     }
 
+    /* before the settle: from then on the charge is the thread's */
+
+    if (p->outcome.state == PHOTA_STATE_SETTLED) {
+        ngx_http_phota_store(p);
+    }
+
     p->settle.run = ngx_http_phota_settle_run;
     p->settle.done = ngx_http_phota_settle_done;
 
@@ -512,10 +542,6 @@ ngx_http_phota_end(ngx_http_phota_purchase_t *p)
     p->pending++;
 
     ngx_http_phota_post(&ngx_http_phota_worker.books_writer, &p->settle);
-
-    if (p->outcome.state == PHOTA_STATE_SETTLED) {
-        ngx_http_phota_store(p);
-    }
 }
 
 
@@ -552,6 +578,13 @@ ngx_http_phota_settle_done(ngx_http_phota_job_t *job)
 
     if (job->rc == PHOTA_OK || job->rc == PHOTA_REFUSED) {
         p->settled = 1;
+
+    } else if (job->rc != PHOTA_ERROR) {
+
+        /* there is no such hold, or no such outcome: never by trying again */
+
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "phota: a charge can't be settled: %s", job->err.text);
 
     } else {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
@@ -678,7 +711,7 @@ ngx_http_phota_job_finished(ngx_http_phota_purchase_t *p)
 
         /* a void that a refusal or a late retry does not wait for */
 
-        if (ctx->state == NGX_HTTP_PHOTA_SETTLE) {
+        if (ctx && ctx->state == NGX_HTTP_PHOTA_SETTLE) {
             ngx_http_phota_purchase_release(p);
             ngx_http_phota_resume(r, NGX_HTTP_PHOTA_ANSWER);
             return;

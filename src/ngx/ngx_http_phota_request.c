@@ -82,12 +82,22 @@ ngx_http_phota_precontent(ngx_http_request_t *r)
         break;
     }
 
-    if (rc == NGX_DECLINED) {
-        ctx->state = NGX_HTTP_PHOTA_ANSWER;
-        r->content_handler = ngx_http_phota_content;
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
-    return rc;
+    /*
+     * Decided.  What else is registered for this phase has no say any more:
+     * a try_files must not turn into a 404 what was just paid for.
+     */
+
+    ctx->state = NGX_HTTP_PHOTA_ANSWER;
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    ngx_http_finalize_request(r, ngx_http_phota_content(r));
+
+    return NGX_DONE;
 }
 
 
@@ -122,6 +132,14 @@ ngx_http_phota_start(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
         ngx_http_phota_refuse(ctx, NGX_HTTP_UNAUTHORIZED, "UNAUTHORIZED",
                               "a valid token is required");
+        return NGX_DECLINED;
+    }
+
+    /* which isn't asked where another access rule was satisfied first */
+
+    ngx_http_phota_authorize(r, ctx);
+
+    if (ctx->refusal.status) {
         return NGX_DECLINED;
     }
 

@@ -467,7 +467,9 @@ ngx_http_phota_swept(ngx_http_phota_job_t *job)
         return;
     }
 
-    if (ngx_http_phota_sweep_more && !ngx_exiting) {
+    if (ngx_http_phota_sweep_more && !ngx_exiting
+        && !ngx_http_phota_worker.exiting)
+    {
         ngx_http_phota_sweep();
     }
 }
