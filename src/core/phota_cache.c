@@ -14,6 +14,7 @@
 
 
 #define PHOTA_CACHE_COARSE  (60 * 1000)     /* ms between two touches */
+#define PHOTA_CACHE_FULL    (60 * 1000)     /* ms without another try */
 
 
 typedef struct {
@@ -32,6 +33,8 @@ static int phota_cache_store_try(phota_cache_t *c, phota_cache_job_t *job,
 static int phota_cache_begin_with_room(phota_cache_t *c,
     phota_cache_job_t *job, int force, MDB_txn **txn,
     phota_cache_totals_t *totals);
+static uint64_t phota_cache_limit(phota_cache_t *c, phota_cache_job_t *job,
+    const phota_cache_totals_t *totals, int force);
 static int phota_cache_write(phota_cache_t *c, MDB_txn *txn,
     phota_cache_job_t *job, phota_cache_totals_t *totals);
 static int phota_cache_known(phota_cache_t *c, MDB_txn *txn,
@@ -223,14 +226,19 @@ phota_cache_store(phota_cache_t *c, const phota_cache_key_t *key,
 
     rc = phota_cache_store_try(c, &job, 0);
 
-    if (rc == MDB_MAP_FULL) {
+    if (rc == MDB_MAP_FULL && job.now - c->full >= PHOTA_CACHE_FULL) {
 
         /*
          * Once more, without garbage and the oldest quarter.  Two passes: LMDB
-         * reuses pages in the transaction after the next one.
+         * reuses pages in the transaction after the next one.  What an old
+         * reader keeps isn't to be had by purging yet more.
          */
 
         rc = phota_cache_store_try(c, &job, 2);
+
+        if (rc == MDB_MAP_FULL) {
+            c->full = job.now;
+        }
     }
 
     EVP_MD_CTX_free(job.digest);
@@ -287,9 +295,11 @@ phota_cache_begin_with_room(phota_cache_t *c, phota_cache_job_t *job,
     int force, MDB_txn **txn, phota_cache_totals_t *totals)
 {
     int       rc, more;
+    unsigned  limited;
     uint64_t  limit;
 
-    limit = c->max_size - job->result->length;
+    limit = 0;
+    limited = 0;
 
     for ( ;; ) {
         rc = mdb_txn_begin(c->store->env, NULL, 0, txn);
@@ -300,14 +310,15 @@ phota_cache_begin_with_room(phota_cache_t *c, phota_cache_job_t *job,
 
         rc = phota_totals_read(c, *txn, totals);
 
+        if (rc == 0 && !limited) {
+            limit = phota_cache_limit(c, job, totals, force);
+            limited = 1;
+        }
+
         if (rc == 0 && !force && totals->bytes <= limit
             && totals->garbage <= c->max_size / 4)
         {
             return 0;
-        }
-
-        if (force && totals->bytes - totals->bytes / 4 < limit) {
-            limit = totals->bytes - totals->bytes / 4;
         }
 
         if (rc == 0) {
@@ -334,6 +345,21 @@ phota_cache_begin_with_room(phota_cache_t *c, phota_cache_job_t *job,
             force--;
         }
     }
+}
+
+
+/* of what is there when it begins: passes don't each take a quarter */
+
+static uint64_t
+phota_cache_limit(phota_cache_t *c, phota_cache_job_t *job,
+    const phota_cache_totals_t *totals, int force)
+{
+    uint64_t  limit, rest;
+
+    limit = c->max_size - job->result->length;
+    rest = totals->bytes - totals->bytes / 4;
+
+    return (force && rest < limit) ? rest : limit;
 }
 
 

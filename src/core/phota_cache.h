@@ -28,6 +28,7 @@ typedef struct {
     MDB_dbi         expiry;         /* expires (ms), result id -> key */
     MDB_dbi         garbage;        /* due (ms), result id -> bytes */
     uint64_t        max_size;       /* bytes of bodies */
+    uint64_t        full;           /* ms, when making room didn't help */
 } phota_cache_t;
 
 
@@ -94,7 +95,9 @@ int phota_cache_chunk(phota_cache_t *c, MDB_txn *txn,
  * a while for those who are still sending it, as long as a quarter of max_size
  * holds them.  Sets digest, used, and stored if it is 0.  PHOTA_OK also when
  * this very charge's result is there already; PHOTA_DECLINED when it is larger
- * than the cache; PHOTA_ERROR when read fails or LMDB does.
+ * than the cache; PHOTA_ERROR when read fails or LMDB does.  Where the map is
+ * full the oldest quarter goes, once: when that doesn't help, not again for
+ * a minute.
  */
 int phota_cache_store(phota_cache_t *c, const phota_cache_key_t *key,
     phota_result_t *result, phota_cache_read_pt read, void *ctx,

@@ -365,6 +365,7 @@ static void
 test_map_full(void **state)
 {
     uint32_t        i;
+    uint64_t        before, after, again, results;
     phota_result_t  result;
 
     (void) state;
@@ -385,8 +386,34 @@ test_map_full(void **state)
         assert_int_equal(test_load(&result, i), PHOTA_OK);
     }
 
+    /* what can never have room takes a quarter with it, and that once */
+
+    assert_int_equal(phota_cache_stats(&test_cache, &results, &before,
+                                       &test_err),
+                     PHOTA_OK);
+
     assert_int_equal(test_store_one(i, i, 5 << 20, &result), PHOTA_ERROR);
     assert_non_null(strstr(test_err.text, "MDB_MAP_FULL"));
+
+    assert_int_equal(phota_cache_stats(&test_cache, &results, &after,
+                                       &test_err),
+                     PHOTA_OK);
+    assert_true(after < before);
+    assert_true(after + 300000 > before - before / 4);
+
+    test_clock += 50 * 1000;
+    assert_int_equal(test_store_one(i, i, 5 << 20, &result), PHOTA_ERROR);
+    assert_int_equal(phota_cache_stats(&test_cache, &results, &again,
+                                       &test_err),
+                     PHOTA_OK);
+    assert_true(again == after);
+
+    test_clock += 15 * 1000;
+    assert_int_equal(test_store_one(i, i, 5 << 20, &result), PHOTA_ERROR);
+    assert_int_equal(phota_cache_stats(&test_cache, &results, &again,
+                                       &test_err),
+                     PHOTA_OK);
+    assert_true(again < after);
 }
 
 
