@@ -128,21 +128,8 @@ int
 phota_cache_find_charge(phota_cache_t *c, MDB_txn *txn, const phota_id_t *id,
     phota_result_t *result)
 {
-    MDB_val            name, value;
-    phota_cache_key_t  key;
-
-    name.mv_data = (void *) id->b;
-    name.mv_size = sizeof(phota_id_t);
-
-    if (mdb_get(txn, c->charges, &name, &value) != 0
-        || phota_cache_key_decode(&key, &value) != 0
-        || phota_result_read(c, txn, &key, result) != 0
-        || memcmp(&result->id, id, sizeof(phota_id_t)) != 0)
-    {
-        return PHOTA_DECLINED;
-    }
-
-    return PHOTA_OK;
+    return (phota_bought_read(c, txn, id, result) == 0) ? PHOTA_OK
+                                                        : PHOTA_DECLINED;
 }
 
 
@@ -493,17 +480,11 @@ phota_cache_write_indexes(phota_cache_t *c, MDB_txn *txn,
     phota_cache_job_t *job)
 {
     int              rc;
-    MDB_val          name, value;
     phota_result_t  *result;
 
     result = job->result;
 
-    name.mv_data = result->id.b;
-    name.mv_size = sizeof(phota_id_t);
-    value.mv_data = (void *) job->key;
-    value.mv_size = sizeof(phota_cache_key_t);
-
-    rc = mdb_put(txn, c->charges, &name, &value, MDB_NOOVERWRITE);
+    rc = phota_bought_write(c, txn, result);
 
     if (rc == 0) {
         rc = phota_cache_put_moment(txn, c->order, result->used,
@@ -631,6 +612,10 @@ phota_cache_sweep(phota_cache_t *c, uint64_t now, int *more,
 
     if (rc == 0) {
         rc = phota_cache_pass(c, txn, &totals, c->max_size, now, 0, more);
+    }
+
+    if (rc == 0) {
+        rc = phota_cache_prune(c, txn, now, more);
     }
 
     if (rc == 0 && memcmp(&totals, &before, sizeof(totals)) != 0) {

@@ -23,7 +23,7 @@ typedef struct {
     phota_store_t  *store;
     MDB_dbi         results;        /* key -> result */
     MDB_dbi         chunks;         /* result id, index -> bytes */
-    MDB_dbi         charges;        /* charge id -> key */
+    MDB_dbi         charges;        /* charge id -> what it bought */
     MDB_dbi         order;          /* last use (ms), result id -> key */
     MDB_dbi         expiry;         /* expires (ms), result id -> key */
     MDB_dbi         garbage;        /* due (ms), result id -> bytes */
@@ -77,7 +77,12 @@ size_t phota_cache_map(uint64_t max_size);
 int phota_cache_find(phota_cache_t *c, MDB_txn *txn,
     const phota_cache_key_t *key, uint64_t now, phota_result_t *result);
 
-/* whatever a charge bought; for recovery.  PHOTA_DECLINED when nothing */
+/*
+ * What a charge bought, for recovery: known for two days, whether its result is
+ * still there or not.  Fills id, stored, tenant, status, outputs, identity_low,
+ * identity_high, cost and request_id; all else is zero.  PHOTA_DECLINED when
+ * nothing, or its record is damaged.
+ */
 int phota_cache_find_charge(phota_cache_t *c, MDB_txn *txn,
     const phota_id_t *id, phota_result_t *result);
 
@@ -109,8 +114,8 @@ int phota_cache_touch(phota_cache_t *c, const phota_cache_key_t *keys,
 
 /*
  * One bounded batch of background work: expired results, garbage that is due,
- * the least recently used when over max_size.  *more is set when there is
- * work left.
+ * the least recently used when over max_size, records of what charges of more
+ * than two days ago bought.  *more is set when there is work left.
  */
 int phota_cache_sweep(phota_cache_t *c, uint64_t now, int *more,
     phota_error_t *err);

@@ -18,8 +18,8 @@
 #define PHOTA_TOTALS_LEN      25
 
 
-static uint64_t phota_result_checksum(const phota_cache_key_t *key,
-    const u_char *p, size_t len);
+static uint64_t phota_checksum(const void *key, size_t size, const u_char *p,
+    size_t len);
 static int phota_result_decode(phota_result_t *result,
     const phota_cache_key_t *key, const MDB_val *value);
 
@@ -87,8 +87,9 @@ phota_result_encode(const phota_cache_key_t *key,
     phota_write_bytes(&w, result->digest, PHOTA_SHA256_LEN);
     phota_write_text(&w, result->content_type);
     phota_write_text(&w, result->request_id);
-    phota_write_number(&w, phota_result_checksum(key, w.start,
-                                                 (size_t) (w.pos - w.start)),
+    phota_write_number(&w, phota_checksum(key, sizeof(phota_cache_key_t),
+                                          w.start,
+                                          (size_t) (w.pos - w.start)),
                        PHOTA_CHECKSUM);
 
     *len = (size_t) (w.pos - w.start);
@@ -143,8 +144,8 @@ phota_result_decode(phota_result_t *result, const phota_cache_key_t *key,
     phota_read_text(&r, result->request_id, sizeof(result->request_id));
 
     if (phota_read_number(&r, PHOTA_CHECKSUM)
-        != phota_result_checksum(key, value->mv_data,
-                                 value->mv_size - PHOTA_CHECKSUM))
+        != phota_checksum(key, sizeof(phota_cache_key_t), value->mv_data,
+                          value->mv_size - PHOTA_CHECKSUM))
     {
         return MDB_CORRUPTED;
     }
@@ -156,17 +157,16 @@ phota_result_decode(phota_result_t *result, const phota_cache_key_t *key,
 /* FNV-1a: against accidents, not against people */
 
 static uint64_t
-phota_result_checksum(const phota_cache_key_t *key, const u_char *p,
-    size_t len)
+phota_checksum(const void *key, size_t size, const u_char *p, size_t len)
 {
     size_t         i;
     uint64_t       sum;
     const u_char  *k;
 
     sum = 14695981039346656037u;
-    k = (const u_char *) key;
+    k = key;
 
-    for (i = 0; i < sizeof(phota_cache_key_t); i++) {
+    for (i = 0; i < size; i++) {
         sum = (sum ^ k[i]) * 1099511628211u;
     }
 
@@ -218,6 +218,91 @@ phota_result_write(phota_cache_t *c, MDB_txn *txn,
     value.mv_size = len;
 
     return mdb_put(txn, c->results, &name, &value, flags);
+}
+
+
+int
+phota_bought_read(phota_cache_t *c, MDB_txn *txn, const phota_id_t *id,
+    phota_result_t *result)
+{
+    int             rc;
+    MDB_val         name, value;
+    phota_reader_t  r;
+
+    name.mv_data = (void *) id->b;
+    name.mv_size = sizeof(phota_id_t);
+
+    rc = mdb_get(txn, c->charges, &name, &value);
+
+    if (rc != 0) {
+        return rc;
+    }
+
+    memset(result, 0, sizeof(phota_result_t));
+
+    phota_read_init(&r, value.mv_data, value.mv_size);
+
+    if (value.mv_size < PHOTA_CHECKSUM
+        || phota_read_number(&r, 1) != PHOTA_RECORD_VERSION)
+    {
+        return MDB_CORRUPTED;
+    }
+
+    result->id = *id;
+    result->stored = phota_read_number(&r, 8);
+    result->tenant = (uint32_t) phota_read_number(&r, 4);
+    result->status = (uint32_t) phota_read_number(&r, 4);
+    result->outputs = (uint32_t) phota_read_number(&r, 4);
+    result->identity_low = (uint32_t) phota_read_number(&r, 4);
+    result->identity_high = (uint32_t) phota_read_number(&r, 4);
+    result->cost = (int64_t) phota_read_number(&r, 8);
+    phota_read_text(&r, result->request_id, sizeof(result->request_id));
+
+    if (phota_read_number(&r, PHOTA_CHECKSUM)
+        != phota_checksum(id, sizeof(phota_id_t), value.mv_data,
+                          value.mv_size - PHOTA_CHECKSUM))
+    {
+        return MDB_CORRUPTED;
+    }
+
+    return (phota_read_end(&r) == PHOTA_OK) ? 0 : MDB_CORRUPTED;
+}
+
+
+int
+phota_bought_write(phota_cache_t *c, MDB_txn *txn,
+    const phota_result_t *result)
+{
+    u_char          buf[PHOTA_RESULT_MAX];
+    MDB_val         name, value;
+    phota_writer_t  w;
+
+    phota_write_init(&w, buf, sizeof(buf));
+
+    phota_write_number(&w, PHOTA_RECORD_VERSION, 1);
+    phota_write_number(&w, result->stored, 8);
+    phota_write_number(&w, result->tenant, 4);
+    phota_write_number(&w, result->status, 4);
+    phota_write_number(&w, result->outputs, 4);
+    phota_write_number(&w, result->identity_low, 4);
+    phota_write_number(&w, result->identity_high, 4);
+    phota_write_number(&w, (uint64_t) result->cost, 8);
+    phota_write_text(&w, result->request_id);
+    phota_write_number(&w, phota_checksum(&result->id, sizeof(phota_id_t),
+                                          w.start,
+                                          (size_t) (w.pos - w.start)),
+                       PHOTA_CHECKSUM);
+
+    if (w.rc != PHOTA_OK) {
+        return MDB_BAD_VALSIZE;
+    }
+
+    name.mv_data = (void *) result->id.b;
+    name.mv_size = sizeof(phota_id_t);
+    value.mv_data = buf;
+    value.mv_size = (size_t) (w.pos - w.start);
+
+    return mdb_put(txn, c->charges, &name, &value, MDB_NOOVERWRITE);
 }
 
 

@@ -51,6 +51,15 @@ int phota_result_write(phota_cache_t *c, MDB_txn *txn,
     const phota_cache_key_t *key, const phota_result_t *result,
     unsigned flags);
 
+/*
+ * What a charge bought: a record of its own, for who buys has to know it when
+ * the result has been replaced or has gone.  MDB_KEYEXIST when there is one.
+ */
+int phota_bought_read(phota_cache_t *c, MDB_txn *txn, const phota_id_t *id,
+    phota_result_t *result);
+int phota_bought_write(phota_cache_t *c, MDB_txn *txn,
+    const phota_result_t *result);
+
 int phota_totals_read(phota_cache_t *c, MDB_txn *txn,
     phota_cache_totals_t *totals);
 int phota_totals_write(phota_cache_t *c, MDB_txn *txn,
@@ -70,6 +79,10 @@ void phota_chunk_key(u_char buf[PHOTA_CHUNK_KEY], const phota_id_t *id,
 
 int phota_cache_pass(phota_cache_t *c, MDB_txn *txn,
     phota_cache_totals_t *totals, uint64_t limit, uint64_t now, int force,
+    int *more);
+
+/* takes out what charges bought that are too old to be recovered */
+int phota_cache_prune(phota_cache_t *c, MDB_txn *txn, uint64_t now,
     int *more);
 
 /* one result; grace: keep its chunks however long ago it was used */

@@ -3,17 +3,19 @@
  * Making room in the cache.  A result that goes leaves its tables at once; its
  * chunks become garbage, which is deleted when it is due, or earlier when too
  * much of it waits, and never more than a batch in a transaction: the writer's
- * lock is for those who buy.
+ * lock is for those who buy.  That a charge bought it is known for longer.
  */
 
 
 #include <string.h>
 
 #include "phota_cache_record.h"
+#include "phota_order.h"
 #include "phota_record.h"
 
 
-#define PHOTA_CACHE_GRACE  (15 * 60 * 1000)
+#define PHOTA_CACHE_GRACE   (15 * 60 * 1000)
+#define PHOTA_CACHE_BOUGHT  (2 * 86400 * 1000)
 
 
 static int phota_cache_first(MDB_txn *txn, MDB_dbi dbi,
@@ -71,6 +73,51 @@ phota_cache_pass(phota_cache_t *c, MDB_txn *txn,
     }
 
     return rc;
+}
+
+
+/* ids begin with their time: the oldest lie first */
+
+int
+phota_cache_prune(phota_cache_t *c, MDB_txn *txn, uint64_t now, int *more)
+{
+    int          rc;
+    MDB_val      key, value;
+    unsigned     n;
+    MDB_cursor  *cursor;
+
+    rc = mdb_cursor_open(txn, c->charges, &cursor);
+
+    if (rc != 0) {
+        return rc;
+    }
+
+    for (n = 0; /* void */ ; n++) {
+
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+
+        if (rc != 0
+            || (key.mv_size == sizeof(phota_id_t)
+                && phota_get_be(key.mv_data, 6) + PHOTA_CACHE_BOUGHT >= now))
+        {
+            break;
+        }
+
+        if (n == PHOTA_CACHE_BATCH) {
+            *more = 1;
+            break;
+        }
+
+        rc = mdb_cursor_del(cursor, 0);
+
+        if (rc != 0) {
+            break;
+        }
+    }
+
+    mdb_cursor_close(cursor);
+
+    return (rc == MDB_NOTFOUND) ? 0 : rc;
 }
 
 
@@ -298,7 +345,7 @@ phota_cache_retire(phota_cache_t *c, MDB_txn *txn,
     uint64_t now, int grace)
 {
     int                rc;
-    MDB_val            name, value;
+    MDB_val            value;
     uint64_t           length;
     phota_moment_t     due;
     phota_cache_key_t  key;
@@ -320,13 +367,6 @@ phota_cache_retire(phota_cache_t *c, MDB_txn *txn,
 
     if (rc == 0) {
         rc = phota_cache_del_moment(txn, c->order, moment);
-    }
-
-    if (rc == 0) {
-        name.mv_data = (void *) moment->id.b;
-        name.mv_size = sizeof(phota_id_t);
-
-        rc = mdb_del(txn, c->charges, &name, NULL);
     }
 
     if (rc != 0 && rc != MDB_NOTFOUND) {

@@ -8,6 +8,24 @@
 #include "results.h"
 
 
+/* of a charge is known what the ledger needs */
+
+static void
+test_bought(const phota_result_t *stored, const phota_result_t *found)
+{
+    phota_result_t  want;
+
+    want = *stored;
+    want.expires = 0;
+    want.used = 0;
+    want.length = 0;
+    memset(want.digest, 0, sizeof(want.digest));
+    memset(want.content_type, 0, sizeof(want.content_type));
+
+    assert_memory_equal(found, &want, sizeof(phota_result_t));
+}
+
+
 static void
 test_sizes(void **state)
 {
@@ -38,7 +56,7 @@ test_sizes(void **state)
         assert_int_equal(phota_cache_find_charge(&test_cache, txn, &stored.id,
                                                  &found),
                          PHOTA_OK);
-        assert_memory_equal(&found, &stored, sizeof(phota_result_t));
+        test_bought(&stored, &found);
 
         memset(&none, 0, sizeof(phota_id_t));
         assert_int_equal(phota_cache_find_charge(&test_cache, txn, &none,
@@ -181,11 +199,14 @@ test_replace(void **state)
     assert_int_equal(test_load(&found, 2), PHOTA_OK);
     test_stats(1, 1 << 20);
 
+    /* the charge that bought it bought it all the same */
+
     txn = test_begin(0);
     assert_int_equal(phota_cache_find_charge(&test_cache, txn, &old.id,
                                              &found),
-                     PHOTA_DECLINED);
+                     PHOTA_OK);
     phota_store_abort(txn);
+    test_bought(&old, &found);
 
     /* who is sending the old one may finish, for a while */
 
@@ -226,6 +247,64 @@ test_expire(void **state)
     assert_int_equal(test_sweep(), 3);
     test_all_gone();
     assert_int_equal(test_sweep(), 1);
+}
+
+
+/* expired or evicted: known for two days, then taken out a batch at a time */
+
+static void
+test_charges(void **state)
+{
+    int             more;
+    uint32_t        i;
+    MDB_txn        *txn;
+    phota_result_t  first, result, found;
+
+    (void) state;
+
+    assert_int_equal(test_store_one(0, 0, 100, &first), PHOTA_OK);
+
+    for (i = 1; i < 200; i++) {
+        assert_int_equal(test_store_one(i, i, 100, &result), PHOTA_OK);
+    }
+
+    test_clock += TEST_GRACE + 1000;
+    test_cache.max_size = 0;
+    (void) test_sweep();
+    test_cache.max_size = TEST_MAX;
+    assert_int_equal(test_entries(test_cache.results), 0);
+    assert_int_equal(test_entries(test_cache.charges), 200);
+
+    test_clock += 2 * 86400000ll - TEST_GRACE - 60 * 1000;
+    (void) test_sweep();
+
+    txn = test_begin(0);
+    assert_int_equal(phota_cache_find_charge(&test_cache, txn, &first.id,
+                                             &found),
+                     PHOTA_OK);
+    phota_store_abort(txn);
+    test_bought(&first, &found);
+
+    test_clock += 120 * 1000;
+    assert_int_equal(test_store_one(0, 0, 100, &result), PHOTA_OK);
+
+    assert_int_equal(phota_cache_sweep(&test_cache, phota_now(), &more,
+                                       &test_err),
+                     PHOTA_OK);
+    assert_int_equal(more, 1);
+    assert_int_equal(test_entries(test_cache.charges), 201 - 64);
+
+    (void) test_sweep();
+    assert_int_equal(test_entries(test_cache.charges), 1);
+
+    txn = test_begin(0);
+    assert_int_equal(phota_cache_find_charge(&test_cache, txn, &first.id,
+                                             &found),
+                     PHOTA_DECLINED);
+    assert_int_equal(phota_cache_find_charge(&test_cache, txn, &result.id,
+                                             &found),
+                     PHOTA_OK);
+    phota_store_abort(txn);
 }
 
 
@@ -489,6 +568,7 @@ main(void)
         TEST(test_same_charge),
         TEST(test_replace),
         TEST(test_expire),
+        TEST(test_charges),
         TEST(test_evict),
         TEST(test_evict_garbage),
         TEST(test_shrink),

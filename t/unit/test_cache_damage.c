@@ -58,7 +58,8 @@ test_damaged_record(void **state)
         txn = test_begin(0);
         assert_int_equal(phota_cache_find_charge(&test_cache, txn, &result.id,
                                                  &found),
-                         PHOTA_DECLINED);
+                         PHOTA_OK);
+        assert_int_equal(found.outputs, 2);
         phota_store_abort(txn);
     }
 
@@ -95,6 +96,87 @@ test_damaged_record(void **state)
     test_cache.max_size = 0;
     (void) test_sweep();
     test_all_gone();
+}
+
+
+/* every byte and length of what a charge bought, and the key that once lay */
+
+static void
+test_damaged_charge(void **state)
+{
+    size_t             i, len;
+    u_char             keep[1024], buf[1024];
+    MDB_val            name, value;
+    MDB_txn           *txn;
+    phota_id_t         other;
+    phota_result_t     result, found;
+    phota_cache_key_t  key;
+
+    (void) state;
+
+    assert_int_equal(test_store_one(1, 1, 1000, &result), PHOTA_OK);
+
+    name.mv_data = result.id.b;
+    name.mv_size = sizeof(phota_id_t);
+
+    txn = test_begin(0);
+    assert_int_equal(mdb_get(txn, test_cache.charges, &name, &value), 0);
+    len = value.mv_size;
+    memcpy(keep, value.mv_data, len);
+    phota_store_abort(txn);
+
+    for (i = 0; i < 2 * len; i++) {
+        memcpy(buf, keep, len);
+        buf[i % len] ^= 0x20;
+        value.mv_data = buf;
+        value.mv_size = (i < len) ? len : i - len;
+        test_put(test_cache.charges, &name, &value);
+
+        txn = test_begin(0);
+        assert_int_equal(phota_cache_find_charge(&test_cache, txn, &result.id,
+                                                 &found),
+                         PHOTA_DECLINED);
+        phota_store_abort(txn);
+    }
+
+    memcpy(buf, keep, len);
+    buf[len] = 0;
+    value.mv_data = buf;
+    value.mv_size = len + 1;
+    test_put(test_cache.charges, &name, &value);
+
+    txn = test_begin(0);
+    assert_int_equal(phota_cache_find_charge(&test_cache, txn, &result.id,
+                                             &found),
+                     PHOTA_DECLINED);
+    phota_store_abort(txn);
+
+    test_key(&key, 1);
+    key.fingerprint[0] = 1;
+    value.mv_data = &key;
+    value.mv_size = sizeof(phota_cache_key_t);
+    test_put(test_cache.charges, &name, &value);
+
+    txn = test_begin(0);
+    assert_int_equal(phota_cache_find_charge(&test_cache, txn, &result.id,
+                                             &found),
+                     PHOTA_DECLINED);
+    phota_store_abort(txn);
+
+    /* another's under this id */
+
+    other = result.id;
+    other.b[15] ^= 1;
+    name.mv_data = other.b;
+    value.mv_data = keep;
+    value.mv_size = len;
+    test_put(test_cache.charges, &name, &value);
+
+    txn = test_begin(0);
+    assert_int_equal(phota_cache_find_charge(&test_cache, txn, &other,
+                                             &found),
+                     PHOTA_DECLINED);
+    phota_store_abort(txn);
 }
 
 
@@ -151,7 +233,7 @@ test_damaged_chunk(void **state)
 
     free(big);
 
-    test_clock += TEST_GRACE + 1000;
+    test_clock += 2 * 86400000ll + TEST_GRACE;
     test_cache.max_size = 0;
     (void) test_sweep();
     test_all_gone();
@@ -208,6 +290,7 @@ test_damaged_index(void **state)
     assert_int_equal(test_entries(test_cache.order), 0);
     assert_int_equal(test_entries(test_cache.expiry), 0);
     assert_int_equal(test_entries(test_cache.garbage), 0);
+    assert_int_equal(test_entries(test_cache.charges), 1);
 }
 
 
@@ -216,6 +299,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         TEST(test_damaged_record),
+        TEST(test_damaged_charge),
         TEST(test_damaged_chunk),
         TEST(test_damaged_index)
     };
