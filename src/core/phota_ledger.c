@@ -137,18 +137,28 @@ phota_ledger_own(phota_ledger_t *l, phota_error_t *err)
 
 /*
  * One descriptor for the life of the process: the kernel drops all of its
- * locks on a file when it closes any descriptor of it.
+ * locks on a file when it closes any descriptor of it.  Only one that can't
+ * lock is given up, before there are locks.  PHOTA_DECLINED when there is no
+ * file.
  */
 
 static int
 phota_ledger_lock_file(phota_ledger_t *l, int create, phota_error_t *err)
 {
-    int   fd;
+    int   fd, rc;
     char  path[sizeof(l->store->path) + sizeof("/owners")];
 
     if (l->lock_fd != -1) {
-        return PHOTA_OK;
+
+        if (!create || !l->lock_rdonly) {
+            return PHOTA_OK;
+        }
+
+        (void) close(l->lock_fd);
+        l->lock_fd = -1;
     }
+
+    l->lock_rdonly = 0;
 
     (void) snprintf(path, sizeof(path), "%s/owners", l->store->path);
 
@@ -159,12 +169,14 @@ phota_ledger_lock_file(phota_ledger_t *l, int create, phota_error_t *err)
         /* enough to ask */
 
         fd = open(path, O_RDONLY|O_CLOEXEC);
+        l->lock_rdonly = 1;
     }
 
     if (fd == -1) {
+        rc = (errno == ENOENT) ? PHOTA_DECLINED : PHOTA_ERROR;
         phota_error(err, "\"%.160s\" can't be opened: %s", path,
                     strerror(errno));
-        return PHOTA_ERROR;
+        return rc;
     }
 
     l->lock_fd = fd;
@@ -247,6 +259,7 @@ int
 phota_ledger_alive(phota_ledger_t *l, MDB_txn *txn,
     const phota_owner_t *owner)
 {
+    int      rc;
     u_char   name[4];
     MDB_val  key, value;
 
@@ -263,20 +276,26 @@ phota_ledger_alive(phota_ledger_t *l, MDB_txn *txn,
     key.mv_data = name;
     key.mv_size = sizeof(name);
 
-    if (mdb_get(txn, l->owners, &key, &value) != 0 || value.mv_size != 8
-        || phota_get_le(value.mv_data, 8) != owner->epoch)
-    {
-        return 0;
-    }
-
-    if (phota_ledger_lock_file(l, 0, NULL) != PHOTA_OK) {
-        return 0;
-    }
-
     /*
      * Who can't be asked about is taken for alive: an unknown that nobody
      * resolves is found later, one that is resolved too early isn't.
      */
+
+    rc = mdb_get(txn, l->owners, &key, &value);
+
+    if (rc != 0) {
+        return rc != MDB_NOTFOUND;
+    }
+
+    if (value.mv_size != 8 || phota_get_le(value.mv_data, 8) != owner->epoch) {
+        return 0;
+    }
+
+    rc = phota_ledger_lock_file(l, 0, NULL);
+
+    if (rc != PHOTA_OK) {
+        return rc != PHOTA_DECLINED;
+    }
 
     return phota_ledger_fcntl(l, F_GETLK, F_WRLCK, owner->slot) != 0;
 }

@@ -130,6 +130,7 @@ typedef struct {
     MDB_dbi         owners;         /* slot -> epoch */
     MDB_dbi         rollups;        /* day, tenant, operation -> usage */
     int             lock_fd;        /* books/owners, -1 until needed */
+    unsigned        lock_rdonly:1;  /* enough to ask, not to own */
     phota_owner_t   self;           /* epoch 0: not an owner */
 } phota_ledger_t;
 
@@ -148,7 +149,7 @@ void phota_ledger_close(phota_ledger_t *l);
  */
 int phota_ledger_own(phota_ledger_t *l, phota_error_t *err);
 
-/* 1 when the owner's process lives */
+/* 1 when the owner's process lives, or that can't be found out */
 int phota_ledger_alive(phota_ledger_t *l, MDB_txn *txn,
     const phota_owner_t *owner);
 

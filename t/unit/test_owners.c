@@ -7,6 +7,8 @@
 
 #include "books.h"
 
+#include <sys/resource.h>
+
 
 /* a process that owns a slot and holds; told by a byte, ended by SIGKILL */
 
@@ -200,6 +202,63 @@ test_read_only(void **state)
 }
 
 
+/*
+ * Whoever can't be asked about lives; without the file of locks nobody does.
+ * What was good enough to ask with isn't kept when it comes to owning.
+ */
+
+static void
+test_not_asked(void **state)
+{
+    char           path[128];
+    pid_t          pid;
+    phota_id_t     id;
+    struct rlimit  limit, none;
+
+    (void) state;
+
+    (void) snprintf(path, sizeof(path), "%s/books/owners", test_dir);
+
+    pid = test_child_holder(&id);
+    test_kill(pid);
+
+    test_close();
+    test_open(0);
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 3;
+
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    test_reads_as(&id, PHOTA_STATE_HELD, PHOTA_REASON_NONE);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+
+    assert_int_equal(chmod(path, 0444), 0);
+
+    if (geteuid() == 0) {
+        assert_int_equal(chmod(test_dir, 0755), 0);
+        (void) snprintf(path, sizeof(path), "%s/books", test_dir);
+        assert_int_equal(chmod(path, 0755), 0);
+        assert_int_equal(seteuid(65534), 0);
+    }
+
+    test_reads_as(&id, PHOTA_STATE_UNKNOWN, PHOTA_REASON_ABANDONED);
+
+    if (getuid() == 0) {
+        assert_int_equal(seteuid(0), 0);
+    }
+
+    (void) snprintf(path, sizeof(path), "%s/books/owners", test_dir);
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(phota_ledger_own(&test_ledger, &test_err), PHOTA_OK);
+
+    test_close();
+    test_open(0);
+    assert_int_equal(unlink(path), 0);
+    test_reads_as(&id, PHOTA_STATE_UNKNOWN, PHOTA_REASON_ABANDONED);
+}
+
+
 /* writes until it is killed, and says what is durable after each commit */
 
 static void
@@ -376,6 +435,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         TEST(test_owners),
         TEST(test_read_only),
+        TEST(test_not_asked),
         TEST(test_killed_writer),
         TEST(test_two_writers)
     };
