@@ -155,6 +155,11 @@ phota_fingerprint_final(phota_fingerprint_t *fp, const phota_str_t *scope,
     phota_fp_put_members(fp, 0);
 
     scan->profiles = phota_fp_put_profiles(fp);
+
+    if (scan->profiles == 0 && fp->vague) {
+        scan->profiles = 1;
+    }
+
     scan->outputs = fp->outputs;
     scan->mode = fp->mode;
     memcpy(scan->model, fp->model, sizeof(fp->model));

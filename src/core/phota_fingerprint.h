@@ -51,7 +51,8 @@ typedef struct {
     unsigned        outputs;        /* asked for; 1 when absent, 0 when it
                                        can't be told */
     phota_mode_e    mode;
-    unsigned        profiles;       /* how many are named */
+    unsigned        profiles;       /* how many are named; at least 1 when
+                                       some may be, which we can't read */
     char            model[64];      /* "" when absent, cut if longer */
     char            resolution[64];
 } phota_scan_t;

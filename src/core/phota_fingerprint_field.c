@@ -339,6 +339,12 @@ phota_fp_prompt_byte(phota_fingerprint_t *fp, u_char c)
                         || (fp->brackets == 2 && fp->id_len == 0)) ? 2 : 1;
         fp->id_len = 0;
 
+        /* the upstream may read as an id what we don't */
+
+        if (fp->brackets == 2) {
+            fp->vague = 1;
+        }
+
         return PHOTA_OK;
     }
 
@@ -456,6 +462,7 @@ phota_fp_field(phota_fingerprint_t *fp, phota_json_event_e event)
         }
 
         phota_fp_forget_listed(fp);
+        fp->vague = 1;
         return PHOTA_OK;
 
     case PHOTA_FIELD_MODEL:

@@ -69,6 +69,7 @@ struct phota_fingerprint_s {
     unsigned                    id_len;
     u_char                      id[PHOTA_FP_ID];
     unsigned                    mixed:1;    /* profile_ids aren't strings */
+    unsigned                    vague:1;    /* what may name a profile */
     unsigned                    seen;       /* bit per field of op */
 
     unsigned                    outputs;

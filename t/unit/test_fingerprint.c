@@ -500,7 +500,16 @@ test_left_out(void **state)
 static void
 test_prompt(void **state)
 {
+    char           text[64];
+    size_t         i;
     test_result_t  res;
+
+    /* shapes of which the upstream may make a profile: held for as one */
+
+    static const char  *vague[] = {
+        "\"a\"", "\"\"", "{}", "{\"a\":\"b\"}", "[1]", "[\"a\",\"b\",1]",
+        "[\"a\",null]", "[[\"a\"]]", "[null]", "1", "true", "false"
+    };
 
     (void) state;
 
@@ -540,6 +549,20 @@ test_prompt(void **state)
     test_accepted(&res, EDIT, "{\"profile_ids\":[\"x\",\"y\",1],"
                   "\"prompt\":\"[[a]] [[b]] [[x]] [[a]]\"}");
     assert_int_equal(res.scan.profiles, 3);
+
+    for (i = 0; i < sizeof(vague) / sizeof(vague[0]); i++) {
+        snprintf(text, sizeof(text), "{\"profile_ids\":%s}", vague[i]);
+        test_accepted(&res, EDIT, text);
+
+        if (res.scan.profiles != 1) {
+            fail_msg("%s: %u", text, res.scan.profiles);
+        }
+    }
+
+    test_accepted(&res, EDIT, "{\"profile_ids\":null}");
+    assert_int_equal(res.scan.profiles, 0);
+    test_accepted(&res, EDIT, "{\"profile_ids\":[]}");
+    assert_int_equal(res.scan.profiles, 0);
 }
 
 
@@ -560,23 +583,23 @@ test_prompt_syntax(void **state)
         { "x[[a]]y[[b]]z[[a]]", 2 },
         { "[[a]][[b]]", 2 },
         { "[a]", 0 },
-        { "[[]]", 0 },
+        { "[[]]", 1 },
         { "[[ ]]", 1 },
-        { "[[a]", 0 },
+        { "[[a]", 1 },
         { "[a]]", 0 },
-        { "[[a] ]", 0 },
+        { "[[a] ]", 1 },
         { "[ [a]]", 0 },
         { "[[[a]]]", 1 },
         { "[[[[a]]", 1 },
-        { "[[a[b]]", 0 },
+        { "[[a[b]]", 1 },
         { "[[a[[b]]", 1 },
-        { "[[a]b]]", 0 },
+        { "[[a]b]]", 1 },
         { "[[a][[b]]", 1 },
         { "[[a]]]]", 1 },
-        { "[[]a]]", 0 },
+        { "[[]a]]", 1 },
         { "[[a]][", 1 },
-        { "[[a", 0 },
-        { "[[", 0 },
+        { "[[a", 1 },
+        { "[[", 1 },
         { "\\u005b[\\u0061\\u005D]", 1 },
         { "[[\\u00e9\xc3\xa9]]", 1 },
         { "[[a\\nb]]", 1 }
@@ -603,6 +626,14 @@ test_prompt_syntax(void **state)
         test_accepted(&res, GENERATE, text);
         assert_int_equal(res.scan.profiles, (i <= 256) ? 2 : 1);
     }
+
+    /* and none of these, but something that may be more than we know */
+
+    test_accepted(&res, GENERATE, "{\"prompt\":\"[[\\u005b\"}");
+    assert_int_equal(res.scan.profiles, 1);
+    snprintf(text, sizeof(text), "{\"prompt\":\"[[%s]]\"}", id);
+    test_accepted(&res, GENERATE, text);
+    assert_int_equal(res.scan.profiles, 1);
 
     /* not where it isn't a prompt */
 
