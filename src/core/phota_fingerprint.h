@@ -53,7 +53,8 @@ typedef struct {
     phota_mode_e    mode;
     unsigned        profiles;       /* how many are named; at least 1 when
                                        some may be, which we can't read */
-    char            model[64];      /* "" when absent, cut if longer */
+    char            model[64];      /* "" when absent, cut if longer, a NUL
+                                       is '?': it is no part of a name */
     char            resolution[64];
 } phota_scan_t;
 

@@ -288,12 +288,17 @@ phota_fp_text_is(phota_fingerprint_t *fp, const phota_str_t *s)
 static void
 phota_fp_text_copy(phota_fingerprint_t *fp, char *buf)
 {
-    size_t  len;
+    size_t  i, len;
 
     len = (fp->text_len > PHOTA_FP_TEXT) ? PHOTA_FP_TEXT : fp->text_len;
     len = phota_fp_cut(fp->text, len, PHOTA_FP_TEXT - 1);
 
-    memcpy(buf, fp->text, len);
+    /* or what stands before a NUL would be priced */
+
+    for (i = 0; i < len; i++) {
+        buf[i] = (fp->text[i] != '\0') ? (char) fp->text[i] : '?';
+    }
+
     buf[len] = '\0';
 }
 

@@ -43,6 +43,7 @@ static void phota_image_url(phota_image_t *img, const u_char *p, size_t n);
 static const u_char *phota_image_url_name(phota_image_t *img,
     const u_char *p);
 static int phota_image_signs(phota_image_t *img);
+static int phota_image_url_empty(phota_image_t *img);
 static void phota_image_url_keep(phota_image_t *img);
 static int phota_image_fault(phota_image_t *img, uint64_t offset);
 
@@ -167,7 +168,7 @@ phota_image_final(phota_image_t *img, uint64_t offset)
         return phota_image_base64_end(img, offset);
 
     case image_url_name:
-        if (!phota_image_signs(img)) {
+        if (!phota_image_signs(img) && !phota_image_url_empty(img)) {
             phota_image_url_keep(img);
         }
 
@@ -212,7 +213,7 @@ phota_image_head(phota_image_t *img, u_char c, uint64_t offset)
 
         img->state = image_url_path;
         img->write(img->ctx, (const u_char *) "u", 1);
-        img->write(img->ctx, img->head, len);
+        img->write(img->ctx, (const u_char *) head, len);
 
         return PHOTA_OK;
     }
@@ -544,7 +545,9 @@ phota_image_url_name(phota_image_t *img, const u_char *p)
         return p + 1;
     }
 
-    if (ends && phota_image_signs(img)) {
+    if (ends && (phota_image_signs(img)
+                 || (*p == '#' && phota_image_url_empty(img))))
+    {
         img->state = image_url_drop;
 
     } else {
@@ -584,6 +587,15 @@ phota_image_signs(phota_image_t *img)
     }
 
     return 0;
+}
+
+
+/* a query that is over and had nothing to keep: the URL is as without it */
+
+static int
+phota_image_url_empty(phota_image_t *img)
+{
+    return img->name_len == 0 && !img->kept;
 }
 
 

@@ -1,9 +1,9 @@
 
 /*
  * The canonical form of an image field's text, written as the text streams by:
- * a URL without the parameters that only sign it, or base64 without what
- * doesn't change the bytes it stands for.  Keeps no more than a URL
- * parameter's name.
+ * a URL, its scheme in small letters, without the parameters that only sign it
+ * and without a query that is empty; or base64 without what doesn't change the
+ * bytes it stands for.  Keeps no more than a URL parameter's name.
  */
 
 

@@ -783,6 +783,15 @@ test_scanned(void **state)
     assert_string_equal(res.scan.model, "012345678901234567890123456"
                         "78901234567890123456789012345678901");
 
+    /* what stands before a NUL is another name */
+
+    test_accepted(&res, EDIT, "{\"base_model\":\"nb2\\u0000pro\","
+                  "\"resolution\":\"4K\\u0000\"}");
+    assert_string_equal(res.scan.model, "nb2?pro");
+    assert_string_equal(res.scan.resolution, "4K?");
+    test_accepted(&res, EDIT, "{\"base_model\":\"\\u0000\"}");
+    assert_string_equal(res.scan.model, "?");
+
     /* elsewhere the model can't be chosen */
 
     test_accepted(&res, ENHANCE, "{\"image\":\"QQ\",\"base_model\":\"reve\"}");
@@ -969,13 +978,20 @@ test_urls(void **state)
         { "http://x?Expires=1&Signature=2&GoogleAccessId=3"
           "&AWSAccessKeyId=4&Key-Pair-Id=5&Policy=6&q=7", "http://x?q=7" },
         { "http://x?sv=1&sr=2&st=3&spr=4&q=5", "http://x?q=5" },
-        { "http:\\/\\/x\\u003fsig=1", "http://x" }
+        { "http:\\/\\/x\\u003fsig=1", "http://x" },
+        { "HTTP://x", "http://x" },
+        { "hTTpS://x/a?sig=1", "https://x/a" },
+        { "http://x/a?", "http://x/a" },
+        { "http://x/a?#f", "http://x/a#f" },
+        { "http://x/a?sig=1&", "http://x/a" },
+        { "http://x/a?sig=1&#f", "http://x/a#f" }
     };
 
     static const char  *different[][2] = {
         { "http://x/a", "http://x/b" },
         { "http://x/a", "https://x/a" },
-        { "http://x", "HTTP://x" },
+        { "http://x/A", "http://x/a" },
+        { "http://U@x", "http://u@x" },
         { "http://x/a?b=1", "http://x/a?b=2" },
         { "http://x/a?b=1&c=2", "http://x/a?c=2&b=1" },
         { "http://x/a?SIG=1", "http://x/a" },
@@ -988,7 +1004,11 @@ test_urls(void **state)
         { "http://x/a?=sig", "http://x/a" },
         { "http://x/a#f", "http://x/a" },
         { "http://x/a#?sig=1", "http://x/a" },
-        { "http://x/a?", "http://x/a" },
+        { "http://x/a??", "http://x/a" },
+        { "http://x/a?=", "http://x/a" },
+        { "http://x/a?&", "http://x/a" },
+        { "http://x/a#?", "http://x/a" },
+        { "http://x/a?b&", "http://x/a?b" },
         { "http://x/a?b=1&&c=2", "http://x/a?b=1&c=2" },
         { "http://x/&sig=1", "http://x/" },
         { "http://QUJD", "httpQUJD" },
