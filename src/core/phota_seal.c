@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,6 +47,8 @@
 
 
 static int phota_master_text(u_char *text, size_t *len, const char *path,
+    phota_error_t *err);
+static int phota_master_link(const char *temp, const char *path,
     phota_error_t *err);
 static int phota_master_write(int fd, const char *path, phota_error_t *err);
 static int phota_master_sync_dir(const char *path);
@@ -174,13 +178,23 @@ phota_master_text(u_char *text, size_t *len, const char *path,
 int
 phota_master_create(const char *path, phota_error_t *err)
 {
-    int  fd, rc;
+    int   fd, n, rc;
+    char  temp[4096];
 
-    fd = open(path, O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC|O_NOFOLLOW, 0600);
+    n = snprintf(temp, sizeof(temp), "%s.XXXXXX", path);
+
+    if (n < 0 || (size_t) n >= sizeof(temp)) {
+        phota_error(err, "master key: its path is too long");
+        return PHOTA_INVALID;
+    }
+
+    /* under its name the file is whole, or isn't there */
+
+    fd = mkostemp(temp, O_CLOEXEC);
 
     if (fd == -1) {
         phota_error(err, "master key \"%s\": %s", path, strerror(errno));
-        return (errno == EEXIST) ? PHOTA_REFUSED : PHOTA_ERROR;
+        return PHOTA_ERROR;
     }
 
     rc = phota_master_write(fd, path, err);
@@ -190,18 +204,35 @@ phota_master_create(const char *path, phota_error_t *err)
         rc = PHOTA_ERROR;
     }
 
-    /* a key that is lost with the power takes every sealed key with it */
-
-    if (rc == PHOTA_OK && phota_master_sync_dir(path) != PHOTA_OK) {
-        phota_error(err, "directory of \"%s\": %s", path, strerror(errno));
-        rc = PHOTA_ERROR;
+    if (rc == PHOTA_OK) {
+        rc = phota_master_link(temp, path, err);
     }
 
-    if (rc != PHOTA_OK) {
-        (void) unlink(path);
-    }
+    (void) unlink(temp);
 
     return rc;
+}
+
+
+/* link() never replaces what is there */
+
+static int
+phota_master_link(const char *temp, const char *path, phota_error_t *err)
+{
+    if (link(temp, path) == -1) {
+        phota_error(err, "master key \"%s\": %s", path, strerror(errno));
+        return (errno == EEXIST) ? PHOTA_REFUSED : PHOTA_ERROR;
+    }
+
+    /* a key that is lost with the power takes every sealed key with it */
+
+    if (phota_master_sync_dir(path) != PHOTA_OK) {
+        phota_error(err, "directory of \"%s\": %s", path, strerror(errno));
+        (void) unlink(path);
+        return PHOTA_ERROR;
+    }
+
+    return PHOTA_OK;
 }
 
 

@@ -6,13 +6,17 @@
  */
 
 
+#include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -91,6 +95,63 @@ master_created(void **state)
     assert_int_equal(phota_master_create(path, &err), PHOTA_OK);
     assert_int_equal(phota_master_read(&two, path, &err), PHOTA_OK);
     assert_memory_not_equal(&one, &two, sizeof(one));
+}
+
+
+/* who dies while he writes leaves no short file under the name */
+
+static void
+master_killed(void **state)
+{
+    int             status;
+    char            text[80];
+    pid_t           pid;
+    size_t          i;
+    glob_t          found;
+    phota_error_t   err;
+    struct rlimit   limit;
+    phota_master_t  master;
+
+    (void) state;
+
+    (void) unlink(path);
+
+    pid = fork();
+    assert_true(pid >= 0);
+
+    if (pid == 0) {
+        memset(&limit, 0, sizeof(limit));
+        (void) setrlimit(RLIMIT_CORE, &limit);
+        limit.rlim_cur = 10;
+        limit.rlim_max = 10;
+
+        if (setrlimit(RLIMIT_FSIZE, &limit) == 0) {
+            (void) phota_master_create(path, &err);
+        }
+
+        _exit(0);
+    }
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(errno, ENOENT);
+
+    assert_int_equal(phota_master_create(path, &err), PHOTA_OK);
+    assert_int_equal(phota_master_read(&master, path, &err), PHOTA_OK);
+
+    /* what it left is its own */
+
+    (void) snprintf(text, sizeof(text), "%s.*", path);
+    assert_int_equal(glob(text, 0, NULL, &found), 0);
+    assert_int_equal(found.gl_pathc, 1);
+
+    for (i = 0; i < found.gl_pathc; i++) {
+        (void) unlink(found.gl_pathv[i]);
+    }
+
+    globfree(&found);
 }
 
 
@@ -471,6 +532,7 @@ main(void)
 {
     static const struct CMUnitTest  tests[] = {
         cmocka_unit_test(master_created),
+        cmocka_unit_test(master_killed),
         cmocka_unit_test(master_modes),
         cmocka_unit_test(master_text),
         cmocka_unit_test(master_kinds),
