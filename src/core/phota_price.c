@@ -165,6 +165,14 @@ phota_price_check(const phota_price_t *price, phota_error_t *err)
         return PHOTA_INVALID;
     }
 
+    /* a hold is for the highest rate that a call can reach */
+
+    if (price->identity < price->base) {
+        phota_error(err, "not a price: with a profile an output costs no "
+                    "less than without");
+        return PHOTA_INVALID;
+    }
+
     if (!phota_price_text(price->provider, sizeof(price->provider), 1)
         || !phota_price_text(price->operation, sizeof(price->operation), 1)
         || !phota_price_text(price->model, sizeof(price->model), 0)

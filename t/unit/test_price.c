@@ -318,6 +318,9 @@ refused(void **state)
     fill(&price, "edit", "", "", 0, 0, 1);
     price.identity = -1;
     assert_int_equal(phota_price_add(&prices, &price, &err), PHOTA_INVALID);
+    price.identity = price.base - 1;
+    assert_int_equal(phota_price_add(&prices, &price, &err), PHOTA_INVALID);
+    assert_non_null(strstr(err.text, "no less"));
 
     fill(&price, "edit", "", "", 0, 0, 1);
     memset(price.model, 'm', sizeof(price.model));
