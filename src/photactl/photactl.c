@@ -32,6 +32,7 @@ static int photactl_prepare(photactl_t *ctl);
 static int photactl_help(photactl_t *ctl);
 static void photactl_help_command(const photactl_command_t *cmd, int width);
 static void photactl_report(photactl_t *ctl);
+static void photactl_conceal(char *text);
 static int photactl_exit(photactl_t *ctl, int rc);
 
 
@@ -502,12 +503,17 @@ photactl_wrong(photactl_t *ctl, const char *fmt, ...)
 }
 
 
-/* names come from command lines, texts from records: no escape sequences */
+/*
+ * Names come from command lines, texts from records: no escape sequences, and
+ * no token that was typed where a name or a number belongs.
+ */
 
 static void
 photactl_report(photactl_t *ctl)
 {
     char  *p;
+
+    photactl_conceal(ctl->err.text);
 
     for (p = ctl->err.text; *p != '\0'; p++) {
         if ((u_char) *p < ' ' || *p == 0x7f) {
@@ -524,6 +530,25 @@ photactl_report(photactl_t *ctl)
     }
 
     (void) fprintf(stderr, "%s", ctl->err.text);
+}
+
+
+static void
+photactl_conceal(char *text)
+{
+    char    *p;
+    size_t   len;
+
+    static const char  head[] = "phg_";
+    static const char  tail[] = "abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+    for (p = strstr(text, head); p != NULL; p = strstr(p, head)) {
+        p += sizeof(head) - 1;
+        len = strspn(p, tail);
+
+        memmove(p, p + len, strlen(p + len) + 1);
+    }
 }
 
 

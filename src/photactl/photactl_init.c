@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,6 +36,7 @@ static int photactl_init_user(photactl_t *ctl, const char *name,
     photactl_place_t *place);
 static int photactl_init_key(photactl_t *ctl);
 static int photactl_init_data(photactl_t *ctl, photactl_place_t *place);
+static int photactl_init_take(photactl_t *ctl, photactl_place_t *place);
 static int photactl_init_books(photactl_t *ctl);
 static int photactl_init_cache(photactl_t *ctl);
 static int photactl_init_path(photactl_t *ctl, char *path, size_t size,
@@ -281,15 +283,44 @@ photactl_init_data(photactl_t *ctl, photactl_place_t *place)
         }
     }
 
-    if ((geteuid() == 0 && chown(ctl->data, place->uid, place->gid) == -1)
-        || chmod(ctl->data, 0700) == -1)
-    {
-        phota_error(&ctl->err, "data directory \"%.128s\": %s", ctl->data,
-                    strerror(errno));
-        return PHOTA_ERROR;
+    rc = photactl_init_take(ctl, place);
+    if (rc != PHOTA_OK) {
+        return rc;
     }
 
     return photactl_init_said(ctl, "data directory", ctl->data, 1);
+}
+
+
+/* the directory itself, whatever its name comes to mean meanwhile */
+
+static int
+photactl_init_take(photactl_t *ctl, photactl_place_t *place)
+{
+    int  fd, rc;
+
+    fd = open(ctl->data, O_RDONLY|O_DIRECTORY|O_NOFOLLOW|O_CLOEXEC);
+
+    if (fd == -1) {
+        phota_error(&ctl->err, "data directory \"%.128s\": %s%s", ctl->data,
+                    strerror(errno), (errno == ELOOP || errno == ENOTDIR)
+                    ? " (name the directory itself, not a link)" : "");
+        return PHOTA_ERROR;
+    }
+
+    rc = PHOTA_OK;
+
+    if ((geteuid() == 0 && fchown(fd, place->uid, place->gid) == -1)
+        || fchmod(fd, 0700) == -1)
+    {
+        phota_error(&ctl->err, "data directory \"%.128s\": %s", ctl->data,
+                    strerror(errno));
+        rc = PHOTA_ERROR;
+    }
+
+    (void) close(fd);
+
+    return rc;
 }
 
 

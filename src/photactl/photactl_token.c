@@ -36,6 +36,7 @@ static const char *photactl_token_state(const phota_token_t *token,
 
 static int photactl_key_read(photactl_t *ctl, u_char *key, size_t *len);
 static int photactl_key_terminal(photactl_t *ctl, u_char *key, size_t *len);
+static int photactl_key_quiet(photactl_t *ctl, const struct termios *old);
 static int photactl_key_bytes(photactl_t *ctl, u_char *key, size_t *len,
     int line);
 static void photactl_signalled(int signo);
@@ -351,7 +352,7 @@ photactl_key_terminal(photactl_t *ctl, u_char *key, size_t *len)
 {
     int               rc;
     unsigned          i;
-    struct termios    old, quiet;
+    struct termios    old;
     struct sigaction  sa, before[4];
 
     static const int  signals[4] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
@@ -369,18 +370,13 @@ photactl_key_terminal(photactl_t *ctl, u_char *key, size_t *len)
         (void) sigaction(signals[i], &sa, &before[i]);
     }
 
-    quiet = old;
-    quiet.c_lflag &= ~(tcflag_t) ECHO;
+    rc = photactl_key_quiet(ctl, &old);
 
-    /* nobody could put the echo back for a process that was stopped */
-
-    quiet.c_cc[VSUSP] = _POSIX_VDISABLE;
-
-    (void) tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-
-    (void) fprintf(stderr, "Upstream key (not shown): ");
-    rc = photactl_key_bytes(ctl, key, len, 1);
-    (void) fprintf(stderr, "\n");
+    if (rc == PHOTA_OK) {
+        (void) fprintf(stderr, "Upstream key (not shown): ");
+        rc = photactl_key_bytes(ctl, key, len, 1);
+        (void) fprintf(stderr, "\n");
+    }
 
     (void) tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
 
@@ -394,6 +390,33 @@ photactl_key_terminal(photactl_t *ctl, u_char *key, size_t *len)
     }
 
     return rc;
+}
+
+
+static int
+photactl_key_quiet(photactl_t *ctl, const struct termios *old)
+{
+    struct termios  quiet, now;
+
+    quiet = *old;
+    quiet.c_lflag &= ~(tcflag_t) ECHO;
+
+    /* nobody could put the echo back for a process that was stopped */
+
+    quiet.c_cc[VSUSP] = _POSIX_VDISABLE;
+
+    /* it succeeds when any of the changes was made */
+
+    if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) == -1
+        || tcgetattr(STDIN_FILENO, &now) == -1
+        || (now.c_lflag & ECHO))
+    {
+        phota_error(&ctl->err, "the terminal would show the key (give it by "
+                    "a pipe or a file)");
+        return PHOTA_ERROR;
+    }
+
+    return PHOTA_OK;
 }
 
 
