@@ -49,7 +49,9 @@ ngx_http_phota_recover(ngx_http_phota_job_t *job, MDB_txn *txn)
         phota_store_abort(rec.cache);
     }
 
-    if (rc == PHOTA_OK && (rec.settled || rec.unknown)) {
+    /* PHOTA_INVALID: some are damaged, the others were seen to */
+
+    if (rc != PHOTA_ERROR && (rec.settled || rec.unknown)) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "phota: of the holds of dead workers %ui were settled "
                       "by their stored results, %ui are unknown",

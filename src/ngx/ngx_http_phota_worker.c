@@ -421,13 +421,12 @@ ngx_http_phota_recovery(void)
 static void
 ngx_http_phota_recovered(ngx_http_phota_job_t *job)
 {
+    static char  said[sizeof(phota_error_t)];
+
     ngx_http_phota_recovering = 0;
 
-    if (job->rc != PHOTA_OK) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: holds of dead workers could not be written as "
-                      "unknown yet: %s", job->err.text);
-    }
+    ngx_http_phota_complain(job->rc == PHOTA_OK ? "" : job->err.text, said,
+                            sizeof(said));
 }
 
 
