@@ -280,6 +280,12 @@ fuzz_url(fuzz_text_t *out, const char *text, size_t len)
             continue;
         }
 
+        /* a query that ends with nothing in it is none */
+
+        if (end == path && end == query && kept == 0) {
+            continue;
+        }
+
         out->data[out->len++] = kept++ ? '&' : '?';
         memcpy(out->data + out->len, text + path, end - path);
         out->len += end - path;
