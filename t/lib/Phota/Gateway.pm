@@ -376,6 +376,11 @@ sub kill_all {
 
     kill('KILL', @pids);
     wait_for(sub { !grep { alive($_) } @pids }, 10);
+
+    # its other threads may hold the sockets for a while yet
+
+    wait_for(sub {
+        !grep { listening($_) } $self->{port}, $self->{port2} }, 10);
 }
 
 
