@@ -20,15 +20,20 @@
 #define PHOTA_INVALID   -2      /* the caller's data is wrong */
 #define PHOTA_DECLINED  -5      /* no such thing, or nothing to do */
 #define PHOTA_REFUSED   -6      /* it exists and its state forbids this */
+#define PHOTA_EXCEEDED  -7      /* a limit forbids it */
 
 
 #define PHOTA_SHA256_LEN     32
 #define PHOTA_NAME_MAX       64     /* a tenant's name, a tag, a label */
+#define PHOTA_NOTE_MAX       128    /* why an operator did something */
 #define PHOTA_REQUEST_ID_MAX 128    /* the upstream's request id, kept bytes */
 
 #define PHOTA_ID_TEXT        30     /* "ch_" + 26 characters + NUL */
 #define PHOTA_USD_TEXT       32
 #define PHOTA_TIME_TEXT      32
+
+
+#define PHOTA_PPM            1000000    /* a share of one, and 100 % */
 
 
 typedef struct {

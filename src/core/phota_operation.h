@@ -25,8 +25,11 @@ typedef enum {
     PHOTA_OP_ENHANCE,
     PHOTA_OP_EDIT,
     PHOTA_OP_GENERATE,
+    PHOTA_OP_TRAINING,          /* has prices; no path is bought by it yet */
     PHOTA_OP_MAX
 } phota_op_e;
+
+#define PHOTA_OP_OTHER  255     /* found on a bill, not known what it was */
 
 
 /* what a top-level member of the request means to the gateway */
@@ -87,6 +90,12 @@ const phota_operation_t *phota_operation_by_path(phota_provider_e provider,
 /* by name within a provider, or NULL */
 const phota_operation_t *phota_operation_by_name(phota_provider_e provider,
     const u_char *name, size_t len);
+
+/* "remix"; "other" for PHOTA_OP_OTHER and what isn't in the table */
+const char *phota_operation_name(unsigned operation);
+
+/* whether a model is metered by tokens, which the answer doesn't tell */
+int phota_operation_metered(const phota_operation_t *op, const char *model);
 
 /* the table's entry for a member's unescaped name, or NULL */
 const phota_field_t *phota_operation_field(const phota_operation_t *op,

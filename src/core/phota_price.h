@@ -14,6 +14,9 @@
 #include "phota_store.h"
 
 
+#define PHOTA_PRICE_ESTIMATED  0x01     /* a guess: metered in another way */
+
+
 typedef struct {
     phota_store_t  *store;
     MDB_dbi         prices;         /* row number -> row */
@@ -24,6 +27,7 @@ typedef struct {
     uint32_t        version;        /* of the list that brought it, from 1 */
     uint32_t        tenant;         /* 0: every tenant */
     uint64_t        from;           /* ms, effective from then on */
+    uint32_t        flags;          /* PHOTA_PRICE_ESTIMATED */
     int64_t         base;           /* micro-USD an output */
     int64_t         identity;       /* with a recognised profile */
     char            provider[16];
@@ -37,6 +41,7 @@ typedef struct {
     int64_t         base;
     int64_t         identity;
     uint32_t        version;
+    uint32_t        flags;
 } phota_rate_t;
 
 
@@ -50,12 +55,14 @@ int phota_prices_open(phota_prices_t *p, phota_store_t *store,
 int phota_price_ship(phota_prices_t *p, phota_error_t *err);
 
 /*
- * Appends a row under a new version, which it fills in, as it does an empty
- * model or resolution where requests can't choose one.  PHOTA_INVALID when no
- * call can match the row.
+ * Appends n rows, all or none, under one new version, which it fills in, as it
+ * does an empty model or resolution where requests can't choose one.
+ * PHOTA_INVALID when no call can match a row, or a model that the provider
+ * meters by tokens has a price that isn't ESTIMATED; *bad, if not NULL, is then
+ * the index of that row.
  */
-int phota_price_add(phota_prices_t *p, phota_price_t *price,
-    phota_error_t *err);
+int phota_price_add(phota_prices_t *p, phota_price_t *prices, size_t n,
+    size_t *bad, phota_error_t *err);
 
 int phota_price_each(phota_prices_t *p, phota_price_pt handler, void *ctx,
     phota_error_t *err);
@@ -73,16 +80,13 @@ void phota_price_list_destroy(phota_price_list_t *list);
  * The rate at a moment: of the rows that match, a tenant's own before the
  * general, then the one that names more of model and resolution, then the
  * latest that is effective, then the newest version.  model, resolution: as
- * the request says them, "" takes the operation's default.  PHOTA_DECLINED
- * when no row matches.
+ * the request says them, "" takes the operation's default.  A row for any
+ * model is none for a model that is metered by tokens.  PHOTA_DECLINED when no
+ * row matches.
  */
 int phota_price_find(phota_price_list_t *list, const phota_operation_t *op,
     const char *model, const char *resolution, uint32_t tenant, uint64_t now,
     phota_rate_t *rate);
-
-/* what outputs cost of which identity are with a recognised profile */
-int64_t phota_price_amount(const phota_rate_t *rate, unsigned outputs,
-    unsigned identity);
 
 
 #endif /* _PHOTA_PRICE_H_INCLUDED_ */

@@ -18,7 +18,7 @@
 #define PHOTA_STORE_RDONLY      0x02
 #define PHOTA_STORE_NOMETASYNC  0x04    /* may lose the last commit */
 
-#define PHOTA_BOOKS_SCHEMA      1
+#define PHOTA_BOOKS_SCHEMA      2
 #define PHOTA_CACHE_SCHEMA      1
 
 #define PHOTA_BOOKS_MAP         ((size_t) 64 << 30)     /* address space */

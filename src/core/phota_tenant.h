@@ -10,8 +10,10 @@
 #define _PHOTA_TENANT_H_INCLUDED_
 
 
+#include "phota_budget.h"
+#include "phota_plan.h"
 #include "phota_seal.h"
-#include "phota_store.h"
+#include "phota_zone.h"
 
 
 #define PHOTA_TENANT_DEFAULT  0     /* owns the default upstream key */
@@ -26,6 +28,7 @@ typedef struct {
     MDB_dbi         tenants;        /* name -> tenant */
     MDB_dbi         tokens;         /* SHA-256 of the token -> token */
     MDB_dbi         keys;           /* tenant id -> sealed key */
+    MDB_dbi         zones;          /* name -> zone */
 } phota_tenants_t;
 
 
@@ -33,7 +36,10 @@ typedef struct {
     uint32_t        id;             /* from 1, never used again */
     uint32_t        flags;
     uint64_t        created;        /* ms */
+    phota_limits_t  limits;
+    phota_plan_t    plan;
     char            name[PHOTA_NAME_MAX + 1];
+    char            zone[PHOTA_ZONE_NAME + 1];      /* "": UTC */
 } phota_tenant_t;
 
 
@@ -43,10 +49,17 @@ typedef struct {
     uint64_t        created;        /* ms */
     uint64_t        expires;        /* ms, 0 never */
     uint64_t        revoked;        /* ms, 0 not */
+    phota_limits_t  limits;
     char            label[PHOTA_NAME_MAX + 1];
     u_char          digest[PHOTA_SHA256_LEN];
 } phota_token_t;
 
+
+/* changes what it is given, within the transaction that writes it */
+typedef int (*phota_tenant_edit_pt)(void *ctx, phota_tenant_t *tenant,
+    phota_error_t *err);
+typedef int (*phota_token_edit_pt)(void *ctx, phota_token_t *token,
+    phota_error_t *err);
 
 typedef int (*phota_tenant_pt)(void *ctx, const phota_tenant_t *tenant);
 typedef int (*phota_token_pt)(void *ctx, const phota_token_t *token);
@@ -65,18 +78,31 @@ int phota_tenant_add(phota_tenants_t *t, const char *name, uint32_t *id,
 int phota_tenant_get(phota_tenants_t *t, const char *name,
     phota_tenant_t *tenant, phota_error_t *err);
 
-/* sets and clears flags (never PHOTA_TENANT_OWN_KEY) */
-int phota_tenant_change(phota_tenants_t *t, const char *name, uint32_t set,
-    uint32_t clear, phota_error_t *err);
+/*
+ * Reads, edits and writes in one transaction, so that of two who change a
+ * tenant at once neither is lost.  id, created, name and PHOTA_TENANT_OWN_KEY
+ * stay as they are.  zone, if not NULL, is stored beside it, and the tenant's.
+ * PHOTA_INVALID when limits or plan are none; what edit returns otherwise.
+ */
+int phota_tenant_edit(phota_tenants_t *t, const char *name,
+    phota_tenant_edit_pt edit, void *ctx, const phota_zone_t *zone,
+    phota_error_t *err);
 
 /* in order of names; stops at anything but PHOTA_OK and returns it */
 int phota_tenant_each(phota_tenants_t *t, phota_tenant_pt handler, void *ctx,
     phota_error_t *err);
 
-/* token: buffer of PHOTA_TOKEN_LEN + 1, the only copy there will ever be */
+/*
+ * token: buffer of PHOTA_TOKEN_LEN + 1, the only copy there will ever be.
+ * limits NULL: none.
+ */
 int phota_token_issue(phota_tenants_t *t, const char *tenant,
-    const char *label, uint64_t expires, char *token, uint32_t *id,
-    phota_error_t *err);
+    const char *label, uint64_t expires, const phota_limits_t *limits,
+    char *token, uint32_t *id, phota_error_t *err);
+
+/* as phota_tenant_edit(): of a token only limits and label may change */
+int phota_token_edit(phota_tenants_t *t, uint32_t id,
+    phota_token_edit_pt edit, void *ctx, phota_error_t *err);
 int phota_token_revoke(phota_tenants_t *t, uint32_t id, phota_error_t *err);
 int phota_token_each(phota_tenants_t *t, phota_token_pt handler, void *ctx,
     phota_error_t *err);
@@ -101,6 +127,10 @@ void phota_directory_destroy(phota_directory_t *directory);
 int phota_directory_find(phota_directory_t *directory,
     const u_char digest[PHOTA_SHA256_LEN], uint64_t now,
     const phota_tenant_t **tenant, const phota_token_t **token);
+
+/* the zone that a tenant names; NULL for UTC */
+const phota_zone_t *phota_directory_zone(phota_directory_t *directory,
+    const phota_tenant_t *tenant);
 
 /*
  * The key for a tenant's calls: its own, else the default.  out has

@@ -19,7 +19,7 @@
 #define PHOTACTL_EXIT_FAILED  1
 #define PHOTACTL_EXIT_USAGE   2
 
-#define opt(name)             (1u << PHOTACTL_OPT_##name)
+#define opt(name)             ((uint64_t) 1 << PHOTACTL_OPT_##name)
 
 #define PHOTACTL_COMMON_OPTS  (opt(DATA)|opt(MASTER_KEY)|opt(JSON)|opt(HELP))
 
@@ -59,7 +59,35 @@ static const struct {
     [PHOTACTL_OPT_TENANT] = { "--tenant", "NAME" },
     [PHOTACTL_OPT_FROM] = { "--from", "TIME" },
     [PHOTACTL_OPT_TO] = { "--to", "TIME" },
-    [PHOTACTL_OPT_STATE] = { "--state", "STATE" }
+    [PHOTACTL_OPT_STATE] = { "--state", "STATE" },
+    [PHOTACTL_OPT_BUDGET_DAY] = { "--budget-day", "AMOUNT|none" },
+    [PHOTACTL_OPT_BUDGET_MONTH] = { "--budget-month", "AMOUNT|none" },
+    [PHOTACTL_OPT_BUDGET_TOTAL] = { "--budget-total", "AMOUNT|none" },
+    [PHOTACTL_OPT_TIME_ZONE] = { "--time-zone", "ZONE" },
+    [PHOTACTL_OPT_MARKUP] = { "--markup", "P%" },
+    [PHOTACTL_OPT_HIT_PRICE] = { "--hit-price", "free|P%|full" },
+    [PHOTACTL_OPT_JOIN_PRICE] = { "--join-price", "free|P%|full" },
+    [PHOTACTL_OPT_FIXED_PRICE] = { "--fixed-price", "LIST" },
+    [PHOTACTL_OPT_ESTIMATE] = { "--estimate", NULL },
+    [PHOTACTL_OPT_BY] = { "--by", "day|operation|tag|token" },
+    [PHOTACTL_OPT_FORMAT] = { "--format", "FORMAT" },
+    [PHOTACTL_OPT_AFTER] = { "--after", "CURSOR" },
+    [PHOTACTL_OPT_CURSOR] = { "--cursor", "FILE" },
+    [PHOTACTL_OPT_BEFORE] = { "--before", "DAY" },
+    [PHOTACTL_OPT_OUTPUTS] = { "--outputs", "N" },
+    [PHOTACTL_OPT_IDENTITY] = { "--identity", "N" },
+    [PHOTACTL_OPT_REASON] = { "--reason", "TEXT" },
+    [PHOTACTL_OPT_SETTLE] = { "--settle", NULL },
+    [PHOTACTL_OPT_VOID] = { "--void", NULL },
+    [PHOTACTL_OPT_BILL] = { "--bill", "FILE" },
+    [PHOTACTL_OPT_APPLY] = { "--apply", NULL },
+    [PHOTACTL_OPT_ID_COLUMN] = { "--id-column", "NAME" },
+    [PHOTACTL_OPT_AMOUNT_COLUMN] = { "--amount-column", "NAME" },
+    [PHOTACTL_OPT_TIME_COLUMN] = { "--time-column", "NAME" },
+    [PHOTACTL_OPT_OPERATION_COLUMN] = { "--operation-column", "NAME" },
+    [PHOTACTL_OPT_OUTPUTS_COLUMN] = { "--outputs-column", "NAME" },
+    [PHOTACTL_OPT_IDENTITY_COLUMN] = { "--identity-column", "NAME" },
+    [PHOTACTL_OPT_UNIT] = { "--unit", "usd|cents|micro" }
 };
 
 
@@ -345,14 +373,14 @@ static int
 photactl_check(photactl_t *ctl)
 {
     int                        i;
-    uint32_t                   allowed;
+    uint64_t                   allowed;
     const photactl_command_t  *cmd;
 
     cmd = ctl->command;
     allowed = cmd->opts | PHOTACTL_COMMON_OPTS;
 
     for (i = 0; i < PHOTACTL_OPT_MAX; i++) {
-        if (ctl->opts[i] != NULL && !(allowed & (1u << i))) {
+        if (ctl->opts[i] != NULL && !(allowed & (uint64_t) 1 << i)) {
             return photactl_wrong(ctl, "%s: not an option of this command",
                                   photactl_opts[i].name);
         }

@@ -47,6 +47,37 @@ typedef enum {
     PHOTACTL_OPT_FROM,
     PHOTACTL_OPT_TO,
     PHOTACTL_OPT_STATE,
+
+    PHOTACTL_OPT_BUDGET_DAY,
+    PHOTACTL_OPT_BUDGET_MONTH,
+    PHOTACTL_OPT_BUDGET_TOTAL,
+    PHOTACTL_OPT_TIME_ZONE,
+    PHOTACTL_OPT_MARKUP,
+    PHOTACTL_OPT_HIT_PRICE,
+    PHOTACTL_OPT_JOIN_PRICE,
+    PHOTACTL_OPT_FIXED_PRICE,
+    PHOTACTL_OPT_ESTIMATE,
+
+    PHOTACTL_OPT_BY,
+    PHOTACTL_OPT_FORMAT,
+    PHOTACTL_OPT_AFTER,
+    PHOTACTL_OPT_CURSOR,
+    PHOTACTL_OPT_BEFORE,
+    PHOTACTL_OPT_OUTPUTS,
+    PHOTACTL_OPT_IDENTITY,
+    PHOTACTL_OPT_REASON,
+    PHOTACTL_OPT_SETTLE,
+    PHOTACTL_OPT_VOID,
+
+    PHOTACTL_OPT_BILL,
+    PHOTACTL_OPT_APPLY,
+    PHOTACTL_OPT_ID_COLUMN,
+    PHOTACTL_OPT_AMOUNT_COLUMN,
+    PHOTACTL_OPT_TIME_COLUMN,
+    PHOTACTL_OPT_OPERATION_COLUMN,
+    PHOTACTL_OPT_OUTPUTS_COLUMN,
+    PHOTACTL_OPT_IDENTITY_COLUMN,
+    PHOTACTL_OPT_UNIT,
     PHOTACTL_OPT_MAX
 } photactl_opt_e;
 
@@ -101,7 +132,7 @@ struct photactl_command_s {
     int                        min_args;
     int                        max_args;
     unsigned                   flags;
-    uint32_t                   opts;        /* bits of photactl_opt_e */
+    uint64_t                   opts;        /* bits of photactl_opt_e */
     photactl_handler_pt        handler;
     const char                *usage;       /* its arguments */
     const char                *help;
