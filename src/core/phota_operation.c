@@ -1,8 +1,8 @@
 
 /*
- * The operation table: the four image calls of Phota, their paths, what each
- * field of their bodies means to the gateway, and what they are priced as.
- * Data; the functions only look things up in it.
+ * The operation table: the four image calls of Phota and the training of
+ * profiles, their paths, what each field of their bodies means to the gateway,
+ * and what they are priced as.  Data; the functions only look things up in it.
  */
 
 
@@ -91,6 +91,20 @@ static const phota_field_t  phota_generate_fields[] = {
 };
 
 
+/* it costs by the tier, as pictures do by the model */
+
+static const phota_field_t  phota_training_fields[] = {
+    phota_field_preset("training_tier", PHOTA_FIELD_MODEL, "standard")
+};
+
+
+/* what the answer doesn't tell the price of, for it counts no tokens */
+
+static const phota_str_t  phota_metered[] = {
+    phota_string("gpt-image-2")
+};
+
+
 const phota_operation_t  phota_operations[] = {
 
     { .id = PHOTA_OP_REMIX,
@@ -139,7 +153,19 @@ const phota_operation_t  phota_operations[] = {
       .max_outputs = 4,
       .cached = 0,
       .model = phota_string("nb2"),
-      .resolution = phota_string("1K") }
+      .resolution = phota_string("1K") },
+
+    { .id = PHOTA_OP_TRAINING,
+      .provider = PHOTA_PROVIDER_PHOTA,
+      .provider_name = phota_string("phota"),
+      .name = phota_string("training"),
+      .path = phota_string(""),
+      .fields = phota_training_fields,
+      .nfields = phota_nfields(phota_training_fields),
+      .max_outputs = 1,
+      .cached = 0,
+      .model = phota_string("standard"),
+      .resolution = phota_string("") }
 };
 
 
@@ -156,6 +182,12 @@ phota_operation_by_path(phota_provider_e provider, const u_char *path,
 {
     unsigned                  i;
     const phota_operation_t  *op;
+
+    /* an operation without a path isn't bought by one */
+
+    if (len == 0) {
+        return NULL;
+    }
 
     for (i = 0; i < PHOTA_OP_MAX; i++) {
         op = &phota_operations[i];
@@ -187,6 +219,49 @@ phota_operation_by_name(phota_provider_e provider, const u_char *name,
     }
 
     return NULL;
+}
+
+
+const char *
+phota_operation_name(unsigned operation)
+{
+    if (operation >= PHOTA_OP_MAX) {
+        return "other";
+    }
+
+    return (const char *) phota_operations[operation].name.data;
+}
+
+
+int
+phota_operation_metered(const phota_operation_t *op, const char *model)
+{
+    size_t    len;
+    unsigned  i, chooses;
+
+    chooses = 0;
+
+    for (i = 0; i < op->nfields; i++) {
+        chooses |= (op->fields[i].kind == PHOTA_FIELD_MODEL);
+    }
+
+    if (!chooses) {
+        return 0;
+    }
+
+    if (model[0] == '\0') {
+        model = (const char *) op->model.data;
+    }
+
+    len = strlen(model);
+
+    for (i = 0; i < sizeof(phota_metered) / sizeof(phota_str_t); i++) {
+        if (phota_str_equal(&phota_metered[i], (const u_char *) model, len)) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

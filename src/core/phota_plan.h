@@ -2,7 +2,7 @@
 /*
  * What a tenant owes: its plan, the terms that a charge keeps of plan and price
  * list, and the arithmetic of both.  Amounts are micro-USD, shares and markups
- * parts per million; a percentage rounds half up, once.
+ * parts per million; a percentage rounds half up (-0.5 is 0), once.
  */
 
 
@@ -15,6 +15,7 @@
 
 
 #define PHOTA_MARKUP_MAX  100000000     /* 10,000 % */
+#define PHOTA_FIXED_MAX   ((int64_t) 1000000000000)     /* a million USD */
 
 #define PHOTA_TERMS_FIXED      0x01     /* the price is per output */
 #define PHOTA_TERMS_ESTIMATED  0x02     /* the rate is the operator's guess */
@@ -52,6 +53,9 @@ typedef struct {
 
 /* no markup, hits and joins free */
 void phota_plan_init(phota_plan_t *plan);
+
+/* PHOTA_INVALID when a markup, share or fixed price is out of bounds */
+int phota_plan_check(const phota_plan_t *plan);
 
 /* rate NULL: nothing is bought, as for a hit.  share: PHOTA_PPM when bought */
 void phota_plan_terms(const phota_plan_t *plan, unsigned operation,

@@ -1415,10 +1415,18 @@ test_operations(void **state)
 
         assert_int_equal(op->id, i);
         assert_true(op->nfields <= 32);
-        assert_ptr_equal(phota_operation_by_path(op->provider, op->path.data,
-                                                 op->path.len), op);
         assert_ptr_equal(phota_operation_by_name(op->provider, op->name.data,
                                                  op->name.len), op);
+        assert_string_equal(phota_operation_name(i), (char *) op->name.data);
+
+        if (i == PHOTA_OP_TRAINING) {
+            assert_null(phota_operation_by_path(op->provider, op->path.data,
+                                                op->path.len));
+            continue;
+        }
+
+        assert_ptr_equal(phota_operation_by_path(op->provider, op->path.data,
+                                                 op->path.len), op);
         assert_null(phota_operation_by_path(PHOTA_PROVIDER_PHOTIO,
                                             op->path.data, op->path.len));
         assert_null(phota_operation_by_path(op->provider, op->path.data,
