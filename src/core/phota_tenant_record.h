@@ -1,8 +1,9 @@
 
 /*
- * How tenants, tokens and keys lie in their tables: shared by the tables' owner
- * and the directory that reads them.  Encoders return the record's length and
- * fit any valid input into 1024 bytes; decoders refuse what is damaged.
+ * How tenants, tokens, keys and zones lie in their tables: shared by the
+ * tables' owner and the directory that reads them.  Encoders return the
+ * record's length and fit any valid input into 1024 bytes; decoders refuse what
+ * is damaged.
  */
 
 
@@ -28,6 +29,9 @@ typedef struct {
 } phota_key_record_t;
 
 
+/* PHOTA_INVALID when one is neither -1 nor an amount */
+int phota_limits_check(const phota_limits_t *limits);
+
 size_t phota_tenant_encode(u_char *buf, size_t size,
     const phota_tenant_t *tenant);
 int phota_tenant_decode(phota_tenant_t *tenant, const MDB_val *key,
@@ -42,6 +46,10 @@ void phota_key_id_encode(u_char id[PHOTA_KEY_ID], uint32_t tenant);
 size_t phota_key_encode(u_char *buf, size_t size,
     const phota_key_record_t *record);
 int phota_key_decode(phota_key_record_t *record, const MDB_val *key,
+    const MDB_val *data, phota_error_t *err);
+
+/* allocates: phota_zone_free() */
+int phota_zone_row(phota_zone_t *zone, const MDB_val *key,
     const MDB_val *data, phota_error_t *err);
 
 

@@ -13,8 +13,10 @@
 #include "phota_core.h"
 
 
-#define PHOTA_ZONE_NAME   40
-#define PHOTA_ZONE_YEARS  30
+#define PHOTA_ZONE_NAME    40
+#define PHOTA_ZONE_YEARS   30
+#define PHOTA_ZONE_SHIFTS  512          /* at most */
+#define PHOTA_ZONE_RECORD  (5 + 12 * PHOTA_ZONE_SHIFTS)
 
 
 typedef struct {
@@ -44,7 +46,10 @@ int phota_zone_encode(const phota_zone_t *zone, u_char *buf, size_t *len);
 int phota_zone_decode(phota_zone_t *zone, const char *name, const void *p,
     size_t len);
 
-/* zone NULL is UTC in all that follow */
+/*
+ * zone NULL is UTC in all that follow.  Where clocks go back over a midnight,
+ * the day that has begun goes on: a number never gets less with time.
+ */
 
 /* the number of the local day since 1970-01-01, of the month since 1970-01 */
 uint32_t phota_zone_day(const phota_zone_t *zone, uint64_t now);
