@@ -533,6 +533,10 @@ phota_store_begin(phota_store_t *store, int write, MDB_txn **txn,
         rc = mdb_txn_begin(store->env, NULL, flags, txn);
     }
 
+    if (rc == MDB_PANIC) {
+        store->broken = 1;
+    }
+
     return (rc == 0) ? PHOTA_OK : phota_store_fail(err, store->path, rc);
 }
 

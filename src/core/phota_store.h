@@ -29,6 +29,7 @@ typedef struct {
     MDB_dbi         meta;
     char            path[1024];
     unsigned        flags;
+    volatile int    broken;         /* LMDB refuses all: open it again */
 } phota_store_t;
 
 
@@ -50,7 +51,11 @@ void phota_store_close(phota_store_t *store);
 int phota_store_table(phota_store_t *store, const char *name, MDB_dbi *dbi,
     phota_error_t *err);
 
-/* write: waits for the writer's lock, so never in an event loop */
+/*
+ * write: waits for the writer's lock, so never in an event loop.  After a write
+ * of LMDB's own head has failed there is no transaction any more until the
+ * environment is closed and opened again: broken is set.
+ */
 int phota_store_begin(phota_store_t *store, int write, MDB_txn **txn,
     phota_error_t *err);
 

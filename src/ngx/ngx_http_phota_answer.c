@@ -20,7 +20,7 @@ static void ngx_http_phota_linger_end(ngx_event_t *ev);
 static void ngx_http_phota_linger_cleanup(void *data);
 static ngx_int_t ngx_http_phota_send_purchase(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
-static ngx_int_t ngx_http_phota_charge_headers(ngx_http_request_t *r,
+static ngx_int_t ngx_http_phota_amount_headers(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 static ngx_int_t ngx_http_phota_upstream_headers(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
@@ -60,7 +60,7 @@ ngx_http_phota_content(ngx_http_request_t *r)
 
     p = ctx->purchase;
 
-    if (p && ctx->refusal.status == 0) {
+    if (p && !p->serves && ctx->refusal.status == 0) {
         ngx_http_phota_translate(p, ctx);
 
         if (p->outcome.state == PHOTA_STATE_SETTLED && !p->settled) {
@@ -119,7 +119,8 @@ ngx_http_phota_send_error(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     r->headers_out.content_type_len = r->headers_out.content_type.len;
 
     if (ngx_http_phota_common_headers(r, ctx) != NGX_OK
-        || ngx_http_phota_charge_headers(r, ctx) != NGX_OK)
+        || ngx_http_phota_charge_headers(r, ctx) != NGX_OK
+        || ngx_http_phota_amount_headers(r, ctx) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -223,7 +224,7 @@ ngx_http_phota_error_body(ngx_http_request_t *r,
 
     /* an escaped byte takes six at most */
 
-    len = 128 + id->len + NGX_INT64_LEN
+    len = 256 + id->len + NGX_INT64_LEN
           + 6 * (ngx_strlen(refusal->code) + ngx_strlen(refusal->detail)
                  + (refusal->field ? ngx_strlen(refusal->field) : 0));
 
@@ -245,6 +246,14 @@ ngx_http_phota_error_body(ngx_http_request_t *r,
         p = ngx_slprintf(p, last, ",\"field\":\"");
         p = ngx_http_phota_escape(p, last, refusal->field);
         p = ngx_slprintf(p, last, "\",\"offset\":%uL", refusal->offset);
+    }
+
+    if (refusal->left) {
+        p = ngx_slprintf(p, last, ",\"left\":\"%s\"", refusal->left);
+    }
+
+    if (refusal->resets) {
+        p = ngx_slprintf(p, last, ",\"resets_at\":\"%s\"", refusal->resets);
     }
 
     *p++ = '}';
@@ -417,31 +426,41 @@ ngx_http_phota_money_headers(ngx_http_request_t *r, int64_t cost,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_phota_charge_headers(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx)
 {
-    char                        id[PHOTA_ID_TEXT];
+    char              text[PHOTA_ID_TEXT];
+    const phota_id_t  *id;
+
+    if (ctx->replay) {
+        id = &ctx->replayed;
+
+    } else if (ctx->purchase && ctx->purchase->held) {
+        id = &ctx->purchase->charge.id;
+
+    } else {
+        return NGX_OK;
+    }
+
+    phota_id_format(text, id);
+
+    return ngx_http_phota_header(r, "Phota-Charge-Id", (u_char *) text,
+                                 ngx_strlen(text));
+}
+
+
+static ngx_int_t
+ngx_http_phota_amount_headers(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx)
+{
     ngx_http_phota_purchase_t  *p;
 
     p = ctx->purchase;
 
-    if (p == NULL || !p->held) {
-        return NGX_OK;
-    }
-
-    phota_id_format(id, &p->charge.id);
-
-    if (ngx_http_phota_header(r, "Phota-Charge-Id", (u_char *) id,
-                              ngx_strlen(id))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
     /* what is unknown is not said to cost nothing */
 
-    if (!p->settled || p->pending
+    if (p == NULL || !p->held || !p->settled || p->pending
         || p->charge.state == PHOTA_STATE_UNKNOWN)
     {
         return NGX_OK;
@@ -503,6 +522,7 @@ ngx_http_phota_send_purchase(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
                                  ngx_strlen(status))
            != NGX_OK
         || ngx_http_phota_charge_headers(r, ctx) != NGX_OK
+        || ngx_http_phota_amount_headers(r, ctx) != NGX_OK
         || ngx_http_phota_upstream_headers(r, ctx) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -258,6 +258,7 @@ ngx_http_phota_identify(ngx_http_phota_ctx_t *ctx,
 
     ctx->tenant = *tenant;
     ctx->token = token->id;
+    ctx->token_limits = token->limits;
 
     if (tenant->flags & PHOTA_TENANT_SUSPENDED) {
         ngx_http_phota_refuse(ctx, NGX_HTTP_FORBIDDEN, "TENANT_SUSPENDED",

@@ -1,7 +1,7 @@
 
 /*
  * What a client says about one request in its headers: Cache-Control as
- * RFC 9111 has it for requests, and Phota-Tag.
+ * RFC 9111 has it for requests, Idempotency-Key and Phota-Tag.
  */
 
 
@@ -14,6 +14,10 @@ static void ngx_http_phota_cache_directive(ngx_http_phota_ctx_t *ctx,
     u_char *p, size_t len);
 static ngx_int_t ngx_http_phota_tag(ngx_http_phota_ctx_t *ctx,
     ngx_str_t *value);
+static ngx_int_t ngx_http_phota_key(ngx_http_phota_ctx_t *ctx,
+    ngx_str_t *value);
+static ngx_uint_t ngx_http_phota_printable(ngx_str_t *value, size_t max);
+static ngx_uint_t ngx_http_phota_named(ngx_table_elt_t *h, const char *name);
 
 
 ngx_int_t
@@ -38,20 +42,13 @@ ngx_http_phota_read_controls(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
             i = 0;
         }
 
-        if (h[i].key.len == sizeof("Cache-Control") - 1
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "Cache-Control",
-                               sizeof("Cache-Control") - 1)
-               == 0)
-        {
+        if (ngx_http_phota_named(&h[i], "Cache-Control")) {
             ngx_http_phota_cache_control(ctx, &h[i].value);
             continue;
         }
 
-        if (h[i].key.len == sizeof("Phota-Dry-Run") - 1
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "Phota-Dry-Run",
-                               sizeof("Phota-Dry-Run") - 1)
-               == 0)
-        {
+        if (ngx_http_phota_named(&h[i], "Phota-Dry-Run")) {
+
             /* who asks for a trial must not find it bought */
 
             ngx_http_phota_refuse(ctx, 422, "INVALID_REQUEST",
@@ -61,11 +58,14 @@ ngx_http_phota_read_controls(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
             return NGX_DECLINED;
         }
 
-        if (h[i].key.len == sizeof("Phota-Tag") - 1
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "Phota-Tag",
-                               sizeof("Phota-Tag") - 1)
-               == 0
+        if (ngx_http_phota_named(&h[i], "Phota-Tag")
             && ngx_http_phota_tag(ctx, &h[i].value) != NGX_OK)
+        {
+            return NGX_DECLINED;
+        }
+
+        if (ngx_http_phota_named(&h[i], "Idempotency-Key")
+            && ngx_http_phota_key(ctx, &h[i].value) != NGX_OK)
         {
             return NGX_DECLINED;
         }
@@ -147,15 +147,7 @@ ngx_http_phota_cache_directive(ngx_http_phota_ctx_t *ctx, u_char *p,
 static ngx_int_t
 ngx_http_phota_tag(ngx_http_phota_ctx_t *ctx, ngx_str_t *value)
 {
-    size_t  i;
-
-    for (i = 0; i < value->len; i++) {
-        if (value->data[i] < 0x20 || value->data[i] > 0x7e) {
-            break;
-        }
-    }
-
-    if (value->len == 0 || value->len > PHOTA_NAME_MAX || i < value->len) {
+    if (!ngx_http_phota_printable(value, PHOTA_NAME_MAX)) {
         ngx_http_phota_refuse(ctx, 422, "INVALID_REQUEST",
                               "Phota-Tag takes 1 to 64 printable characters");
         ctx->refusal.field = "Phota-Tag";
@@ -166,4 +158,64 @@ ngx_http_phota_tag(ngx_http_phota_ctx_t *ctx, ngx_str_t *value)
     ctx->tag[value->len] = '\0';
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_phota_key(ngx_http_phota_ctx_t *ctx, ngx_str_t *value)
+{
+    u_char  digest[PHOTA_SHA256_LEN];
+
+    if (!ngx_http_phota_printable(value, PHOTA_REPLAY_KEY_MAX)) {
+        ngx_http_phota_refuse(ctx, 422, "INVALID_REQUEST",
+                              "Idempotency-Key takes 1 to 255 printable "
+                              "characters");
+        ctx->refusal.field = "Idempotency-Key";
+        return NGX_DECLINED;
+    }
+
+    if (phota_replay_digest(digest, value->data, value->len) != PHOTA_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->keyed
+        && ngx_memcmp(ctx->replay_key, digest, PHOTA_SHA256_LEN) != 0)
+    {
+        ngx_http_phota_refuse(ctx, 422, "INVALID_REQUEST",
+                              "two Idempotency-Keys: which one counts?");
+        ctx->refusal.field = "Idempotency-Key";
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(ctx->replay_key, digest, PHOTA_SHA256_LEN);
+    ctx->keyed = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_phota_printable(ngx_str_t *value, size_t max)
+{
+    size_t  i;
+
+    for (i = 0; i < value->len; i++) {
+        if (value->data[i] < 0x20 || value->data[i] > 0x7e) {
+            return 0;
+        }
+    }
+
+    return value->len != 0 && value->len <= max;
+}
+
+
+static ngx_uint_t
+ngx_http_phota_named(ngx_table_elt_t *h, const char *name)
+{
+    size_t  len;
+
+    len = ngx_strlen(name);
+
+    return h->key.len == len
+           && ngx_strncasecmp(h->key.data, (u_char *) name, len) == 0;
 }

@@ -1,9 +1,9 @@
 
 /*
- * Free hits: summed up in memory by tenant and operation, and written to the
- * books by the writer thread within a second, so that a hit costs no write.
- * While the books can't be written the sums wait.  The order in which results
- * were used goes the same way to the cache.
+ * Free hits: summed up in memory by tenant, token, operation and tag, and
+ * written to the books by the writer thread within a second, so that a hit
+ * costs no write.  While the books can't be written the sums wait.  The order
+ * in which results were used goes the same way to the cache.
  */
 
 
@@ -13,9 +13,14 @@
 #define NGX_HTTP_PHOTA_BUCKETS  256
 #define NGX_HTTP_PHOTA_TOUCHES  256
 
+/* sums at a time: tags are the clients' to choose, memory isn't */
+
+#define NGX_HTTP_PHOTA_SUMS     4096
+
 /* ms: a result used more often than this is not moved each time */
 
 #define NGX_HTTP_PHOTA_FRESH    60000
+#define NGX_HTTP_PHOTA_DAY      86400000
 
 
 typedef struct ngx_http_phota_sum_s  ngx_http_phota_sum_t;
@@ -26,7 +31,9 @@ struct ngx_http_phota_sum_s {
     uint64_t                  hits;
     int64_t                   saved;        /* micro-USD */
     uint32_t                  tenant;
+    uint32_t                  token;
     uint8_t                   operation;
+    char                      tag[PHOTA_NAME_MAX + 1];
 };
 
 
@@ -49,8 +56,7 @@ typedef struct {
 } ngx_http_phota_count_t;
 
 
-static void ngx_http_phota_count_add(uint64_t time, uint32_t tenant,
-    uint8_t operation, uint64_t hits, int64_t saved);
+static void ngx_http_phota_count_add(const ngx_http_phota_sum_t *add);
 static int ngx_http_phota_count_run(ngx_http_phota_job_t *job, MDB_txn *txn);
 static void ngx_http_phota_count_done(ngx_http_phota_job_t *job);
 static void ngx_http_phota_touch_flush(void);
@@ -74,18 +80,37 @@ ngx_http_phota_count_init(void)
 
 
 void
-ngx_http_phota_count_hit(uint32_t tenant, ngx_uint_t operation,
-    int64_t saved, const phota_cache_key_t *key, uint64_t used)
+ngx_http_phota_count_hit(ngx_http_phota_ctx_t *ctx, int64_t saved)
 {
-    uint64_t                 now;
+    ngx_http_phota_sum_t  sum;
+
+    sum.next = NULL;
+    sum.time = phota_now();
+    sum.hits = 1;
+    sum.saved = saved;
+    sum.tenant = ctx->tenant.id;
+    sum.token = ctx->token;
+    sum.operation = (uint8_t) ctx->operation->id;
+
+    ngx_memcpy(sum.tag, ctx->tag, sizeof(sum.tag));
+
+    if (ngx_http_phota_counts.count >= NGX_HTTP_PHOTA_SUMS) {
+        (void) ngx_cpystrn((u_char *) sum.tag, (u_char *) PHOTA_TAG_OTHER,
+                           sizeof(sum.tag));
+    }
+
+    ngx_http_phota_count_add(&sum);
+}
+
+
+void
+ngx_http_phota_count_use(const phota_cache_key_t *key, uint64_t used)
+{
     ngx_http_phota_count_t  *counts;
 
     counts = &ngx_http_phota_counts;
-    now = phota_now();
 
-    ngx_http_phota_count_add(now, tenant, (uint8_t) operation, 1, saved);
-
-    if (now > used + NGX_HTTP_PHOTA_FRESH
+    if (phota_now() > used + NGX_HTTP_PHOTA_FRESH
         && counts->nkeys < NGX_HTTP_PHOTA_TOUCHES)
     {
         counts->keys[counts->nkeys++] = *key;
@@ -94,37 +119,43 @@ ngx_http_phota_count_hit(uint32_t tenant, ngx_uint_t operation,
 
 
 static void
-ngx_http_phota_count_add(uint64_t time, uint32_t tenant, uint8_t operation,
-    uint64_t hits, int64_t saved)
+ngx_http_phota_count_add(const ngx_http_phota_sum_t *add)
 {
     ngx_uint_t               i;
     ngx_http_phota_sum_t    *sum;
     ngx_http_phota_count_t  *counts;
 
     counts = &ngx_http_phota_counts;
-    i = (tenant * PHOTA_OP_MAX + operation) % NGX_HTTP_PHOTA_BUCKETS;
+
+    i = ngx_crc32_short((u_char *) add->tag, ngx_strlen(add->tag));
+    i = ((add->tenant * 31 + add->token) * 31 + add->operation + i)
+        % NGX_HTTP_PHOTA_BUCKETS;
 
     for (sum = counts->sums[i]; sum; sum = sum->next) {
-        if (sum->tenant == tenant && sum->operation == operation) {
-            sum->hits += hits;
-            sum->saved += saved;
+
+        /* a sum never crosses midnight: it counts on its first hit's day */
+
+        if (sum->tenant == add->tenant && sum->token == add->token
+            && sum->operation == add->operation
+            && sum->time / NGX_HTTP_PHOTA_DAY == add->time / NGX_HTTP_PHOTA_DAY
+            && ngx_strcmp(sum->tag, add->tag) == 0)
+        {
+            sum->hits += add->hits;
+            sum->saved += add->saved;
             return;
         }
     }
 
-    sum = ngx_calloc(sizeof(ngx_http_phota_sum_t), ngx_cycle->log);
+    sum = ngx_alloc(sizeof(ngx_http_phota_sum_t), ngx_cycle->log);
     if (sum == NULL) {
         return;
     }
 
-    sum->time = time;
-    sum->tenant = tenant;
-    sum->operation = operation;
-    sum->hits = hits;
-    sum->saved = saved;
-    sum->next = counts->sums[i];
+    *sum = *add;
 
+    sum->next = counts->sums[i];
     counts->sums[i] = sum;
+
     counts->count++;
 }
 
@@ -172,8 +203,8 @@ ngx_http_phota_count_run(ngx_http_phota_job_t *job, MDB_txn *txn)
     for (sum = ngx_http_phota_counts.posted; sum; sum = sum->next) {
 
         rc = phota_ledger_hit(&ngx_http_phota_worker.ledger, txn, sum->time,
-                              sum->tenant, sum->operation, sum->hits,
-                              sum->saved, &job->err);
+                              sum->tenant, sum->token, sum->operation,
+                              sum->tag, sum->hits, sum->saved, &job->err);
 
         if (rc == PHOTA_ERROR) {
             return PHOTA_ERROR;
@@ -215,8 +246,7 @@ ngx_http_phota_count_done(ngx_http_phota_job_t *job)
         next = sum->next;
 
         if (job->rc != PHOTA_OK) {
-            ngx_http_phota_count_add(sum->time, sum->tenant, sum->operation,
-                                     sum->hits, sum->saved);
+            ngx_http_phota_count_add(sum);
         }
 
         ngx_free(sum);

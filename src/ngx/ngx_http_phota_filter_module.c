@@ -325,18 +325,24 @@ ngx_http_phota_name_error(ngx_http_request_t *r,
     ngx_uint_t  i, status;
 
     static ngx_http_phota_refusal_t  names[] = {
-        { 400, "INVALID_REQUEST", "the request is malformed", NULL, 0, 0 },
-        { 401, "UNAUTHORIZED", "authentication is required", NULL, 0, 0 },
-        { 403, "OPERATION_NOT_ALLOWED", "access is forbidden", NULL, 0, 0 },
-        { 404, "NOT_FOUND", "there is no such resource", NULL, 0, 0 },
+        { 400, "INVALID_REQUEST", "the request is malformed",
+          NULL, 0, 0, NULL, NULL },
+        { 401, "UNAUTHORIZED", "authentication is required",
+          NULL, 0, 0, NULL, NULL },
+        { 403, "OPERATION_NOT_ALLOWED", "access is forbidden",
+          NULL, 0, 0, NULL, NULL },
+        { 404, "NOT_FOUND", "there is no such resource",
+          NULL, 0, 0, NULL, NULL },
         { 405, "OPERATION_NOT_ALLOWED", "the method is not allowed",
-          NULL, 0, 0 },
-        { 408, "TIMEOUT", "the request did not arrive in time", NULL, 0, 0 },
+          NULL, 0, 0, NULL, NULL },
+        { 408, "TIMEOUT", "the request did not arrive in time",
+          NULL, 0, 0, NULL, NULL },
         { 413, "BODY_TOO_LARGE", "the request body is too large",
-          NULL, 0, 0 },
-        { 429, "RATE_LIMITED", "too many requests", NULL, 0, 1 },
-        { 503, "UNAVAILABLE", "the gateway is not available", NULL, 0, 1 },
-        { 0, NULL, NULL, NULL, 0, 0 }
+          NULL, 0, 0, NULL, NULL },
+        { 429, "RATE_LIMITED", "too many requests", NULL, 0, 1, NULL, NULL },
+        { 503, "UNAVAILABLE", "the gateway is not available",
+          NULL, 0, 1, NULL, NULL },
+        { 0, NULL, NULL, NULL, 0, 0, NULL, NULL }
     };
 
     status = r->headers_out.status;

@@ -56,27 +56,17 @@ static ngx_int_t ngx_http_phota_hit_warm(ngx_http_request_t *r,
 static void ngx_http_phota_warm_thread(void *data, ngx_log_t *log);
 static void ngx_http_phota_warm_done(ngx_event_t *ev);
 static void ngx_http_phota_hit_cleanup(void *data);
-static MDB_txn *ngx_http_phota_cache_txn(void);
 
 
 ngx_int_t
 ngx_http_phota_lookup(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
-    int                    rc;
-    size_t                 len;
-    MDB_txn               *txn;
-    uint64_t               now;
-    const u_char          *p;
-    phota_result_t         result;
-    phota_cache_key_t      key;
-    ngx_http_phota_hit_t  *hit;
+    uint64_t            now;
+    ngx_int_t           rc;
+    phota_result_t     *result;
+    phota_cache_key_t   key;
 
     if (ctx->scan.mode == PHOTA_MODE_OTHER || ctx->scan.outputs == 0) {
-        return NGX_DECLINED;
-    }
-
-    txn = ngx_http_phota_cache_txn();
-    if (txn == NULL) {
         return NGX_DECLINED;
     }
 
@@ -84,9 +74,45 @@ ngx_http_phota_lookup(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     key.mode = (u_char) ctx->scan.mode;
     key.outputs = (u_char) ctx->scan.outputs;
 
+    rc = ngx_http_phota_find(r, ctx, &key);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    result = &ctx->hit->result;
     now = phota_now();
 
-    rc = phota_cache_find(&ngx_http_phota_worker.cache, txn, &key, now,
+    if (ctx->max_age >= 0
+        && now > result->stored
+        && now - result->stored > (uint64_t) ctx->max_age * 1000)
+    {
+        ctx->hit = NULL;
+        ctx->cache = NGX_HTTP_PHOTA_CACHE_REFRESH;
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_phota_find(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    const phota_cache_key_t *key)
+{
+    int                    rc;
+    size_t                 len;
+    MDB_txn               *txn;
+    const u_char          *p;
+    phota_result_t         result;
+    ngx_http_phota_hit_t  *hit;
+
+    txn = ngx_http_phota_read_cache();
+    if (txn == NULL) {
+        return NGX_DECLINED;
+    }
+
+    rc = phota_cache_find(&ngx_http_phota_worker.cache, txn, key, phota_now(),
                           &result);
 
     if (rc == PHOTA_OK && result.length == 0) {
@@ -124,57 +150,18 @@ ngx_http_phota_lookup(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
-    if (ctx->max_age >= 0
-        && now > result.stored
-        && now - result.stored > (uint64_t) ctx->max_age * 1000)
-    {
-        ctx->cache = NGX_HTTP_PHOTA_CACHE_REFRESH;
-        return NGX_DECLINED;
-    }
-
     hit = ngx_pcalloc(r->pool, sizeof(ngx_http_phota_hit_t));
     if (hit == NULL) {
         return NGX_ERROR;
     }
 
     hit->r = r;
-    hit->key = key;
+    hit->key = *key;
     hit->result = result;
 
     ctx->hit = hit;
 
     return NGX_OK;
-}
-
-
-static MDB_txn *
-ngx_http_phota_cache_txn(void)
-{
-    ngx_http_phota_worker_t  *worker;
-
-    worker = &ngx_http_phota_worker;
-
-    if (!worker->cache_open) {
-        return NULL;
-    }
-
-    if (worker->cache_txn == NULL) {
-        if (phota_store_begin(&worker->cache_store, 0, &worker->cache_txn,
-                              NULL)
-            != PHOTA_OK)
-        {
-            worker->cache_txn = NULL;
-        }
-
-        return worker->cache_txn;
-    }
-
-    if (mdb_txn_renew(worker->cache_txn) != 0) {
-        phota_store_abort(worker->cache_txn);
-        worker->cache_txn = NULL;
-    }
-
-    return worker->cache_txn;
 }
 
 
@@ -185,10 +172,38 @@ ngx_http_phota_hit_result(ngx_http_phota_hit_t *hit)
 }
 
 
-int64_t
-ngx_http_phota_hit_saved(ngx_http_phota_hit_t *hit)
+ngx_int_t
+ngx_http_phota_hit_money(ngx_http_phota_ctx_t *ctx, int64_t *cost,
+    int64_t *price, int64_t *saved)
 {
-    return hit->result.cost;
+    ngx_http_phota_purchase_t  *p;
+
+    p = ctx->purchase;
+
+    *cost = 0;
+    *price = 0;
+    *saved = 0;
+
+    if (ctx->hit == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (ctx->replay) {
+
+        /* paid, or saved, and counted, the first time */
+
+        return NGX_OK;
+    }
+
+    if (p && p->settled) {
+        *price = p->charge.price;
+        *saved = p->charge.saved;
+        return NGX_OK;
+    }
+
+    *saved = ctx->hit->result.cost;
+
+    return NGX_OK;
 }
 
 
@@ -210,9 +225,13 @@ ngx_http_phota_send_hit(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return rc;
     }
 
-    ngx_http_phota_count_hit(ctx->tenant.id, ctx->operation->id,
-                             ngx_http_phota_hit_saved(hit), &hit->key,
-                             hit->result.used);
+    if (!ctx->replay) {
+        ngx_http_phota_count_use(&hit->key, hit->result.used);
+
+        if (ctx->purchase == NULL) {
+            ngx_http_phota_count_hit(ctx, hit->result.cost);
+        }
+    }
 
     if (r->header_only) {
         return rc;
@@ -234,6 +253,7 @@ ngx_http_phota_hit_headers(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
     int              n;
     char             buf[64];
+    int64_t          cost, price, saved;
     uint64_t         now, age, ttl;
     phota_result_t  *result;
 
@@ -250,8 +270,9 @@ ngx_http_phota_hit_headers(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     age = (now > result->stored) ? (now - result->stored) / 1000 : 0;
     ttl = (result->expires > now) ? (result->expires - now) / 1000 : 0;
 
-    n = snprintf(buf, sizeof(buf), "phota; hit; ttl=%llu",
-                 (unsigned long long) ttl);
+    n = snprintf(buf, sizeof(buf), "phota; hit; ttl=%llu%s",
+                 (unsigned long long) ttl,
+                 ctx->replay ? "; detail=replay" : "");
 
     if (ngx_http_phota_common_headers(r, ctx) != NGX_OK
         || ngx_http_phota_header(r, "Cache-Status", (u_char *) buf, n)
@@ -275,8 +296,13 @@ ngx_http_phota_hit_headers(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    return ngx_http_phota_money_headers(r, 0, 0,
-                                        ngx_http_phota_hit_saved(ctx->hit));
+    if (ngx_http_phota_charge_headers(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_http_phota_hit_money(ctx, &cost, &price, &saved);
+
+    return ngx_http_phota_money_headers(r, cost, price, saved);
 }
 
 
@@ -475,7 +501,7 @@ ngx_http_phota_hit_fill(ngx_http_request_t *r, ngx_http_phota_hit_t *hit,
     MDB_txn       *txn;
     const u_char  *p;
 
-    txn = ngx_http_phota_cache_txn();
+    txn = ngx_http_phota_read_cache();
     if (txn == NULL) {
         return NGX_ERROR;
     }
@@ -567,6 +593,7 @@ ngx_http_phota_hit_warm(ngx_http_request_t *r, ngx_http_phota_hit_t *hit)
         return NGX_ERROR;
     }
 
+    ngx_http_phota_worker.warming++;
     ngx_http_phota_job_begin();
 
     cln->handler = ngx_http_phota_hit_cleanup;
@@ -625,6 +652,7 @@ ngx_http_phota_warm_done(ngx_event_t *ev)
     warm = ev->data;
     hit = warm->hit;
 
+    ngx_http_phota_worker.warming--;
     ngx_http_phota_job_end();
     ngx_free(warm);
 

@@ -23,6 +23,7 @@
 #include "phota_fingerprint.h"
 #include "phota_ledger.h"
 #include "phota_price.h"
+#include "phota_replay.h"
 #include "phota_tenant.h"
 
 
@@ -77,6 +78,8 @@ typedef struct {
     const char                 *field;          /* 422 only, or NULL */
     uint64_t                    offset;
     ngx_uint_t                  retry_after;    /* seconds, 0 none */
+    const char                 *left;           /* USD, 402 only, or NULL */
+    const char                 *resets;         /* when, or NULL */
 } ngx_http_phota_refusal_t;
 
 
@@ -108,6 +111,7 @@ struct ngx_http_phota_ctx_s {
 
     phota_tenant_t              tenant;         /* id 0: not known */
     uint32_t                    token;
+    phota_limits_t              token_limits;
 
     const phota_operation_t    *operation;      /* NULL: another path */
     phota_fingerprint_t        *fingerprint;
@@ -121,6 +125,12 @@ struct ngx_http_phota_ctx_s {
 
     int64_t                     max_age;        /* s, -1: not said */
     char                        tag[PHOTA_NAME_MAX + 1];
+    u_char                      replay_key[PHOTA_SHA256_LEN];
+    phota_id_t                  replayed;       /* the first one's charge */
+
+    char                        detail[160];    /* of a 402 */
+    char                        left[PHOTA_USD_TEXT];
+    char                        resets[PHOTA_TIME_TEXT];
 
     ngx_http_event_handler_pt   body_reader;    /* nginx's */
     ngx_http_request_t         *call;           /* the subrequest */
@@ -134,6 +144,8 @@ struct ngx_http_phota_ctx_s {
     unsigned                    no_cache:1;
     unsigned                    no_store:1;
     unsigned                    only_if_cached:1;
+    unsigned                    keyed:1;        /* has an Idempotency-Key */
+    unsigned                    replay:1;       /* the hit is a replay */
 };
 
 
@@ -160,10 +172,11 @@ typedef struct {
     ngx_queue_t                 taken;          /* the thread's, then done */
     phota_store_t              *store;          /* NULL: jobs see to it */
     unsigned                    busy:1;
+    unsigned                    paused:1;       /* what comes, waits */
 } ngx_http_phota_writer_t;
 
 
-/* one call of the upstream and what becomes of it */
+/* what is paid for: a call of the upstream, or a hit that has a price */
 
 struct ngx_http_phota_purchase_s {
     ngx_http_request_t         *r;              /* NULL: the client left */
@@ -171,12 +184,19 @@ struct ngx_http_phota_purchase_s {
     ngx_http_phota_job_t        hold;
     ngx_http_phota_job_t        settle;
     ngx_http_phota_job_t        store;
+    ngx_http_phota_job_t        copy;           /* for replays */
     ngx_queue_t                 retry;          /* settles that failed */
 
     phota_charge_t              charge;
     phota_outcome_t             outcome;
+    phota_limits_t              limits;
+    phota_limits_t              token_limits;
+    phota_shortage_t            shortage;
+    u_char                      replay_key[PHOTA_SHA256_LEN];
     phota_cache_key_t           key;
     phota_result_t              result;
+    phota_cache_key_t           copy_key;
+    phota_result_t              copy_result;
     phota_answer_t             *answer;
     phota_delivery_t            delivery;
     ngx_http_phota_spool_t     *spool;
@@ -190,6 +210,9 @@ struct ngx_http_phota_purchase_s {
     const char                 *unsafe;         /* why the key was kept */
 
     unsigned                    metered:1;      /* has a charge */
+    unsigned                    serves:1;       /* a hit, nothing to call */
+    unsigned                    keyed:1;        /* has an Idempotency-Key */
+    unsigned                    taken:1;        /* the key is another's */
     unsigned                    storable:1;
     unsigned                    complete:1;
     unsigned                    last:1;         /* last buffer was seen */
@@ -211,9 +234,11 @@ typedef struct {
     phota_tenants_t             tenants;
     phota_prices_t              prices;
     phota_ledger_t              ledger;
+    phota_replays_t             replays;
+    MDB_txn                    *books_txn;      /* event loop's, reset */
     phota_store_t               cache_store;
     phota_cache_t               cache;
-    MDB_txn                    *cache_txn;      /* event loop's, reset */
+    MDB_txn                    *cache_txn;      /* the same */
 
     phota_directory_t          *directory;
     phota_price_list_t         *price_list;
@@ -225,6 +250,7 @@ typedef struct {
     ngx_http_phota_main_conf_t *conf;
     ngx_event_t                 exit_guard;     /* holds a quitting worker */
     ngx_uint_t                  jobs;
+    ngx_uint_t                  warming;        /* threads that read cache */
     size_t                      spooled;        /* bytes in memory */
 
     unsigned                    active:1;
@@ -267,14 +293,48 @@ void ngx_http_phota_resume(ngx_http_request_t *r,
 
 /* ngx_http_phota_control.c */
 
-/* Cache-Control and Phota-Tag; NGX_DECLINED with a refusal set */
+/* Cache-Control, Phota-Tag, Idempotency-Key; NGX_DECLINED: refused */
 ngx_int_t ngx_http_phota_read_controls(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 
-/* ngx_http_phota_purchase.c */
+/* ngx_http_phota_hold.c */
 
 /* NGX_AGAIN; NGX_DECLINED with a refusal set; NGX_ERROR */
 ngx_int_t ngx_http_phota_buy(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx);
+
+/* the same for ctx->hit; NGX_OK when it is free */
+ngx_int_t ngx_http_phota_sell(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* ngx_http_phota_replay.c */
+
+/*
+ * What became of an earlier request with this Idempotency-Key: NGX_OK when
+ * ctx->hit is its answer, NGX_DECLINED when nothing forbids to go on or
+ * ctx->refusal is set, NGX_ERROR.
+ */
+ngx_int_t ngx_http_phota_replay(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* in the writer's transaction: PHOTA_REFUSED when another took the key */
+int ngx_http_phota_replay_free(ngx_http_phota_purchase_t *p, MDB_txn *txn);
+int ngx_http_phota_replay_take(ngx_http_phota_purchase_t *p, MDB_txn *txn,
+    phota_error_t *err);
+
+/* where the copy of a charge's answer lies */
+ngx_int_t ngx_http_phota_replay_where(const phota_id_t *charge,
+    phota_cache_key_t *key);
+
+/* ngx_http_phota_purchase.c */
+
+/* spool: keeps an answer.  It is ctx->purchase from now on; NULL: no memory */
+ngx_http_phota_purchase_t *ngx_http_phota_purchase_create(
+    ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx, ngx_uint_t spool);
+void ngx_http_phota_purchase_release(void *data);
+
+/* posts what became of a held charge, and its picture */
+void ngx_http_phota_end(ngx_http_phota_purchase_t *p);
+
 ngx_int_t ngx_http_phota_call(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 ngx_int_t ngx_http_phota_relay(ngx_http_request_t *r,
@@ -313,6 +373,9 @@ ngx_int_t ngx_http_phota_header(ngx_http_request_t *r, const char *name,
     const u_char *value, size_t len);
 ngx_int_t ngx_http_phota_common_headers(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
+/* Phota-Charge-Id */
+ngx_int_t ngx_http_phota_charge_headers(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
 ngx_int_t ngx_http_phota_money_headers(ngx_http_request_t *r, int64_t cost,
     int64_t price, int64_t saved);
 ngx_buf_t *ngx_http_phota_error_body(ngx_http_request_t *r,
@@ -325,10 +388,15 @@ void ngx_http_phota_refuse(ngx_http_phota_ctx_t *ctx, ngx_uint_t status,
 /* NGX_OK: ctx->hit is set; NGX_DECLINED: no hit */
 ngx_int_t ngx_http_phota_lookup(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
+ngx_int_t ngx_http_phota_find(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, const phota_cache_key_t *key);
 ngx_int_t ngx_http_phota_send_hit(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 phota_result_t *ngx_http_phota_hit_result(ngx_http_phota_hit_t *hit);
-int64_t ngx_http_phota_hit_saved(ngx_http_phota_hit_t *hit);
+
+/* what a client's request added to the books, if anything yet; micro-USD */
+ngx_int_t ngx_http_phota_hit_money(ngx_http_phota_ctx_t *ctx, int64_t *cost,
+    int64_t *price, int64_t *saved);
 
 /* ngx_http_phota_spool.c */
 
@@ -357,6 +425,11 @@ void ngx_http_phota_writer_init(ngx_http_phota_writer_t *w,
 void ngx_http_phota_post(ngx_http_phota_writer_t *w,
     ngx_http_phota_job_t *job);
 
+/* lets nothing begin any more; NGX_OK when nothing is under way */
+ngx_int_t ngx_http_phota_writer_pause(ngx_http_phota_writer_t *w,
+    const char *why);
+void ngx_http_phota_writer_go_on(ngx_http_phota_writer_t *w);
+
 /* at exit, when the threads are gone: runs what still waits */
 void ngx_http_phota_writer_flush(ngx_http_phota_writer_t *w);
 
@@ -369,11 +442,26 @@ void ngx_http_phota_exit_process(ngx_cycle_t *cycle);
 void ngx_http_phota_job_begin(void);
 void ngx_http_phota_job_end(void);
 
+/* logs a trouble when it begins and when it has healed ("") */
+void ngx_http_phota_complain(const char *text, char *said, size_t size);
+
+/* ngx_http_phota_care.c */
+
+void ngx_http_phota_care_init(ngx_cycle_t *cycle);
+void ngx_http_phota_care_tick(void);
+void ngx_http_phota_care_opened(void);
+void ngx_http_phota_care_close(void);
+
+/* the event loop's transactions: reset after use; NULL when not to be had */
+MDB_txn *ngx_http_phota_read_books(void);
+MDB_txn *ngx_http_phota_read_cache(void);
+
 /* ngx_http_phota_recover.c */
 
 /*
- * For the books' writer: holds of dead workers become unknown, and whatever is
- * unknown is settled where its result is in the cache.
+ * For the books' writer: holds of dead workers become unknown, whatever is
+ * unknown is settled where its result is in the cache, and what has been
+ * unknown for too long ends as the operator's deadline says.
  */
 int ngx_http_phota_recover(ngx_http_phota_job_t *job, MDB_txn *txn);
 
@@ -382,8 +470,10 @@ int ngx_http_phota_recover(ngx_http_phota_job_t *job, MDB_txn *txn);
 void ngx_http_phota_count_init(void);
 
 /* a free hit, counted in the books within a second */
-void ngx_http_phota_count_hit(uint32_t tenant, ngx_uint_t operation,
-    int64_t saved, const phota_cache_key_t *key, uint64_t used);
+void ngx_http_phota_count_hit(ngx_http_phota_ctx_t *ctx, int64_t saved);
+
+/* that a result was used; used: ms, when it was before */
+void ngx_http_phota_count_use(const phota_cache_key_t *key, uint64_t used);
 
 /* posts what was counted, when nothing of it is under way already */
 void ngx_http_phota_count_flush(void);

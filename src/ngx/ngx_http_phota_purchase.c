@@ -11,23 +11,18 @@
 #include "ngx_http_phota_module.h"
 
 
-static ngx_http_phota_purchase_t *ngx_http_phota_purchase_create(
-    ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx);
 static void ngx_http_phota_purchase_detach(void *data);
-static void ngx_http_phota_purchase_release(void *data);
-static ngx_int_t ngx_http_phota_fill_charge(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx, phota_charge_t *charge);
-static int ngx_http_phota_hold_run(ngx_http_phota_job_t *job, MDB_txn *txn);
-static void ngx_http_phota_hold_done(ngx_http_phota_job_t *job);
 static ngx_int_t ngx_http_phota_called(ngx_http_request_t *sr, void *data,
     ngx_int_t rc);
-static void ngx_http_phota_end(ngx_http_phota_purchase_t *p);
 static int ngx_http_phota_settle_run(ngx_http_phota_job_t *job,
     MDB_txn *txn);
 static void ngx_http_phota_settle_done(ngx_http_phota_job_t *job);
 static void ngx_http_phota_store(ngx_http_phota_purchase_t *p);
+static void ngx_http_phota_store_copy(ngx_http_phota_purchase_t *p);
 static int ngx_http_phota_store_run(ngx_http_phota_job_t *job, MDB_txn *txn);
 static void ngx_http_phota_store_done(ngx_http_phota_job_t *job);
+static int ngx_http_phota_copy_run(ngx_http_phota_job_t *job, MDB_txn *txn);
+static void ngx_http_phota_copy_done(ngx_http_phota_job_t *job);
 static void ngx_http_phota_job_finished(ngx_http_phota_purchase_t *p);
 
 
@@ -36,58 +31,9 @@ static void ngx_http_phota_job_finished(ngx_http_phota_purchase_t *p);
 #define NGX_HTTP_PHOTA_LINK_VALID  (23 * 60 * 60)
 
 
-ngx_int_t
-ngx_http_phota_buy(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
-{
-    ngx_int_t                   rc;
-    ngx_http_phota_loc_conf_t  *plcf;
-    ngx_http_phota_purchase_t  *p;
-
-    if (!ngx_http_phota_worker.books_open) {
-        ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
-                              "BOOKS_UNAVAILABLE",
-                              "the books cannot be written; nothing was "
-                              "bought");
-        ctx->refusal.retry_after = 1;
-        return NGX_DECLINED;
-    }
-
-    p = ngx_http_phota_purchase_create(r, ctx);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_http_phota_fill_charge(r, ctx, &p->charge);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
-
-    p->metered = 1;
-    p->valid = plcf->valid[ctx->operation->id];
-    p->storable = (ctx->cache != NGX_HTTP_PHOTA_CACHE_BYPASS
-                   && ctx->scan.mode != PHOTA_MODE_OTHER);
-
-    ngx_memcpy(p->key.fingerprint, ctx->scan.digest, PHOTA_SHA256_LEN);
-    p->key.mode = (u_char) ctx->scan.mode;
-
-    p->hold.run = ngx_http_phota_hold_run;
-    p->hold.done = ngx_http_phota_hold_done;
-
-    ctx->state = NGX_HTTP_PHOTA_HOLD;
-
-    p->refs++;
-    ngx_http_phota_post(&ngx_http_phota_worker.books_writer, &p->hold);
-
-    return NGX_AGAIN;
-}
-
-
-static ngx_http_phota_purchase_t *
+ngx_http_phota_purchase_t *
 ngx_http_phota_purchase_create(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx)
+    ngx_http_phota_ctx_t *ctx, ngx_uint_t spool)
 {
     ngx_pool_cleanup_t         *pcln;
     ngx_http_cleanup_t         *cln;
@@ -117,11 +63,13 @@ ngx_http_phota_purchase_create(ngx_http_request_t *r,
      *     all bits = 0;
      */
 
-    p->spool = ngx_http_phota_spool_create(r->connection->log,
-                                           &clcf->client_body_temp_path->name);
-    if (p->spool == NULL) {
-        ngx_free(p);
-        return NULL;
+    if (spool) {
+        p->spool = ngx_http_phota_spool_create(r->connection->log,
+                                         &clcf->client_body_temp_path->name);
+        if (p->spool == NULL) {
+            ngx_free(p);
+            return NULL;
+        }
     }
 
     p->r = r;
@@ -170,7 +118,7 @@ ngx_http_phota_purchase_detach(void *data)
 }
 
 
-static void
+void
 ngx_http_phota_purchase_release(void *data)
 {
     ngx_http_phota_purchase_t *p = data;
@@ -183,178 +131,11 @@ ngx_http_phota_purchase_release(void *data)
         phota_answer_destroy(p->answer);
     }
 
-    ngx_http_phota_spool_free(p->spool);
+    if (p->spool) {
+        ngx_http_phota_spool_free(p->spool);
+    }
+
     ngx_free(p);
-}
-
-
-static ngx_int_t
-ngx_http_phota_fill_charge(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
-    phota_charge_t *charge)
-{
-    uint64_t                  now;
-    unsigned                  identity;
-    phota_rate_t              rate;
-    ngx_http_phota_worker_t  *worker;
-
-    worker = &ngx_http_phota_worker;
-    now = phota_now();
-
-    if (worker->price_list == NULL
-        || phota_price_find(worker->price_list, ctx->operation,
-                            ctx->scan.model, ctx->scan.resolution,
-                            ctx->tenant.id, now, &rate)
-           != PHOTA_OK)
-    {
-        ngx_http_phota_refuse(ctx, 422, "PRICE_UNKNOWN",
-                              "the price list has no price for this call; "
-                              "nothing was bought");
-        return NGX_DECLINED;
-    }
-
-    if (ngx_http_phota_have_key(ctx) != NGX_OK) {
-        ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "UPSTREAM_AUTH",
-                              "no upstream key is set for the tenant; "
-                              "nothing was bought");
-        return NGX_DECLINED;
-    }
-
-    if (phota_id_create(&charge->id, now) != PHOTA_OK) {
-        return NGX_ERROR;
-    }
-
-    charge->time = now;
-    charge->tenant = ctx->tenant.id;
-    charge->token = ctx->token;
-    charge->price_version = rate.version;
-    charge->provider = ctx->operation->provider;
-    charge->operation = ctx->operation->id;
-    charge->cached = (ctx->cache == NGX_HTTP_PHOTA_CACHE_BYPASS)
-                     ? PHOTA_CACHED_BYPASS : PHOTA_CACHED_MISS;
-    charge->rate = rate.base;
-    charge->identity_rate = rate.identity;
-
-    charge->asked = ctx->scan.outputs ? ctx->scan.outputs
-                                      : ctx->operation->max_outputs;
-
-    /* the most that the call can come to */
-
-    identity = (ctx->scan.profiles && rate.identity > rate.base)
-               ? charge->asked : 0;
-
-    charge->held = phota_price_amount(&rate, charge->asked, identity);
-
-    ngx_memcpy(charge->fingerprint, ctx->scan.digest, PHOTA_SHA256_LEN);
-    ngx_memcpy(charge->tag, ctx->tag, sizeof(charge->tag));
-
-    return NGX_OK;
-}
-
-
-static int
-ngx_http_phota_hold_run(ngx_http_phota_job_t *job, MDB_txn *txn)
-{
-    int                         rc;
-    ngx_http_phota_purchase_t  *p;
-
-    p = (ngx_http_phota_purchase_t *)
-            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, hold));
-
-    rc = phota_ledger_hold(&ngx_http_phota_worker.ledger, txn, &p->charge,
-                           &job->err);
-
-    /*
-     * Ids are random: one that is there already is this hold, from a commit
-     * that was durable and said that it failed.
-     */
-
-    return (rc == PHOTA_REFUSED) ? PHOTA_OK : rc;
-}
-
-
-static void
-ngx_http_phota_hold_done(ngx_http_phota_job_t *job)
-{
-    ngx_int_t                   rc;
-    ngx_connection_t           *c;
-    ngx_http_request_t         *r;
-    ngx_http_phota_ctx_t       *ctx;
-    ngx_http_phota_purchase_t  *p;
-
-    p = (ngx_http_phota_purchase_t *)
-            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, hold));
-
-    r = p->r;
-
-    if (job->rc == PHOTA_OK) {
-        p->held = 1;
-
-    } else {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: a hold could not be written, nothing is "
-                      "bought: %s", job->err.text);
-    }
-
-    if (p->held
-        && (r == NULL || r->connection->error
-            || ngx_http_phota_worker.exiting))
-    {
-        /* the client, or this worker, left while nothing was sent yet */
-
-        p->outcome.state = PHOTA_STATE_VOID;
-        p->outcome.reason = PHOTA_REASON_NOT_SENT;
-
-        ngx_http_phota_end(p);
-    }
-
-    if (r == NULL || ngx_http_phota_worker.exiting) {
-        ngx_http_phota_purchase_release(p);
-        return;
-    }
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
-    c = r->connection;
-
-    ngx_http_phota_purchase_release(p);
-
-    if (ctx == NULL) {
-        return;
-    }
-
-    if (!p->held) {
-        ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
-                              "BOOKS_UNAVAILABLE",
-                              "the books cannot be written; nothing was "
-                              "bought");
-        ctx->refusal.retry_after = 1;
-
-    } else if (p->ended) {
-        ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "UPSTREAM_FAILED",
-                              "the client left before the call; nothing was "
-                              "bought");
-
-    } else {
-        ngx_http_set_log_request(c->log, r);
-
-        rc = ngx_http_phota_call(r, ctx);
-
-        if (rc == NGX_AGAIN) {
-            ngx_http_run_posted_requests(c);
-            return;
-        }
-
-        p->outcome.state = PHOTA_STATE_VOID;
-        p->outcome.reason = PHOTA_REASON_NOT_SENT;
-
-        ngx_http_phota_end(p);
-
-        ngx_http_phota_refuse(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                              "INTERNAL_ERROR",
-                              "the call could not be made; nothing was "
-                              "bought");
-    }
-
-    ngx_http_phota_resume(r, NGX_HTTP_PHOTA_ANSWER);
 }
 
 
@@ -369,7 +150,7 @@ ngx_http_phota_relay(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
-    if (ngx_http_phota_purchase_create(r, ctx) == NULL) {
+    if (ngx_http_phota_purchase_create(r, ctx, 1) == NULL) {
         return NGX_ERROR;
     }
 
@@ -511,7 +292,7 @@ ngx_http_phota_called(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 }
 
 
-static void
+void
 ngx_http_phota_end(ngx_http_phota_purchase_t *p)
 {
     char  id[PHOTA_ID_TEXT];
@@ -620,7 +401,9 @@ ngx_http_phota_store(ngx_http_phota_purchase_t *p)
     time_t           valid;
     phota_result_t  *result;
 
-    if (!p->storable || p->lost || !ngx_http_phota_worker.cache_open) {
+    if ((!p->storable && !p->keyed) || p->lost
+        || !ngx_http_phota_worker.cache_open)
+    {
         return;
     }
 
@@ -642,9 +425,12 @@ ngx_http_phota_store(ngx_http_phota_purchase_t *p)
 
     /* as the settle will have it */
 
-    result->cost = (int64_t) (result->outputs - result->identity_low)
-                   * p->charge.rate
-                   + (int64_t) result->identity_low * p->charge.identity_rate;
+    if (phota_terms_cost(&p->charge.terms, result->outputs,
+                         result->identity_low, &result->cost)
+        != PHOTA_OK)
+    {
+        return;
+    }
 
     ngx_memcpy(result->content_type, p->content_type,
                sizeof(result->content_type));
@@ -653,6 +439,14 @@ ngx_http_phota_store(ngx_http_phota_purchase_t *p)
 
     p->key.outputs = (u_char) ngx_min(p->delivery.outputs, 255);
 
+    if (p->keyed) {
+        ngx_http_phota_store_copy(p);
+    }
+
+    if (!p->storable) {
+        return;
+    }
+
     p->store.run = ngx_http_phota_store_run;
     p->store.done = ngx_http_phota_store_done;
 
@@ -660,6 +454,41 @@ ngx_http_phota_store(ngx_http_phota_purchase_t *p)
     p->pending++;
 
     ngx_http_phota_post(&ngx_http_phota_worker.cache_writer, &p->store);
+}
+
+
+/*
+ * What a retry gets: beside the result that others may have replaced, expired
+ * or refused to store, under a name of its own.
+ */
+
+static void
+ngx_http_phota_store_copy(ngx_http_phota_purchase_t *p)
+{
+    phota_result_t  *copy;
+
+    p->copy_result = p->result;
+    copy = &p->copy_result;
+
+    copy->expires = copy->stored + PHOTA_REPLAY_VALID;
+
+    /* chunks lie under their result's id: two results, two ids */
+
+    if (p->storable && phota_id_create(&copy->id, copy->stored) != PHOTA_OK) {
+        return;
+    }
+
+    if (ngx_http_phota_replay_where(&p->charge.id, &p->copy_key) != NGX_OK) {
+        return;
+    }
+
+    p->copy.run = ngx_http_phota_copy_run;
+    p->copy.done = ngx_http_phota_copy_done;
+
+    p->refs++;
+    p->pending++;
+
+    ngx_http_phota_post(&ngx_http_phota_worker.cache_writer, &p->copy);
 }
 
 
@@ -691,6 +520,38 @@ ngx_http_phota_store_done(ngx_http_phota_job_t *job)
     } else {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "phota: a bought result could not be stored: %s",
+                      job->err.text);
+    }
+
+    ngx_http_phota_job_finished(p);
+}
+
+
+static int
+ngx_http_phota_copy_run(ngx_http_phota_job_t *job, MDB_txn *txn)
+{
+    ngx_http_phota_purchase_t  *p;
+
+    p = (ngx_http_phota_purchase_t *)
+            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, copy));
+
+    return phota_cache_store(&ngx_http_phota_worker.cache, &p->copy_key,
+                             &p->copy_result, ngx_http_phota_spool_read,
+                             p->spool, &job->err);
+}
+
+
+static void
+ngx_http_phota_copy_done(ngx_http_phota_job_t *job)
+{
+    ngx_http_phota_purchase_t  *p;
+
+    p = (ngx_http_phota_purchase_t *)
+            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, copy));
+
+    if (job->rc != PHOTA_OK) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "phota: an answer could not be stored for a replay: %s",
                       job->err.text);
     }
 

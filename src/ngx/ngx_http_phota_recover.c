@@ -2,11 +2,17 @@
 /*
  * What dead workers left behind.  A hold whose owner lives no more reads as
  * unknown to everybody; here it is written so, or settled, when the result
- * that it bought lies in the cache and names it.
+ * that it bought lies in the cache and names it.  What nobody resolves ends as
+ * the operator's deadline says.
  */
 
 
 #include "ngx_http_phota_module.h"
+
+
+/* charges that a deadline ends in one transaction */
+
+#define NGX_HTTP_PHOTA_EXPIRE  200
 
 
 typedef struct {
@@ -25,7 +31,8 @@ static int ngx_http_phota_recover_charge(void *ctx,
 int
 ngx_http_phota_recover(ngx_http_phota_job_t *job, MDB_txn *txn)
 {
-    int                        rc;
+    int                        rc, expired;
+    unsigned                   ended;
     ngx_http_phota_recovery_t  rec;
 
     ngx_memzero(&rec, sizeof(ngx_http_phota_recovery_t));
@@ -58,7 +65,22 @@ ngx_http_phota_recover(ngx_http_phota_job_t *job, MDB_txn *txn)
                       rec.settled, rec.unknown);
     }
 
-    return rc;
+    if (rc == PHOTA_ERROR) {
+        return rc;
+    }
+
+    expired = phota_ledger_expire(&ngx_http_phota_worker.ledger, txn,
+                                  phota_now(), NGX_HTTP_PHOTA_EXPIRE, &ended,
+                                  &job->err);
+
+    if (expired == PHOTA_OK && ended) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "phota: %ui charges were unknown for too long and "
+                      "ended by the operator's deadline",
+                      (ngx_uint_t) ended);
+    }
+
+    return (expired == PHOTA_OK) ? rc : expired;
 }
 
 

@@ -281,10 +281,25 @@ ngx_http_phota_decide(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     ngx_int_t                   rc;
     ngx_http_phota_loc_conf_t  *plcf;
 
-    rc = ngx_http_phota_finish_scan(r, ctx);
+    if (!ctx->scanned) {
+        rc = ngx_http_phota_finish_scan(r, ctx);
 
-    if (rc != NGX_OK) {
-        return rc;
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (ctx->keyed) {
+        rc = ngx_http_phota_replay(r, ctx);
+
+        if (rc == NGX_OK) {
+            ctx->cache = NGX_HTTP_PHOTA_CACHE_HIT;
+            return NGX_DECLINED;
+        }
+
+        if (rc == NGX_ERROR || ctx->refusal.status) {
+            return rc;
+        }
     }
 
     plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
@@ -302,7 +317,10 @@ ngx_http_phota_decide(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
         if (rc == NGX_OK) {
             ctx->cache = NGX_HTTP_PHOTA_CACHE_HIT;
-            return NGX_DECLINED;
+
+            rc = ngx_http_phota_sell(r, ctx);
+
+            return (rc == NGX_OK) ? NGX_DECLINED : rc;
         }
 
         if (rc == NGX_ERROR) {

@@ -26,7 +26,7 @@ static ngx_int_t ngx_http_phota_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static void ngx_http_phota_about_request(ngx_http_phota_ctx_t *ctx,
     ngx_uint_t var, char *buf, size_t size);
-static void ngx_http_phota_about_hit(ngx_http_phota_hit_t *hit,
+static void ngx_http_phota_about_hit(ngx_http_phota_ctx_t *ctx,
     ngx_uint_t var, char *buf, size_t size);
 static void ngx_http_phota_about_charge(ngx_http_phota_purchase_t *p,
     ngx_uint_t var, char *buf, size_t size);
@@ -108,7 +108,7 @@ ngx_http_phota_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
             ngx_http_phota_about_request(ctx, data, buf, sizeof(buf));
 
         } else if (ctx->hit) {
-            ngx_http_phota_about_hit(ctx->hit, data, buf, sizeof(buf));
+            ngx_http_phota_about_hit(ctx, data, buf, sizeof(buf));
 
         } else if (ctx->purchase && ctx->purchase->held) {
             ngx_http_phota_about_charge(ctx->purchase, data, buf,
@@ -178,27 +178,40 @@ ngx_http_phota_about_request(ngx_http_phota_ctx_t *ctx, ngx_uint_t var,
 
 
 static void
-ngx_http_phota_about_hit(ngx_http_phota_hit_t *hit, ngx_uint_t var, char *buf,
+ngx_http_phota_about_hit(ngx_http_phota_ctx_t *ctx, ngx_uint_t var, char *buf,
     size_t size)
 {
+    int64_t  cost, price, saved;
+
+    (void) ngx_http_phota_hit_money(ctx, &cost, &price, &saved);
+
     switch (var) {
+
+    case NGX_HTTP_PHOTA_VAR_CHARGE_ID:
+        if (ctx->replay) {
+            phota_id_format(buf, &ctx->replayed);
+
+        } else if (ctx->purchase && ctx->purchase->held) {
+            phota_id_format(buf, &ctx->purchase->charge.id);
+        }
+
+        break;
 
     case NGX_HTTP_PHOTA_VAR_OUTPUTS:
         (void) snprintf(buf, size, "%u",
-                        ngx_http_phota_hit_result(hit)->outputs);
+                        ngx_http_phota_hit_result(ctx->hit)->outputs);
         break;
 
     case NGX_HTTP_PHOTA_VAR_COST:
+        phota_usd_format(buf, cost);
+        break;
+
     case NGX_HTTP_PHOTA_VAR_PRICE:
-        phota_usd_format(buf, 0);
+        phota_usd_format(buf, price);
         break;
 
-    case NGX_HTTP_PHOTA_VAR_SAVED:
-        phota_usd_format(buf, ngx_http_phota_hit_saved(hit));
-        break;
-
-    default:
-        break;
+    default: /* NGX_HTTP_PHOTA_VAR_SAVED */
+        phota_usd_format(buf, saved);
     }
 }
 

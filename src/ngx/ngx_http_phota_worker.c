@@ -1,9 +1,8 @@
 
 /*
- * A worker's life: it opens books and cache, reads the directory and the price
- * list again when they change, looks after holds of the dead and the size of
- * the cache, and leaves nothing undone when it exits.  All of it happens in
- * threads; the event loop swaps in what they bring.
+ * A worker's life: by the tick of a timer it has books and cache looked after,
+ * free hits written, holds of the dead resolved, and the cache kept at its
+ * size; it leaves nothing undone when it exits.
  */
 
 
@@ -14,41 +13,21 @@
 
 #define NGX_HTTP_PHOTA_TICK       400
 #define NGX_HTTP_PHOTA_RECOVERY   10000
-#define NGX_HTTP_PHOTA_REAP       60000
+#define NGX_HTTP_PHOTA_TALLY      3600000
 #define NGX_HTTP_PHOTA_GUARD      60000
 
 
-/* what a thread looks after; its results wait for the event loop */
+/* entries for free hits in one transaction */
 
-typedef struct {
-    ngx_thread_task_t         task;
-    phota_directory_t        *directory;
-    phota_price_list_t       *price_list;
-    uint64_t                  generation;
-    phota_error_t             err;
-    phota_error_t             cache_err;
-    char                      said[sizeof(phota_error_t)];
-    char                      cache_said[sizeof(phota_error_t)];
-    ngx_msec_t                reaped;
-    unsigned                  busy:1;
-    unsigned                  books:1;      /* open, seen by the thread */
-    unsigned                  cache:1;
-    unsigned                  books_env:1;  /* its environment alone */
-    unsigned                  books_alien:1;
-    unsigned                  cache_alien:1;
-} ngx_http_phota_care_t;
+#define NGX_HTTP_PHOTA_TALLIES    200
 
 
-static void ngx_http_phota_care_thread(void *data, ngx_log_t *log);
-static int ngx_http_phota_open_books(ngx_http_phota_care_t *care);
-static int ngx_http_phota_open_cache(ngx_http_phota_care_t *care);
-static int ngx_http_phota_read_again(ngx_http_phota_care_t *care);
-static void ngx_http_phota_care_done(ngx_event_t *ev);
-static void ngx_http_phota_complain(const char *text, char *said,
-    size_t size);
 static void ngx_http_phota_tick(ngx_event_t *ev);
 static void ngx_http_phota_recovery(void);
 static void ngx_http_phota_recovered(ngx_http_phota_job_t *job);
+static void ngx_http_phota_tally(void);
+static int ngx_http_phota_tally_run(ngx_http_phota_job_t *job, MDB_txn *txn);
+static void ngx_http_phota_tallied(ngx_http_phota_job_t *job);
 static void ngx_http_phota_sweep(void);
 static int ngx_http_phota_sweep_run(ngx_http_phota_job_t *job, MDB_txn *txn);
 static void ngx_http_phota_swept(ngx_http_phota_job_t *job);
@@ -59,12 +38,15 @@ static void ngx_http_phota_guard(ngx_event_t *ev);
 ngx_http_phota_worker_t  ngx_http_phota_worker;
 
 
-static ngx_http_phota_care_t   ngx_http_phota_care;
 static ngx_http_phota_job_t    ngx_http_phota_recovery_job;
 static ngx_http_phota_job_t    ngx_http_phota_sweep_job;
+static ngx_http_phota_job_t    ngx_http_phota_tally_job;
 static ngx_event_t             ngx_http_phota_timer;
 static ngx_msec_t              ngx_http_phota_recovery_at;
 static ngx_uint_t              ngx_http_phota_recovering;
+static ngx_msec_t              ngx_http_phota_tally_at;
+static ngx_uint_t              ngx_http_phota_tallying;
+static int                     ngx_http_phota_tally_more;
 static ngx_uint_t              ngx_http_phota_sweeping;
 static int                     ngx_http_phota_sweep_more;
 
@@ -72,7 +54,6 @@ static int                     ngx_http_phota_sweep_more;
 ngx_int_t
 ngx_http_phota_init_process(ngx_cycle_t *cycle)
 {
-    ngx_http_phota_care_t       *care;
     ngx_http_phota_worker_t     *worker;
     ngx_http_phota_main_conf_t  *pmcf;
 
@@ -90,10 +71,8 @@ ngx_http_phota_init_process(ngx_cycle_t *cycle)
     }
 
     worker = &ngx_http_phota_worker;
-    care = &ngx_http_phota_care;
 
     ngx_memzero(worker, sizeof(ngx_http_phota_worker_t));
-    ngx_memzero(care, sizeof(ngx_http_phota_care_t));
 
     worker->conf = pmcf;
     worker->active = 1;
@@ -109,21 +88,14 @@ ngx_http_phota_init_process(ngx_cycle_t *cycle)
     worker->exit_guard.data = worker;
     worker->exit_guard.log = cycle->log;
 
-    care->task.ctx = care;
-    care->task.handler = ngx_http_phota_care_thread;
-    care->task.event.data = care;
-    care->task.event.handler = ngx_http_phota_care_done;
-    care->task.event.log = cycle->log;
-
     ngx_http_phota_recovery_job.run = ngx_http_phota_recover;
     ngx_http_phota_recovery_job.done = ngx_http_phota_recovered;
+    ngx_http_phota_tally_job.run = ngx_http_phota_tally_run;
+    ngx_http_phota_tally_job.done = ngx_http_phota_tallied;
     ngx_http_phota_sweep_job.run = ngx_http_phota_sweep_run;
     ngx_http_phota_sweep_job.done = ngx_http_phota_swept;
 
-    /* once here, before the first request: nothing waits for it yet */
-
-    ngx_http_phota_care_thread(care, cycle->log);
-    ngx_http_phota_care_done(&care->task.event);
+    ngx_http_phota_care_init(cycle);
 
     ngx_http_phota_timer.handler = ngx_http_phota_tick;
     ngx_http_phota_timer.data = worker;
@@ -137,213 +109,85 @@ ngx_http_phota_init_process(ngx_cycle_t *cycle)
 
 
 static void
-ngx_http_phota_care_thread(void *data, ngx_log_t *log)
+ngx_http_phota_tick(ngx_event_t *ev)
 {
-    ngx_http_phota_care_t *care = data;
-
     ngx_http_phota_worker_t  *worker;
 
     worker = &ngx_http_phota_worker;
 
-    care->err.text[0] = '\0';
-    care->cache_err.text[0] = '\0';
+    ngx_http_phota_care_tick();
+    ngx_http_phota_count_flush();
 
-    if (!care->books && ngx_http_phota_open_books(care) == PHOTA_OK) {
-        care->books = 1;
-        care->err.text[0] = '\0';
-    }
+    if (worker->books_open) {
+        ngx_http_phota_settle_unsettled();
 
-    if (!care->cache && ngx_http_phota_open_cache(care) == PHOTA_OK) {
-        care->cache = 1;
-        care->cache_err.text[0] = '\0';
-    }
+        /* every worker once, then one of them, which is always there */
 
-    if (care->books) {
-        (void) ngx_http_phota_read_again(care);
-    }
-
-    if (ngx_current_msec - care->reaped > NGX_HTTP_PHOTA_REAP) {
-        care->reaped = ngx_current_msec;
-
-        if (care->books) {
-            (void) phota_store_reap(&worker->books, NULL);
+        if (ngx_worker == 0 || !ngx_http_phota_recovery_at) {
+            ngx_http_phota_recovery();
         }
 
-        if (care->cache) {
-            (void) phota_store_reap(&worker->cache_store, NULL);
+        if (ngx_worker == 0) {
+            ngx_http_phota_tally();
         }
     }
+
+    if (worker->cache_open && ngx_worker == 0) {
+        ngx_http_phota_sweep();
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_PHOTA_TICK);
+}
+
+
+/* free hits get their entries hour by hour, not one for each second */
+
+static void
+ngx_http_phota_tally(void)
+{
+    if (ngx_http_phota_tallying
+        || (ngx_http_phota_tally_at && !ngx_http_phota_tally_more
+            && ngx_current_msec - ngx_http_phota_tally_at
+               < NGX_HTTP_PHOTA_TALLY))
+    {
+        return;
+    }
+
+    ngx_http_phota_tally_at = ngx_max(ngx_current_msec, 1);
+    ngx_http_phota_tallying = 1;
+
+    ngx_http_phota_post(&ngx_http_phota_worker.books_writer,
+                        &ngx_http_phota_tally_job);
 }
 
 
 static int
-ngx_http_phota_open_books(ngx_http_phota_care_t *care)
+ngx_http_phota_tally_run(ngx_http_phota_job_t *job, MDB_txn *txn)
 {
-    int                       rc;
-    ngx_http_phota_worker_t  *worker;
+    ngx_http_phota_tally_more = 0;
 
-    worker = &ngx_http_phota_worker;
-
-    /* what is no books of ours doesn't become so by asking again */
-
-    if (care->books_alien) {
-        (void) ngx_cpystrn((u_char *) care->err.text, (u_char *) care->said,
-                           sizeof(care->err.text));
-        return PHOTA_INVALID;
-    }
-
-    if (!care->books_env) {
-        rc = phota_store_open(&worker->books,
-                              (char *) worker->conf->data.data, "books",
-                              PHOTA_BOOKS_SCHEMA, PHOTA_BOOKS_MAP, 0,
-                              &care->err);
-
-        if (rc != PHOTA_OK) {
-            care->books_alien = (rc == PHOTA_INVALID);
-            return rc;
-        }
-
-        /* it stays open whatever comes: a process opens it once */
-
-        care->books_env = 1;
-    }
-
-    if (phota_tenants_open(&worker->tenants, &worker->books, &care->err)
-           == PHOTA_OK
-        && phota_prices_open(&worker->prices, &worker->books, &care->err)
-           == PHOTA_OK
-        && phota_ledger_open(&worker->ledger, &worker->books, &care->err)
-           == PHOTA_OK)
-    {
-        if (phota_ledger_own(&worker->ledger, &care->err) == PHOTA_OK) {
-            return PHOTA_OK;
-        }
-
-        phota_ledger_close(&worker->ledger);
-    }
-
-    return PHOTA_ERROR;
-}
-
-
-static int
-ngx_http_phota_open_cache(ngx_http_phota_care_t *care)
-{
-    int                       rc;
-    uint64_t                  max;
-    ngx_http_phota_worker_t  *worker;
-
-    worker = &ngx_http_phota_worker;
-    max = worker->conf->cache_max_size;
-
-    if (care->cache_alien) {
-        (void) ngx_cpystrn((u_char *) care->cache_err.text,
-                           (u_char *) care->cache_said,
-                           sizeof(care->cache_err.text));
-        return PHOTA_INVALID;
-    }
-
-    rc = phota_store_open(&worker->cache_store,
-                          (char *) worker->conf->data.data, "cache",
-                          PHOTA_CACHE_SCHEMA, phota_cache_map(max),
-                          PHOTA_STORE_CREATE|PHOTA_STORE_NOMETASYNC,
-                          &care->cache_err);
-
-    if (rc == PHOTA_OK) {
-        rc = phota_cache_open(&worker->cache, &worker->cache_store, max,
-                              &care->cache_err);
-
-        if (rc != PHOTA_OK) {
-            phota_store_close(&worker->cache_store);
-            rc = PHOTA_INVALID;
-        }
-    }
-
-    care->cache_alien = (rc == PHOTA_INVALID);
-
-    return rc;
-}
-
-
-static int
-ngx_http_phota_read_again(ngx_http_phota_care_t *care)
-{
-    uint64_t                  generation;
-    ngx_http_phota_worker_t  *worker;
-
-    worker = &ngx_http_phota_worker;
-
-    if (phota_store_generation(&worker->books, &generation) != PHOTA_OK) {
-        phota_error(&care->err, "the books can't be read; if this does not "
-                    "heal, reload nginx");
-        return PHOTA_ERROR;
-    }
-
-    if (worker->directory && generation == care->generation) {
-        return PHOTA_OK;
-    }
-
-    if (phota_directory_load(&worker->tenants, &care->directory, &care->err)
-        != PHOTA_OK)
-    {
-        care->directory = NULL;
-        return PHOTA_ERROR;
-    }
-
-    if (phota_price_list_load(&worker->prices, &care->price_list, &care->err)
-        != PHOTA_OK)
-    {
-        phota_directory_destroy(care->directory);
-
-        care->directory = NULL;
-        care->price_list = NULL;
-        return PHOTA_ERROR;
-    }
-
-    /* a change during the load is seen at the next tick */
-
-    care->generation = generation;
-
-    return PHOTA_OK;
+    return phota_ledger_tally(&ngx_http_phota_worker.ledger, txn,
+                              NGX_HTTP_PHOTA_TALLIES,
+                              &ngx_http_phota_tally_more, &job->err);
 }
 
 
 static void
-ngx_http_phota_care_done(ngx_event_t *ev)
+ngx_http_phota_tallied(ngx_http_phota_job_t *job)
 {
-    ngx_http_phota_care_t *care = ev->data;
+    ngx_http_phota_tallying = 0;
 
-    ngx_http_phota_worker_t  *worker;
-
-    worker = &ngx_http_phota_worker;
-
-    care->busy = 0;
-
-    ngx_http_phota_complain(care->err.text, care->said, sizeof(care->said));
-    ngx_http_phota_complain(care->cache_err.text, care->cache_said,
-                            sizeof(care->cache_said));
-
-    if (care->directory) {
-        if (worker->directory) {
-            phota_directory_destroy(worker->directory);
-            phota_price_list_destroy(worker->price_list);
-        }
-
-        worker->directory = care->directory;
-        worker->price_list = care->price_list;
-
-        care->directory = NULL;
-        care->price_list = NULL;
+    if (job->rc != PHOTA_OK) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "phota: free hits got no entries yet: %s",
+                      job->err.text);
     }
-
-    worker->books_open = care->books;
-    worker->cache_open = care->cache;
 }
 
 
 /* once when it begins, not at every tick */
 
-static void
+void
 ngx_http_phota_complain(const char *text, char *said, size_t size)
 {
     if (ngx_strcmp(text, said) == 0) {
@@ -359,43 +203,6 @@ ngx_http_phota_complain(const char *text, char *said, size_t size)
     }
 
     (void) ngx_cpystrn((u_char *) said, (u_char *) text, size);
-}
-
-
-static void
-ngx_http_phota_tick(ngx_event_t *ev)
-{
-    ngx_http_phota_care_t    *care;
-    ngx_http_phota_worker_t  *worker;
-
-    care = &ngx_http_phota_care;
-    worker = &ngx_http_phota_worker;
-
-    if (!care->busy) {
-        care->busy = 1;
-
-        if (ngx_thread_task_post(worker->conf->pool, &care->task) != NGX_OK) {
-            care->busy = 0;
-        }
-    }
-
-    ngx_http_phota_count_flush();
-
-    if (worker->books_open) {
-        ngx_http_phota_settle_unsettled();
-
-        /* every worker once, then one of them, which is always there */
-
-        if (ngx_worker == 0 || !ngx_http_phota_recovery_at) {
-            ngx_http_phota_recovery();
-        }
-    }
-
-    if (worker->cache_open && ngx_worker == 0) {
-        ngx_http_phota_sweep();
-    }
-
-    ngx_add_timer(ev, NGX_HTTP_PHOTA_TICK);
 }
 
 
@@ -536,11 +343,9 @@ ngx_http_phota_guard(ngx_event_t *ev)
 void
 ngx_http_phota_exit_process(ngx_cycle_t *cycle)
 {
-    ngx_http_phota_care_t    *care;
     ngx_http_phota_worker_t  *worker;
 
     worker = &ngx_http_phota_worker;
-    care = &ngx_http_phota_care;
 
     if (!worker->active) {
         return;
@@ -553,8 +358,7 @@ ngx_http_phota_exit_process(ngx_cycle_t *cycle)
      */
 
     worker->exiting = 1;
-    worker->books_open = care->books;
-    worker->cache_open = care->cache;
+    ngx_http_phota_care_opened();
 
     if (worker->books_open) {
         ngx_http_phota_writer_flush(&worker->books_writer);
@@ -565,24 +369,7 @@ ngx_http_phota_exit_process(ngx_cycle_t *cycle)
 
     if (worker->cache_open) {
         ngx_http_phota_writer_flush(&worker->cache_writer);
-
-        if (worker->cache_txn) {
-            phota_store_abort(worker->cache_txn);
-        }
-
-        phota_store_close(&worker->cache_store);
     }
 
-    if (worker->directory) {
-        phota_directory_destroy(worker->directory);
-        phota_price_list_destroy(worker->price_list);
-    }
-
-    if (worker->books_open) {
-        phota_ledger_close(&worker->ledger);
-    }
-
-    if (care->books_env) {
-        phota_store_close(&worker->books);
-    }
+    ngx_http_phota_care_close();
 }

@@ -46,7 +46,7 @@ ngx_http_phota_post(ngx_http_phota_writer_t *w, ngx_http_phota_job_t *job)
     ngx_queue_insert_tail(&w->waiting, &job->queue);
     ngx_http_phota_job_begin();
 
-    if (!w->busy && !ngx_http_phota_worker.exiting) {
+    if (!w->busy && !w->paused && !ngx_http_phota_worker.exiting) {
         ngx_http_phota_writer_post(w);
     }
 }
@@ -196,7 +196,9 @@ ngx_http_phota_writer_done(ngx_event_t *ev)
 
     /* the thread works on while the event loop hears of the last group */
 
-    if (!ngx_queue_empty(&w->waiting) && !ngx_http_phota_worker.exiting) {
+    if (!ngx_queue_empty(&w->waiting) && !w->paused
+        && !ngx_http_phota_worker.exiting)
+    {
         ngx_http_phota_writer_post(w);
     }
 
@@ -208,6 +210,55 @@ ngx_http_phota_writer_done(ngx_event_t *ev)
 
         ngx_http_phota_job_end();
         job->done(job);
+    }
+}
+
+
+/*
+ * What waits is told that it failed: a client shall not wait for a disk.  The
+ * settles among it come back, since their purchases try again.
+ */
+
+ngx_int_t
+ngx_http_phota_writer_pause(ngx_http_phota_writer_t *w, const char *why)
+{
+    ngx_queue_t           *q;
+    ngx_http_phota_job_t  *job;
+
+    w->paused = 1;
+
+    if (w->busy) {
+        return NGX_AGAIN;
+    }
+
+    for (q = ngx_queue_head(&w->waiting);
+         q != ngx_queue_sentinel(&w->waiting);
+         q = ngx_queue_next(q))
+    {
+        job = ngx_queue_data(q, ngx_http_phota_job_t, queue);
+        phota_error(&job->err, "%s", why);
+    }
+
+    if (!ngx_queue_empty(&w->waiting)) {
+        ngx_queue_add(&w->taken, &w->waiting);
+        ngx_queue_init(&w->waiting);
+
+        ngx_http_phota_writer_done(&w->task.event);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_phota_writer_go_on(ngx_http_phota_writer_t *w)
+{
+    w->paused = 0;
+
+    if (!w->busy && !ngx_queue_empty(&w->waiting)
+        && !ngx_http_phota_worker.exiting)
+    {
+        ngx_http_phota_writer_post(w);
     }
 }
 

@@ -1,0 +1,504 @@
+
+/*
+ * Books and cache of a worker: opened as soon as they can be, read again when
+ * tenants or prices change, opened once more when LMDB has given them up.  All
+ * of it happens in a thread; the event loop swaps in what it brings.
+ */
+
+
+#include "ngx_http_phota_module.h"
+
+
+/* ms */
+
+#define NGX_HTTP_PHOTA_REAP  60000
+
+
+/* what a thread looks after; its results wait for the event loop */
+
+typedef struct {
+    ngx_thread_task_t         task;
+    phota_directory_t        *directory;
+    phota_price_list_t       *price_list;
+    uint64_t                  generation;
+    phota_error_t             err;
+    phota_error_t             cache_err;
+    char                      said[sizeof(phota_error_t)];
+    char                      cache_said[sizeof(phota_error_t)];
+    ngx_msec_t                reaped;
+    unsigned                  busy:1;
+    unsigned                  books:1;      /* open, seen by the thread */
+    unsigned                  cache:1;
+    unsigned                  books_env:1;  /* its environment alone */
+    unsigned                  books_alien:1;
+    unsigned                  cache_alien:1;
+    unsigned                  reopen_books:1;
+    unsigned                  reopen_cache:1;
+} ngx_http_phota_care_t;
+
+
+static void ngx_http_phota_care_thread(void *data, ngx_log_t *log);
+static void ngx_http_phota_reopen(ngx_http_phota_care_t *care);
+static int ngx_http_phota_open_books(ngx_http_phota_care_t *care);
+static int ngx_http_phota_open_tables(ngx_http_phota_care_t *care);
+static int ngx_http_phota_open_cache(ngx_http_phota_care_t *care);
+static int ngx_http_phota_read_again(ngx_http_phota_care_t *care);
+static void ngx_http_phota_care_done(ngx_event_t *ev);
+static void ngx_http_phota_mend(ngx_http_phota_care_t *care);
+static MDB_txn *ngx_http_phota_renew(phota_store_t *store, MDB_txn **txn);
+
+
+static ngx_http_phota_care_t  ngx_http_phota_care;
+
+
+void
+ngx_http_phota_care_init(ngx_cycle_t *cycle)
+{
+    ngx_http_phota_care_t  *care;
+
+    care = &ngx_http_phota_care;
+
+    ngx_memzero(care, sizeof(ngx_http_phota_care_t));
+
+    care->task.ctx = care;
+    care->task.handler = ngx_http_phota_care_thread;
+    care->task.event.data = care;
+    care->task.event.handler = ngx_http_phota_care_done;
+    care->task.event.log = cycle->log;
+
+    /* once here, before the first request: nothing waits for it yet */
+
+    ngx_http_phota_care_thread(care, cycle->log);
+    ngx_http_phota_care_done(&care->task.event);
+}
+
+
+void
+ngx_http_phota_care_tick(void)
+{
+    ngx_http_phota_care_t  *care;
+
+    care = &ngx_http_phota_care;
+
+    if (care->busy) {
+        return;
+    }
+
+    ngx_http_phota_mend(care);
+
+    care->busy = 1;
+
+    if (ngx_thread_task_post(ngx_http_phota_worker.conf->pool, &care->task)
+        != NGX_OK)
+    {
+        care->busy = 0;
+    }
+}
+
+
+/* has the environments that LMDB has given up opened again, once at rest */
+
+static void
+ngx_http_phota_mend(ngx_http_phota_care_t *care)
+{
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    if (worker->books.broken) {
+        worker->books_open = 0;
+
+        if (ngx_http_phota_writer_pause(&worker->books_writer,
+                                        "the books are broken and opened "
+                                        "again")
+            == NGX_OK)
+        {
+            if (worker->books_txn) {
+                phota_store_abort(worker->books_txn);
+                worker->books_txn = NULL;
+            }
+
+            care->reopen_books = care->books_env;
+        }
+    }
+
+    if (worker->cache_store.broken) {
+        worker->cache_open = 0;
+
+        if (ngx_http_phota_writer_pause(&worker->cache_writer,
+                                        "the cache is broken and opened "
+                                        "again")
+            == NGX_OK
+            && worker->warming == 0 && !worker->books_writer.busy)
+        {
+            /* the books' writer reads it too, where it is open */
+
+            if (worker->cache_txn) {
+                phota_store_abort(worker->cache_txn);
+                worker->cache_txn = NULL;
+            }
+
+            care->reopen_cache = care->cache;
+        }
+    }
+}
+
+
+static void
+ngx_http_phota_care_thread(void *data, ngx_log_t *log)
+{
+    ngx_http_phota_care_t *care = data;
+
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    care->err.text[0] = '\0';
+    care->cache_err.text[0] = '\0';
+
+    ngx_http_phota_reopen(care);
+
+    if (!care->books && ngx_http_phota_open_books(care) == PHOTA_OK) {
+        care->books = 1;
+        care->err.text[0] = '\0';
+    }
+
+    if (!care->cache && ngx_http_phota_open_cache(care) == PHOTA_OK) {
+        care->cache = 1;
+        care->cache_err.text[0] = '\0';
+    }
+
+    if (care->books) {
+        (void) ngx_http_phota_read_again(care);
+    }
+
+    if (ngx_current_msec - care->reaped > NGX_HTTP_PHOTA_REAP) {
+        care->reaped = ngx_current_msec;
+
+        if (care->books) {
+            (void) phota_store_reap(&worker->books, NULL);
+        }
+
+        if (care->cache) {
+            (void) phota_store_reap(&worker->cache_store, NULL);
+        }
+    }
+}
+
+
+/*
+ * A write that failed at the wrong place makes LMDB refuse everything until its
+ * environment has been closed.  Nobody uses it now: the event loop saw to that.
+ */
+
+static void
+ngx_http_phota_reopen(ngx_http_phota_care_t *care)
+{
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    if (care->reopen_books) {
+        phota_store_close(&worker->books);
+
+        care->reopen_books = 0;
+        care->books_env = 0;
+        care->books = 0;
+    }
+
+    if (care->reopen_cache) {
+        phota_store_close(&worker->cache_store);
+
+        care->reopen_cache = 0;
+        care->cache = 0;
+    }
+}
+
+
+static int
+ngx_http_phota_open_books(ngx_http_phota_care_t *care)
+{
+    int                       rc;
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    /* what is no books of ours doesn't become so by asking again */
+
+    if (care->books_alien) {
+        (void) ngx_cpystrn((u_char *) care->err.text, (u_char *) care->said,
+                           sizeof(care->err.text));
+        return PHOTA_INVALID;
+    }
+
+    if (!care->books_env) {
+        rc = phota_store_open(&worker->books,
+                              (char *) worker->conf->data.data, "books",
+                              PHOTA_BOOKS_SCHEMA, PHOTA_BOOKS_MAP, 0,
+                              &care->err);
+
+        if (rc != PHOTA_OK) {
+            care->books_alien = (rc == PHOTA_INVALID);
+            return rc;
+        }
+
+        /* it stays open whatever comes: a process opens it once */
+
+        care->books_env = 1;
+    }
+
+    return ngx_http_phota_open_tables(care);
+}
+
+
+static int
+ngx_http_phota_open_tables(ngx_http_phota_care_t *care)
+{
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    if (phota_tenants_open(&worker->tenants, &worker->books, &care->err)
+           != PHOTA_OK
+        || phota_prices_open(&worker->prices, &worker->books, &care->err)
+           != PHOTA_OK
+        || phota_replays_open(&worker->replays, &worker->books, &care->err)
+           != PHOTA_OK)
+    {
+        return PHOTA_ERROR;
+    }
+
+    /* a worker has one slot for its life: its holds name it */
+
+    if (worker->ledger.self.epoch != 0) {
+        return phota_ledger_reopen(&worker->ledger, &care->err);
+    }
+
+    if (phota_ledger_open(&worker->ledger, &worker->books, &care->err)
+        != PHOTA_OK)
+    {
+        return PHOTA_ERROR;
+    }
+
+    if (phota_ledger_own(&worker->ledger, &care->err) == PHOTA_OK) {
+        return PHOTA_OK;
+    }
+
+    phota_ledger_close(&worker->ledger);
+
+    return PHOTA_ERROR;
+}
+
+
+static int
+ngx_http_phota_open_cache(ngx_http_phota_care_t *care)
+{
+    int                       rc;
+    uint64_t                  max;
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+    max = worker->conf->cache_max_size;
+
+    if (care->cache_alien) {
+        (void) ngx_cpystrn((u_char *) care->cache_err.text,
+                           (u_char *) care->cache_said,
+                           sizeof(care->cache_err.text));
+        return PHOTA_INVALID;
+    }
+
+    rc = phota_store_open(&worker->cache_store,
+                          (char *) worker->conf->data.data, "cache",
+                          PHOTA_CACHE_SCHEMA, phota_cache_map(max),
+                          PHOTA_STORE_CREATE|PHOTA_STORE_NOMETASYNC,
+                          &care->cache_err);
+
+    if (rc == PHOTA_OK) {
+        rc = phota_cache_open(&worker->cache, &worker->cache_store, max,
+                              &care->cache_err);
+
+        if (rc != PHOTA_OK) {
+            phota_store_close(&worker->cache_store);
+            rc = PHOTA_INVALID;
+        }
+    }
+
+    care->cache_alien = (rc == PHOTA_INVALID);
+
+    return rc;
+}
+
+
+static int
+ngx_http_phota_read_again(ngx_http_phota_care_t *care)
+{
+    uint64_t                  generation;
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    if (phota_store_generation(&worker->books, &generation) != PHOTA_OK) {
+        phota_error(&care->err, "the books can't be read");
+        return PHOTA_ERROR;
+    }
+
+    if (worker->directory && generation == care->generation) {
+        return PHOTA_OK;
+    }
+
+    if (phota_directory_load(&worker->tenants, &care->directory, &care->err)
+        != PHOTA_OK)
+    {
+        care->directory = NULL;
+        return PHOTA_ERROR;
+    }
+
+    if (phota_price_list_load(&worker->prices, &care->price_list, &care->err)
+        != PHOTA_OK)
+    {
+        phota_directory_destroy(care->directory);
+
+        care->directory = NULL;
+        care->price_list = NULL;
+        return PHOTA_ERROR;
+    }
+
+    /* a change during the load is seen at the next tick */
+
+    care->generation = generation;
+
+    return PHOTA_OK;
+}
+
+
+static void
+ngx_http_phota_care_done(ngx_event_t *ev)
+{
+    ngx_http_phota_care_t *care = ev->data;
+
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    care->busy = 0;
+
+    ngx_http_phota_complain(care->err.text, care->said, sizeof(care->said));
+    ngx_http_phota_complain(care->cache_err.text, care->cache_said,
+                            sizeof(care->cache_said));
+
+    if (care->directory) {
+        if (worker->directory) {
+            phota_directory_destroy(worker->directory);
+            phota_price_list_destroy(worker->price_list);
+        }
+
+        worker->directory = care->directory;
+        worker->price_list = care->price_list;
+
+        care->directory = NULL;
+        care->price_list = NULL;
+    }
+
+    worker->books_open = (care->books && !worker->books.broken);
+    worker->cache_open = (care->cache && !worker->cache_store.broken);
+
+    if (worker->books_open && worker->books_writer.paused) {
+        ngx_http_phota_writer_go_on(&worker->books_writer);
+    }
+
+    if (worker->cache_open && worker->cache_writer.paused) {
+        ngx_http_phota_writer_go_on(&worker->cache_writer);
+    }
+}
+
+
+MDB_txn *
+ngx_http_phota_read_books(void)
+{
+    if (!ngx_http_phota_worker.books_open) {
+        return NULL;
+    }
+
+    return ngx_http_phota_renew(&ngx_http_phota_worker.books,
+                                &ngx_http_phota_worker.books_txn);
+}
+
+
+MDB_txn *
+ngx_http_phota_read_cache(void)
+{
+    if (!ngx_http_phota_worker.cache_open) {
+        return NULL;
+    }
+
+    return ngx_http_phota_renew(&ngx_http_phota_worker.cache_store,
+                                &ngx_http_phota_worker.cache_txn);
+}
+
+
+static MDB_txn *
+ngx_http_phota_renew(phota_store_t *store, MDB_txn **txn)
+{
+    if (*txn == NULL) {
+        if (phota_store_begin(store, 0, txn, NULL) != PHOTA_OK) {
+            *txn = NULL;
+        }
+
+        return *txn;
+    }
+
+    if (mdb_txn_renew(*txn) != 0) {
+        phota_store_abort(*txn);
+        *txn = NULL;
+    }
+
+    return *txn;
+}
+
+
+/* at exit, when the threads are gone */
+
+void
+ngx_http_phota_care_opened(void)
+{
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    worker->books_open = ngx_http_phota_care.books;
+    worker->cache_open = ngx_http_phota_care.cache;
+}
+
+
+void
+ngx_http_phota_care_close(void)
+{
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    if (worker->cache_txn) {
+        phota_store_abort(worker->cache_txn);
+    }
+
+    if (worker->cache_open) {
+        phota_store_close(&worker->cache_store);
+    }
+
+    if (worker->directory) {
+        phota_directory_destroy(worker->directory);
+        phota_price_list_destroy(worker->price_list);
+    }
+
+    if (worker->books_open) {
+        phota_ledger_close(&worker->ledger);
+    }
+
+    if (worker->books_txn) {
+        phota_store_abort(worker->books_txn);
+    }
+
+    if (ngx_http_phota_care.books_env) {
+        phota_store_close(&worker->books);
+    }
+}

@@ -1,0 +1,474 @@
+
+/*
+ * Before anything is bought or sold: what it may come to, by price list and
+ * plan, and the transaction in which the limits are asked, the hold is written
+ * and the Idempotency-Key is taken.  The call begins when it is durable.
+ */
+
+
+#include "ngx_http_phota_module.h"
+
+
+static ngx_http_phota_purchase_t *ngx_http_phota_claim(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_uint_t spool);
+static ngx_int_t ngx_http_phota_offer(ngx_http_phota_ctx_t *ctx,
+    phota_charge_t *charge);
+static void ngx_http_phota_post_hold(ngx_http_phota_ctx_t *ctx,
+    ngx_http_phota_purchase_t *p);
+static int ngx_http_phota_hold_run(ngx_http_phota_job_t *job, MDB_txn *txn);
+static int ngx_http_phota_hold_write(ngx_http_phota_purchase_t *p,
+    MDB_txn *txn, phota_error_t *err);
+static void ngx_http_phota_hold_done(ngx_http_phota_job_t *job);
+static void ngx_http_phota_held(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_http_phota_purchase_t *p);
+static void ngx_http_phota_not_held(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_http_phota_purchase_t *p, int rc);
+static void ngx_http_phota_exceeded(ngx_http_phota_ctx_t *ctx,
+    phota_shortage_t *shortage);
+
+
+ngx_int_t
+ngx_http_phota_buy(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    ngx_int_t                   rc;
+    ngx_http_phota_loc_conf_t  *plcf;
+    ngx_http_phota_purchase_t  *p;
+
+    p = ngx_http_phota_claim(r, ctx, 1);
+
+    if (p == NULL) {
+        return ctx->refusal.status ? NGX_DECLINED : NGX_ERROR;
+    }
+
+    rc = ngx_http_phota_offer(ctx, &p->charge);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
+
+    p->valid = plcf->valid[ctx->operation->id];
+    p->storable = (ctx->cache != NGX_HTTP_PHOTA_CACHE_BYPASS
+                   && ctx->scan.mode != PHOTA_MODE_OTHER);
+
+    ngx_memcpy(p->key.fingerprint, ctx->scan.digest, PHOTA_SHA256_LEN);
+    p->key.mode = (u_char) ctx->scan.mode;
+
+    ngx_http_phota_post_hold(ctx, p);
+
+    return NGX_AGAIN;
+}
+
+
+ngx_int_t
+ngx_http_phota_sell(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    int64_t                     price;
+    phota_terms_t               terms;
+    phota_charge_t             *charge;
+    phota_result_t             *result;
+    ngx_http_phota_purchase_t  *p;
+
+    result = ngx_http_phota_hit_result(ctx->hit);
+
+    phota_plan_terms(&ctx->tenant.plan, ctx->operation->id, NULL,
+                     ctx->tenant.plan.hit, &terms);
+
+    if (phota_terms_price(&terms, result->outputs, result->identity_low,
+                          result->cost, &price)
+        == PHOTA_OK
+        && price == 0)
+    {
+        return NGX_OK;
+    }
+
+    p = ngx_http_phota_claim(r, ctx, 0);
+
+    if (p == NULL) {
+        return ctx->refusal.status ? NGX_DECLINED : NGX_ERROR;
+    }
+
+    p->serves = 1;
+
+    charge = &p->charge;
+
+    charge->cached = PHOTA_CACHED_HIT;
+    charge->terms = terms;
+    charge->asked = result->outputs;
+    charge->outputs = result->outputs;
+    charge->identity_low = result->identity_low;
+    charge->identity_high = result->identity_low;
+    charge->saved = result->cost;
+
+    ngx_memcpy(charge->request_id, result->request_id,
+               sizeof(charge->request_id));
+
+    ngx_http_phota_post_hold(ctx, p);
+
+    return NGX_AGAIN;
+}
+
+
+/* a purchase with a charge that says who asks; NULL with or without refusal */
+
+static ngx_http_phota_purchase_t *
+ngx_http_phota_claim(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    ngx_uint_t spool)
+{
+    uint64_t                    now;
+    phota_charge_t             *charge;
+    const phota_zone_t         *zone;
+    ngx_http_phota_worker_t    *worker;
+    ngx_http_phota_purchase_t  *p;
+
+    worker = &ngx_http_phota_worker;
+
+    if (!worker->books_open || worker->directory == NULL) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
+                              "BOOKS_UNAVAILABLE",
+                              "the books cannot be written; nothing was "
+                              "bought");
+        ctx->refusal.retry_after = 1;
+        return NULL;
+    }
+
+    p = ngx_http_phota_purchase_create(r, ctx, spool);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    p->metered = 1;
+    p->limits = ctx->tenant.limits;
+    p->token_limits = ctx->token_limits;
+
+    if (ctx->keyed) {
+        p->keyed = 1;
+        ngx_memcpy(p->replay_key, ctx->replay_key, PHOTA_SHA256_LEN);
+    }
+
+    now = phota_now();
+    zone = phota_directory_zone(worker->directory, &ctx->tenant);
+    charge = &p->charge;
+
+    if (phota_id_create(&charge->id, now) != PHOTA_OK) {
+        return NULL;
+    }
+
+    charge->time = now;
+    charge->tenant = ctx->tenant.id;
+    charge->token = ctx->token;
+    charge->provider = ctx->operation->provider;
+    charge->operation = ctx->operation->id;
+    charge->windows.day = phota_zone_day(zone, now);
+    charge->windows.month = phota_zone_month(zone, now);
+
+    ngx_memcpy(charge->fingerprint, ctx->scan.digest, PHOTA_SHA256_LEN);
+    ngx_memcpy(charge->tag, ctx->tag, sizeof(charge->tag));
+
+    return p;
+}
+
+
+/* what the call may come to, at the most */
+
+static ngx_int_t
+ngx_http_phota_offer(ngx_http_phota_ctx_t *ctx, phota_charge_t *charge)
+{
+    phota_rate_t              rate;
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    if (worker->price_list == NULL
+        || phota_price_find(worker->price_list, ctx->operation,
+                            ctx->scan.model, ctx->scan.resolution,
+                            ctx->tenant.id, charge->time, &rate)
+           != PHOTA_OK)
+    {
+        ngx_http_phota_refuse(ctx, 422, "PRICE_UNKNOWN",
+                              "the price list has no price for this call; "
+                              "nothing was bought");
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_phota_have_key(ctx) != NGX_OK) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "UPSTREAM_AUTH",
+                              "no upstream key is set for the tenant; "
+                              "nothing was bought");
+        return NGX_DECLINED;
+    }
+
+    charge->cached = (ctx->cache == NGX_HTTP_PHOTA_CACHE_BYPASS)
+                     ? PHOTA_CACHED_BYPASS : PHOTA_CACHED_MISS;
+
+    phota_plan_terms(&ctx->tenant.plan, ctx->operation->id, &rate, PHOTA_PPM,
+                     &charge->terms);
+
+    charge->asked = ctx->scan.outputs ? ctx->scan.outputs
+                                      : ctx->operation->max_outputs;
+
+    charge->asked_identity = ctx->scan.profiles ? charge->asked : 0;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_phota_post_hold(ngx_http_phota_ctx_t *ctx,
+    ngx_http_phota_purchase_t *p)
+{
+    p->hold.run = ngx_http_phota_hold_run;
+    p->hold.done = ngx_http_phota_hold_done;
+
+    ctx->state = NGX_HTTP_PHOTA_HOLD;
+
+    p->refs++;
+    ngx_http_phota_post(&ngx_http_phota_worker.books_writer, &p->hold);
+}
+
+
+static int
+ngx_http_phota_hold_run(ngx_http_phota_job_t *job, MDB_txn *txn)
+{
+    int                         rc;
+    ngx_http_phota_purchase_t  *p;
+
+    p = (ngx_http_phota_purchase_t *)
+            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, hold));
+
+    p->taken = 0;
+
+    if (p->keyed) {
+        rc = ngx_http_phota_replay_free(p, txn);
+
+        if (rc != PHOTA_OK) {
+            p->taken = (rc == PHOTA_REFUSED);
+            return rc;
+        }
+    }
+
+    rc = ngx_http_phota_hold_write(p, txn, &job->err);
+
+    if (rc == PHOTA_OK && p->keyed) {
+        rc = ngx_http_phota_replay_take(p, txn, &job->err);
+    }
+
+    return rc;
+}
+
+
+static int
+ngx_http_phota_hold_write(ngx_http_phota_purchase_t *p, MDB_txn *txn,
+    phota_error_t *err)
+{
+    int                rc;
+    phota_charge_t     charge;
+    phota_ledger_t    *ledger;
+    phota_allowance_t  allowance;
+
+    ledger = &ngx_http_phota_worker.ledger;
+
+    ngx_memzero(&allowance, sizeof(phota_allowance_t));
+
+    allowance.tenant = &p->limits;
+    allowance.token = &p->token_limits;
+
+    charge = p->charge;
+
+    if (p->serves) {
+        rc = phota_ledger_sell(ledger, txn, &charge, &allowance, err);
+
+    } else {
+        rc = phota_ledger_hold(ledger, txn, &charge, &allowance, err);
+    }
+
+    p->shortage = allowance.shortage;
+
+    if (rc == PHOTA_REFUSED) {
+
+        /*
+         * Ids are random: one that is there already is this very charge, from
+         * a commit that was durable and said that it failed.
+         */
+
+        rc = phota_ledger_get(ledger, txn, &p->charge.id, &charge);
+    }
+
+    if (rc == PHOTA_OK) {
+        p->charge = charge;
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_phota_hold_done(ngx_http_phota_job_t *job)
+{
+    int                         rc;
+    ngx_http_request_t         *r;
+    ngx_http_phota_ctx_t       *ctx;
+    ngx_http_phota_purchase_t  *p;
+
+    p = (ngx_http_phota_purchase_t *)
+            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, hold));
+
+    r = p->r;
+    rc = job->rc;
+
+    p->held = (rc == PHOTA_OK);
+    p->settled = (p->held && p->serves);
+
+    if (!p->held && !p->taken && rc != PHOTA_EXCEEDED) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "phota: a hold could not be written, nothing is "
+                      "bought: %s", job->err.text);
+    }
+
+    if (p->held && !p->serves
+        && (r == NULL || r->connection->error
+            || ngx_http_phota_worker.exiting))
+    {
+        /* the client, or this worker, left while nothing was sent yet */
+
+        p->outcome.state = PHOTA_STATE_VOID;
+        p->outcome.reason = PHOTA_REASON_NOT_SENT;
+
+        ngx_http_phota_end(p);
+    }
+
+    if (r == NULL || ngx_http_phota_worker.exiting) {
+        ngx_http_phota_purchase_release(p);
+        return;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+    /* the request's pool holds it as well */
+
+    ngx_http_phota_purchase_release(p);
+
+    if (ctx == NULL) {
+        return;
+    }
+
+    ngx_http_set_log_request(r->connection->log, r);
+
+    if (p->held) {
+        ngx_http_phota_held(r, ctx, p);
+
+    } else {
+        ngx_http_phota_not_held(r, ctx, p, rc);
+    }
+}
+
+
+static void
+ngx_http_phota_held(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    ngx_http_phota_purchase_t *p)
+{
+    ngx_connection_t  *c;
+
+    if (p->serves) {
+        ngx_http_phota_resume(r, NGX_HTTP_PHOTA_ANSWER);
+        return;
+    }
+
+    if (p->ended) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "UPSTREAM_FAILED",
+                              "the client left before the call; nothing was "
+                              "bought");
+        ngx_http_phota_resume(r, NGX_HTTP_PHOTA_ANSWER);
+        return;
+    }
+
+    c = r->connection;
+
+    if (ngx_http_phota_call(r, ctx) == NGX_AGAIN) {
+        ngx_http_run_posted_requests(c);
+        return;
+    }
+
+    p->outcome.state = PHOTA_STATE_VOID;
+    p->outcome.reason = PHOTA_REASON_NOT_SENT;
+
+    ngx_http_phota_end(p);
+
+    ngx_http_phota_refuse(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                          "INTERNAL_ERROR",
+                          "the call could not be made; nothing was bought");
+    ngx_http_phota_resume(r, NGX_HTTP_PHOTA_ANSWER);
+}
+
+
+static void
+ngx_http_phota_not_held(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    ngx_http_phota_purchase_t *p, int rc)
+{
+    /* nothing of it may be told, or sent */
+
+    ctx->purchase = NULL;
+
+    if (p->taken) {
+
+        /* another request with the key was first: now it can be seen */
+
+        ctx->hit = NULL;
+        ngx_http_phota_resume(r, NGX_HTTP_PHOTA_DECIDE);
+        return;
+    }
+
+    if (rc == PHOTA_EXCEEDED) {
+        ngx_http_phota_exceeded(ctx, &p->shortage);
+
+    } else {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
+                              "BOOKS_UNAVAILABLE",
+                              "the books cannot be written; nothing was "
+                              "bought");
+        ctx->refusal.retry_after = 1;
+    }
+
+    ctx->cache = NGX_HTTP_PHOTA_CACHE_NONE;
+
+    ngx_http_phota_resume(r, NGX_HTTP_PHOTA_ANSWER);
+}
+
+
+static void
+ngx_http_phota_exceeded(ngx_http_phota_ctx_t *ctx, phota_shortage_t *shortage)
+{
+    uint64_t                  now, end;
+    const phota_zone_t       *zone;
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    now = phota_now();
+    zone = worker->directory
+           ? phota_directory_zone(worker->directory, &ctx->tenant) : NULL;
+
+    end = (shortage->period == PHOTA_BUDGET_DAY)
+          ? phota_zone_day_end(zone, now)
+          : (shortage->period == PHOTA_BUDGET_MONTH)
+            ? phota_zone_month_end(zone, now) : 0;
+
+    phota_usd_format(ctx->left, shortage->left);
+
+    (void) snprintf(ctx->detail, sizeof(ctx->detail),
+                    "the %s budget of the %s has %s USD left, which is less "
+                    "than the call may cost; nothing was bought",
+                    phota_budget_period_name(shortage->period),
+                    phota_budget_scope_name(shortage->scope), ctx->left);
+
+    ngx_http_phota_refuse(ctx, 402, "BUDGET_EXCEEDED", ctx->detail);
+
+    ctx->refusal.left = ctx->left;
+
+    if (end > now) {
+        phota_time_format(ctx->resets, end);
+        ctx->refusal.resets = ctx->resets;
+        ctx->refusal.retry_after = (end - now + 999) / 1000;
+    }
+}

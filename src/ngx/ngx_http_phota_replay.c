@@ -1,0 +1,270 @@
+
+/*
+ * Idempotency keys: a retry with the key of an earlier request gets that one's
+ * answer and charge, or is told what became of it; it never buys a second time.
+ * The row that says so was written with the hold; what was answered lies in the
+ * cache, as a copy of its own that nothing replaces.
+ */
+
+
+#include "ngx_http_phota_module.h"
+
+
+static ngx_int_t ngx_http_phota_replay_find(ngx_http_phota_ctx_t *ctx,
+    phota_charge_t *charge);
+static ngx_int_t ngx_http_phota_replay_answer(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, phota_charge_t *charge);
+static void ngx_http_phota_replay_open(ngx_http_phota_ctx_t *ctx,
+    phota_charge_t *charge);
+static void ngx_http_phota_replay_refuse(ngx_http_phota_ctx_t *ctx,
+    ngx_uint_t status, const char *code, const char *what,
+    const phota_id_t *id);
+
+
+ngx_int_t
+ngx_http_phota_replay(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    ngx_int_t       rc;
+    phota_charge_t  charge;
+
+    rc = ngx_http_phota_replay_find(ctx, &charge);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    switch (charge.state) {
+
+    case PHOTA_STATE_HELD:
+    case PHOTA_STATE_UNKNOWN:
+        ngx_http_phota_replay_open(ctx, &charge);
+        return NGX_DECLINED;
+
+    case PHOTA_STATE_VOID:
+
+        /* nothing came of it and nothing was paid: it may be tried again */
+
+        return NGX_DECLINED;
+
+    default: /* PHOTA_STATE_SETTLED, PHOTA_STATE_REVERSED */
+        return ngx_http_phota_replay_answer(r, ctx, &charge);
+    }
+}
+
+
+/* NGX_OK with the charge that the key stands for, owners looked after */
+
+static ngx_int_t
+ngx_http_phota_replay_find(ngx_http_phota_ctx_t *ctx, phota_charge_t *charge)
+{
+    int                       rc;
+    MDB_txn                  *txn;
+    phota_replay_t            replay;
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    txn = ngx_http_phota_read_books();
+
+    if (txn == NULL) {
+
+        /* a purchase will be refused, for it needs the books as well */
+
+        return NGX_DECLINED;
+    }
+
+    rc = phota_replay_get(&worker->replays, txn, ctx->tenant.id,
+                          ctx->replay_key, phota_now(), &replay);
+
+    if (rc == PHOTA_OK
+        && ngx_memcmp(replay.fingerprint, ctx->scan.digest, PHOTA_SHA256_LEN)
+           != 0)
+    {
+        mdb_txn_reset(txn);
+
+        ngx_http_phota_refuse(ctx, 422, "IDEMPOTENCY_MISMATCH",
+                              "the Idempotency-Key was used for another "
+                              "request; nothing was bought");
+        ctx->refusal.field = "Idempotency-Key";
+        return NGX_DECLINED;
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = phota_ledger_get(&worker->ledger, txn, &replay.charge, charge);
+    }
+
+    if (rc == PHOTA_OK && charge->state == PHOTA_STATE_HELD
+        && !phota_ledger_alive(&worker->ledger, txn, &charge->owner))
+    {
+        charge->state = PHOTA_STATE_UNKNOWN;
+    }
+
+    mdb_txn_reset(txn);
+
+    if (rc == PHOTA_ERROR) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
+                              "BOOKS_UNAVAILABLE",
+                              "the books cannot be read; nothing was bought");
+        ctx->refusal.retry_after = 1;
+        return NGX_DECLINED;
+    }
+
+    return (rc == PHOTA_OK) ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_phota_replay_answer(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    phota_charge_t *charge)
+{
+    ngx_int_t          rc;
+    phota_cache_key_t  key;
+
+    if (charge->cached == PHOTA_CACHED_HIT) {
+
+        /* what was sold then is what would be sold now */
+
+        ngx_memcpy(key.fingerprint, charge->fingerprint, PHOTA_SHA256_LEN);
+        key.mode = (u_char) ctx->scan.mode;
+        key.outputs = (u_char) ctx->scan.outputs;
+
+    } else if (ngx_http_phota_replay_where(&charge->id, &key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_phota_find(r, ctx, &key);
+
+    if (rc == NGX_OK) {
+        ctx->replay = 1;
+        ctx->replayed = charge->id;
+        return NGX_OK;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_phota_replay_refuse(ctx, 410, "REPLAY_GONE",
+                                     "was paid, and its answer is not stored "
+                                     "any more; another Idempotency-Key buys "
+                                     "anew", &charge->id);
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_phota_replay_open(ngx_http_phota_ctx_t *ctx, phota_charge_t *charge)
+{
+    if (charge->state == PHOTA_STATE_HELD) {
+        ngx_http_phota_replay_refuse(ctx, 409, "IN_FLIGHT",
+                                     "is still under way", &charge->id);
+        ctx->refusal.retry_after = 5;
+        return;
+    }
+
+    ngx_http_phota_replay_refuse(ctx, 409, "OUTCOME_UNKNOWN",
+                                 "has an unknown outcome until it is "
+                                 "resolved, it may have been charged; "
+                                 "nothing more was bought", &charge->id);
+}
+
+
+static void
+ngx_http_phota_replay_refuse(ngx_http_phota_ctx_t *ctx, ngx_uint_t status,
+    const char *code, const char *what, const phota_id_t *id)
+{
+    char  text[PHOTA_ID_TEXT];
+
+    phota_id_format(text, id);
+
+    (void) snprintf(ctx->detail, sizeof(ctx->detail), "charge %s %s", text,
+                    what);
+
+    ngx_http_phota_refuse(ctx, status, code, ctx->detail);
+
+    ctx->replay = 1;
+    ctx->replayed = *id;
+}
+
+
+int
+ngx_http_phota_replay_free(ngx_http_phota_purchase_t *p, MDB_txn *txn)
+{
+    int                       rc;
+    phota_charge_t            charge;
+    phota_replay_t            replay;
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    rc = phota_replay_get(&worker->replays, txn, p->charge.tenant,
+                          p->replay_key, phota_now(), &replay);
+
+    if (rc != PHOTA_OK) {
+        return (rc == PHOTA_DECLINED) ? PHOTA_OK : PHOTA_ERROR;
+    }
+
+    /* ours, from a commit that was durable and said that it failed */
+
+    if (ngx_memcmp(&replay.charge, &p->charge.id, sizeof(phota_id_t)) == 0) {
+        return PHOTA_OK;
+    }
+
+    rc = phota_ledger_get(&worker->ledger, txn, &replay.charge, &charge);
+
+    if (rc == PHOTA_ERROR) {
+        return PHOTA_ERROR;
+    }
+
+    /* the row of a void charge, or of one that was archived, is overwritten */
+
+    if (rc == PHOTA_DECLINED
+        || (charge.state == PHOTA_STATE_VOID
+            && ngx_memcmp(replay.fingerprint, p->charge.fingerprint,
+                          PHOTA_SHA256_LEN)
+               == 0))
+    {
+        return PHOTA_OK;
+    }
+
+    return PHOTA_REFUSED;
+}
+
+
+int
+ngx_http_phota_replay_take(ngx_http_phota_purchase_t *p, MDB_txn *txn,
+    phota_error_t *err)
+{
+    uint64_t        now;
+    phota_replay_t  replay;
+
+    now = phota_now();
+
+    ngx_memcpy(replay.fingerprint, p->charge.fingerprint, PHOTA_SHA256_LEN);
+    replay.charge = p->charge.id;
+    replay.expires = now + PHOTA_REPLAY_VALID;
+
+    return phota_replay_put(&ngx_http_phota_worker.replays, txn,
+                            p->charge.tenant, p->replay_key, &replay, now,
+                            err);
+}
+
+
+ngx_int_t
+ngx_http_phota_replay_where(const phota_id_t *charge, phota_cache_key_t *key)
+{
+    u_char  buf[sizeof("replay") - 1 + sizeof(phota_id_t)];
+
+    /* a digest of its own, which no request's fingerprint can meet */
+
+    ngx_memcpy(ngx_cpymem(buf, "replay", sizeof("replay") - 1), charge,
+               sizeof(phota_id_t));
+
+    if (phota_sha256(key->fingerprint, buf, sizeof(buf)) != PHOTA_OK) {
+        return NGX_ERROR;
+    }
+
+    key->mode = 0;
+    key->outputs = 0;
+
+    return NGX_OK;
+}
