@@ -437,6 +437,8 @@ photactl_prepare(photactl_t *ctl)
         return photactl_wrong(ctl, "--data, --master-key: an empty path");
     }
 
+    photactl_operator(ctl);
+
     flags = ctl->command->flags;
 
     if (flags & PHOTACTL_MASTER) {

@@ -111,6 +111,8 @@ typedef struct {
     phota_ledger_t             ledger;
     photactl_names_t           names;
 
+    char                       by[PHOTA_NAME_MAX + 1];  /* who is asking */
+
     phota_error_t              err;
 } photactl_t;
 
@@ -171,6 +173,12 @@ int photactl_cache_stats(photactl_t *ctl);
 /* as root: becomes the owner of the data directory, for good */
 int photactl_become(photactl_t *ctl, uid_t uid, gid_t gid);
 int photactl_become_owner(photactl_t *ctl);
+
+/*
+ * "operator NAME", for entries: the login, or who called sudo.  Before root
+ * becomes another.
+ */
+void photactl_operator(photactl_t *ctl);
 
 /* flags of phota_store_open */
 int photactl_open(photactl_t *ctl, unsigned flags);

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -62,6 +64,40 @@ photactl_become_owner(photactl_t *ctl)
     }
 
     return photactl_become(ctl, st.st_uid, st.st_gid);
+}
+
+
+/* sudo's word counts only where root could say anything anyway */
+
+void
+photactl_operator(photactl_t *ctl)
+{
+    char           *p;
+    uid_t           uid;
+    const char     *name;
+    struct passwd  *pw;
+
+    uid = getuid();
+    name = (uid == 0) ? getenv("SUDO_USER") : NULL;
+
+    if (name == NULL || *name == '\0') {
+        pw = getpwuid(uid);
+        name = (pw != NULL) ? pw->pw_name : NULL;
+    }
+
+    if (name != NULL) {
+        (void) snprintf(ctl->by, sizeof(ctl->by), "operator %.48s", name);
+
+    } else {
+        (void) snprintf(ctl->by, sizeof(ctl->by), "operator %u",
+                        (unsigned) uid);
+    }
+
+    for (p = ctl->by; *p != '\0'; p++) {
+        if (*p < ' ' || *p > '~') {
+            *p = '?';
+        }
+    }
 }
 
 
