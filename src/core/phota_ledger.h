@@ -59,6 +59,8 @@ typedef enum {
 } phota_reason_e;
 
 
+#define PHOTA_TAG_OTHER      "(other)"  /* of free hits, when they are many */
+
 #define PHOTA_CHARGE_BILLED  0x01   /* cost is the bill's, not the terms' */
 
 
