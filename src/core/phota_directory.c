@@ -1,7 +1,7 @@
 
 /*
- * The directory: tenants, live tokens and sealed keys as they stood in one
- * transaction, in memory and never changed.  A token is found by an open
+ * The directory: tenants, live tokens, sealed keys and time zones as they stood
+ * in one transaction, in memory and never changed.  A token is found by an open
  * hash over its digest, so a request touches neither LMDB nor a lock.
  */
 
@@ -28,6 +28,9 @@ struct phota_directory_s {
     phota_key_record_t       *keys;         /* by tenant */
     size_t                    nkeys;
 
+    phota_zone_t             *zones;        /* by name */
+    size_t                    nzones;
+
     uint32_t                 *slots;        /* index of a token + 1, or 0 */
     size_t                    mask;
 };
@@ -49,10 +52,14 @@ static int phota_directory_token_row(phota_directory_t *d,
     const MDB_val *key, const MDB_val *data, phota_error_t *err);
 static int phota_directory_key_row(phota_directory_t *d, const MDB_val *key,
     const MDB_val *data, phota_error_t *err);
+static int phota_directory_zone_row(phota_directory_t *d, const MDB_val *key,
+    const MDB_val *data, phota_error_t *err);
+static int phota_directory_zones(phota_directory_t *d, phota_error_t *err);
 static phota_tenant_t *phota_directory_tenant(phota_directory_t *d,
     uint32_t id);
 static int phota_directory_cmp_tenants(const void *id, const void *row);
 static int phota_directory_cmp_keys(const void *id, const void *row);
+static int phota_directory_cmp_zones(const void *name, const void *row);
 static int phota_directory_sort_tenants(const void *one, const void *two);
 static int phota_directory_index(phota_directory_t *d, phota_error_t *err);
 static size_t phota_directory_hash(const u_char digest[PHOTA_SHA256_LEN]);
@@ -99,10 +106,17 @@ phota_directory_load(phota_tenants_t *t, phota_directory_t **directory,
 void
 phota_directory_destroy(phota_directory_t *d)
 {
+    size_t  i;
+
     if (d == NULL) {
         return;
     }
 
+    for (i = 0; i < d->nzones; i++) {
+        phota_zone_free(&d->zones[i]);
+    }
+
+    free(d->zones);
     free(d->tenants);
     free(d->tokens);
     free(d->keys);
@@ -121,8 +135,11 @@ phota_directory_read(phota_directory_t *d, phota_tenants_t *t, MDB_txn *txn,
                                      sizeof(phota_directory_token_t), err);
     d->keys = phota_directory_rows(txn, t->keys,
                                    sizeof(phota_key_record_t), err);
+    d->zones = phota_directory_rows(txn, t->zones, sizeof(phota_zone_t), err);
 
-    if (d->tenants == NULL || d->tokens == NULL || d->keys == NULL) {
+    if (d->tenants == NULL || d->tokens == NULL || d->keys == NULL
+        || d->zones == NULL)
+    {
         return PHOTA_ERROR;
     }
 
@@ -133,7 +150,7 @@ phota_directory_read(phota_directory_t *d, phota_tenants_t *t, MDB_txn *txn,
         return PHOTA_ERROR;
     }
 
-    /* the other two look for them by id */
+    /* tokens and keys look for them by id */
 
     qsort(d->tenants, d->ntenants, sizeof(phota_tenant_t),
           phota_directory_sort_tenants);
@@ -145,8 +162,19 @@ phota_directory_read(phota_directory_t *d, phota_tenants_t *t, MDB_txn *txn,
         return PHOTA_ERROR;
     }
 
-    return phota_directory_walk(d, txn, t->keys, phota_directory_key_row,
-                                err);
+    if (phota_directory_walk(d, txn, t->keys, phota_directory_key_row, err)
+        != PHOTA_OK)
+    {
+        return PHOTA_ERROR;
+    }
+
+    if (phota_directory_walk(d, txn, t->zones, phota_directory_zone_row, err)
+        != PHOTA_OK)
+    {
+        return PHOTA_ERROR;
+    }
+
+    return phota_directory_zones(d, err);
 }
 
 
@@ -269,6 +297,58 @@ phota_directory_key_row(phota_directory_t *d, const MDB_val *key,
 }
 
 
+static int
+phota_directory_zone_row(phota_directory_t *d, const MDB_val *key,
+    const MDB_val *data, phota_error_t *err)
+{
+    if (phota_zone_row(&d->zones[d->nzones], key, data, err) != PHOTA_OK) {
+        return PHOTA_ERROR;
+    }
+
+    d->nzones++;
+
+    return PHOTA_OK;
+}
+
+
+/* a tenant whose zone is lost would have its days end at other hours */
+
+static int
+phota_directory_zones(phota_directory_t *d, phota_error_t *err)
+{
+    size_t           i;
+    phota_tenant_t  *tenant;
+
+    for (i = 0; i < d->ntenants; i++) {
+        tenant = &d->tenants[i];
+
+        if (tenant->zone[0] != '\0'
+            && phota_directory_zone(d, tenant) == NULL)
+        {
+            phota_error(err, "books: tenant \"%s\": its time zone \"%s\" is "
+                        "missing", tenant->name, tenant->zone);
+            return PHOTA_ERROR;
+        }
+    }
+
+    return PHOTA_OK;
+}
+
+
+const phota_zone_t *
+phota_directory_zone(phota_directory_t *d, const phota_tenant_t *tenant)
+{
+    if (tenant->zone[0] == '\0') {
+        return NULL;
+    }
+
+    /* the table gave them in order of their names */
+
+    return bsearch(tenant->zone, d->zones, d->nzones, sizeof(phota_zone_t),
+                   phota_directory_cmp_zones);
+}
+
+
 static phota_tenant_t *
 phota_directory_tenant(phota_directory_t *d, uint32_t id)
 {
@@ -300,6 +380,17 @@ phota_directory_cmp_keys(const void *id, const void *row)
     memcpy(&n, id, sizeof(n));
 
     return (n > key->tenant) - (n < key->tenant);
+}
+
+
+static int
+phota_directory_cmp_zones(const void *name, const void *row)
+{
+    const phota_zone_t  *zone;
+
+    zone = row;
+
+    return strcmp(name, zone->name);
 }
 
 

@@ -1,8 +1,8 @@
 
 /*
- * Tenants, tokens and sealed upstream keys as tables of the books.  Every
- * change is a transaction of its own that raises the generation, so that the
- * workers see it; ids come from counters and are never used again.
+ * Tenants as a table of the books, and the time zones beside it.  Every change
+ * is a transaction of its own that raises the generation, so that the workers
+ * see it; ids come from counters and are never used again.
  */
 
 
@@ -12,34 +12,16 @@
 #include "phota_tenant_record.h"
 
 
-#define PHOTA_RECORD_MAX  1024
-
-
-static int phota_tenant_begin(phota_tenants_t *t, MDB_txn **txn,
-    phota_error_t *err);
-static int phota_tenant_finish(phota_tenants_t *t, MDB_txn *txn, int rc,
-    phota_error_t *err);
-static int phota_tenant_number(phota_tenants_t *t, MDB_txn *txn,
-    const char *counter, uint32_t *id, phota_error_t *err);
 static int phota_tenant_name(const char *name, phota_error_t *err);
 static int phota_tenant_put(phota_tenants_t *t, MDB_txn *txn,
     const phota_tenant_t *tenant, unsigned flags, phota_error_t *err);
-static int phota_tenant_find(phota_tenants_t *t, MDB_txn *txn,
-    const char *name, phota_tenant_t *tenant, phota_error_t *err);
 static int phota_tenant_key(phota_tenants_t *t, MDB_txn *txn,
     phota_tenant_t *tenant, phota_error_t *err);
-static int phota_token_label(const char *label, phota_error_t *err);
-static int phota_token_put(phota_tenants_t *t, MDB_txn *txn,
-    const phota_token_t *token, unsigned flags, phota_error_t *err);
-static int phota_token_find(phota_tenants_t *t, MDB_txn *txn, uint32_t id,
-    phota_token_t *token, phota_error_t *err);
-static int phota_token_revoked(phota_tenants_t *t, MDB_txn *txn, uint32_t id,
-    phota_error_t *err);
-static int phota_key_check(const u_char *key, size_t len,
-    phota_error_t *err);
-static int phota_key_put(phota_tenants_t *t, MDB_txn *txn,
-    const phota_master_t *master, uint32_t tenant, const u_char *key,
-    size_t len, phota_error_t *err);
+static int phota_tenant_edited(phota_tenants_t *t, MDB_txn *txn,
+    phota_tenant_t *tenant, phota_tenant_edit_pt edit, void *ctx,
+    const phota_zone_t *zone, phota_error_t *err);
+static int phota_tenant_zone(phota_tenants_t *t, MDB_txn *txn,
+    phota_tenant_t *tenant, const phota_zone_t *zone, phota_error_t *err);
 
 
 int
@@ -55,7 +37,8 @@ phota_tenants_open(phota_tenants_t *t, phota_store_t *store,
     } tables[] = {
         { "tenants", &t->tenants },
         { "tokens", &t->tokens },
-        { "keys", &t->keys }
+        { "keys", &t->keys },
+        { "zones", &t->zones }
     };
 
     t->store = store;
@@ -71,7 +54,7 @@ phota_tenants_open(phota_tenants_t *t, phota_store_t *store,
 }
 
 
-static int
+int
 phota_tenant_begin(phota_tenants_t *t, MDB_txn **txn, phota_error_t *err)
 {
     return phota_store_begin(t->store, 1, txn, err);
@@ -80,7 +63,7 @@ phota_tenant_begin(phota_tenants_t *t, MDB_txn **txn, phota_error_t *err)
 
 /* commits what went well under a new generation, drops the rest */
 
-static int
+int
 phota_tenant_finish(phota_tenants_t *t, MDB_txn *txn, int rc,
     phota_error_t *err)
 {
@@ -101,7 +84,7 @@ phota_tenant_finish(phota_tenants_t *t, MDB_txn *txn, int rc,
 }
 
 
-static int
+int
 phota_tenant_number(phota_tenants_t *t, MDB_txn *txn, const char *counter,
     uint32_t *id, phota_error_t *err)
 {
@@ -183,6 +166,8 @@ phota_tenant_add(phota_tenants_t *t, const char *name, uint32_t *id,
 
     memset(&tenant, 0, sizeof(tenant));
     tenant.created = phota_now();
+    tenant.limits = phota_no_limits;
+    phota_plan_init(&tenant.plan);
     memcpy(tenant.name, name, strlen(name) + 1);
 
     rc = phota_tenant_begin(t, &txn, err);
@@ -235,7 +220,7 @@ phota_tenant_put(phota_tenants_t *t, MDB_txn *txn,
 }
 
 
-static int
+int
 phota_tenant_find(phota_tenants_t *t, MDB_txn *txn, const char *name,
     phota_tenant_t *tenant, phota_error_t *err)
 {
@@ -317,17 +302,13 @@ phota_tenant_get(phota_tenants_t *t, const char *name,
 
 
 int
-phota_tenant_change(phota_tenants_t *t, const char *name, uint32_t set,
-    uint32_t clear, phota_error_t *err)
+phota_tenant_edit(phota_tenants_t *t, const char *name,
+    phota_tenant_edit_pt edit, void *ctx, const phota_zone_t *zone,
+    phota_error_t *err)
 {
     int              rc;
     MDB_txn         *txn;
     phota_tenant_t   tenant;
-
-    if ((set | clear) & ~PHOTA_TENANT_STORED) {
-        phota_error(err, "tenant \"%s\": no such flag", name);
-        return PHOTA_INVALID;
-    }
 
     rc = phota_tenant_begin(t, &txn, err);
     if (rc != PHOTA_OK) {
@@ -337,13 +318,107 @@ phota_tenant_change(phota_tenants_t *t, const char *name, uint32_t set,
     rc = phota_tenant_find(t, txn, name, &tenant, err);
 
     if (rc == PHOTA_OK) {
-        tenant.flags &= ~clear;
-        tenant.flags |= set;
+        rc = phota_tenant_key(t, txn, &tenant, err);
+    }
 
+    if (rc == PHOTA_OK) {
+        rc = phota_tenant_edited(t, txn, &tenant, edit, ctx, zone, err);
+    }
+
+    if (rc == PHOTA_OK) {
         rc = phota_tenant_put(t, txn, &tenant, 0, err);
     }
 
     return phota_tenant_finish(t, txn, rc, err);
+}
+
+
+static int
+phota_tenant_edited(phota_tenants_t *t, MDB_txn *txn, phota_tenant_t *tenant,
+    phota_tenant_edit_pt edit, void *ctx, const phota_zone_t *zone,
+    phota_error_t *err)
+{
+    int             rc;
+    uint32_t        flags;
+    phota_tenant_t  edited;
+
+    edited = *tenant;
+
+    rc = edit(ctx, &edited, err);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    flags = PHOTA_TENANT_STORED|PHOTA_TENANT_OWN_KEY;
+
+    if (edited.flags & ~flags) {
+        phota_error(err, "tenant \"%s\": no such flag", tenant->name);
+        return PHOTA_INVALID;
+    }
+
+    if (phota_limits_check(&edited.limits) != PHOTA_OK) {
+        phota_error(err, "tenant \"%s\": a budget is out of bounds",
+                    tenant->name);
+        return PHOTA_INVALID;
+    }
+
+    if (phota_plan_check(&edited.plan) != PHOTA_OK) {
+        phota_error(err, "tenant \"%s\": a markup is -100%% to 10000%%, the "
+                    "price of a hit 0%% to 100%%, a fixed price with a "
+                    "profile no less than without", tenant->name);
+        return PHOTA_INVALID;
+    }
+
+    tenant->flags = edited.flags;
+    tenant->limits = edited.limits;
+    tenant->plan = edited.plan;
+
+    return (zone != NULL) ? phota_tenant_zone(t, txn, tenant, zone, err)
+                          : PHOTA_OK;
+}
+
+
+/*
+ * Zones are shared, and one that is set anew reaches further ahead; a worker
+ * takes UTC for granted.
+ */
+
+static int
+phota_tenant_zone(phota_tenants_t *t, MDB_txn *txn, phota_tenant_t *tenant,
+    const phota_zone_t *zone, phota_error_t *err)
+{
+    int      rc;
+    size_t   len;
+    u_char   buf[PHOTA_ZONE_RECORD];
+    MDB_val  key, data;
+
+    if (strcmp(zone->name, "UTC") == 0) {
+        tenant->zone[0] = '\0';
+        return PHOTA_OK;
+    }
+
+    len = sizeof(buf);
+
+    if (zone->name[0] == '\0' || zone->n == 0
+        || phota_zone_encode(zone, buf, &len) != PHOTA_OK)
+    {
+        phota_error(err, "tenant \"%s\": not a time zone", tenant->name);
+        return PHOTA_INVALID;
+    }
+
+    memcpy(tenant->zone, zone->name, sizeof(tenant->zone));
+
+    key.mv_data = tenant->zone;
+    key.mv_size = strlen(tenant->zone);
+    data.mv_data = buf;
+    data.mv_size = len;
+
+    rc = mdb_put(txn, t->zones, &key, &data, 0);
+    if (rc != 0) {
+        return phota_store_fail(err, "zones", rc);
+    }
+
+    return PHOTA_OK;
 }
 
 
@@ -393,355 +468,4 @@ phota_tenant_each(phota_tenants_t *t, phota_tenant_pt handler, void *ctx,
     phota_store_abort(txn);
 
     return rc;
-}
-
-
-static int
-phota_token_label(const char *label, phota_error_t *err)
-{
-    size_t  i;
-
-    for (i = 0; label[i] != '\0'; i++) {
-        if (i == PHOTA_NAME_MAX || label[i] < ' ' || label[i] > '~') {
-            phota_error(err, "not a label (at most %d printable ASCII "
-                        "characters)", PHOTA_NAME_MAX);
-            return PHOTA_INVALID;
-        }
-    }
-
-    return PHOTA_OK;
-}
-
-
-int
-phota_token_issue(phota_tenants_t *t, const char *tenant, const char *label,
-    uint64_t expires, char *text, uint32_t *id, phota_error_t *err)
-{
-    int              rc;
-    MDB_txn         *txn;
-    phota_token_t    token;
-    phota_tenant_t   owner;
-
-    if (label == NULL) {
-        label = "";
-    }
-
-    rc = phota_token_label(label, err);
-    if (rc != PHOTA_OK) {
-        return rc;
-    }
-
-    memset(&token, 0, sizeof(token));
-    token.created = phota_now();
-    token.expires = expires;
-    memcpy(token.label, label, strlen(label) + 1);
-
-    if (phota_token_create(text, token.digest) != PHOTA_OK) {
-        phota_error(err, "token: no random bytes");
-        return PHOTA_ERROR;
-    }
-
-    rc = phota_tenant_begin(t, &txn, err);
-
-    if (rc == PHOTA_OK) {
-        rc = phota_tenant_find(t, txn, tenant, &owner, err);
-
-        if (rc == PHOTA_OK) {
-            token.tenant = owner.id;
-            rc = phota_tenant_number(t, txn, "token-id", &token.id, err);
-        }
-
-        if (rc == PHOTA_OK) {
-            rc = phota_token_put(t, txn, &token, MDB_NOOVERWRITE, err);
-        }
-
-        rc = phota_tenant_finish(t, txn, rc, err);
-    }
-
-    if (rc != PHOTA_OK) {
-        phota_cleanse(text, PHOTA_TOKEN_LEN);
-        return rc;
-    }
-
-    if (id != NULL) {
-        *id = token.id;
-    }
-
-    return PHOTA_OK;
-}
-
-
-static int
-phota_token_put(phota_tenants_t *t, MDB_txn *txn, const phota_token_t *token,
-    unsigned flags, phota_error_t *err)
-{
-    int      rc;
-    u_char   buf[PHOTA_RECORD_MAX];
-    MDB_val  key, data;
-
-    key.mv_data = (void *) token->digest;
-    key.mv_size = PHOTA_SHA256_LEN;
-
-    data.mv_data = buf;
-    data.mv_size = phota_token_encode(buf, sizeof(buf), token);
-
-    rc = mdb_put(txn, t->tokens, &key, &data, flags);
-    if (rc != 0) {
-        return phota_store_fail(err, "tokens", rc);
-    }
-
-    return PHOTA_OK;
-}
-
-
-/* tokens lie by digest; an operator who names one by id can wait */
-
-static int
-phota_token_find(phota_tenants_t *t, MDB_txn *txn, uint32_t id,
-    phota_token_t *token, phota_error_t *err)
-{
-    int          rc, n;
-    MDB_val      key, data;
-    MDB_cursor  *cursor;
-
-    n = mdb_cursor_open(txn, t->tokens, &cursor);
-    if (n != 0) {
-        return phota_store_fail(err, "tokens", n);
-    }
-
-    rc = PHOTA_DECLINED;
-
-    for ( ;; ) {
-        n = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
-
-        if (n == MDB_NOTFOUND) {
-            phota_error(err, "token %u: there is none of this number", id);
-            break;
-        }
-
-        if (n != 0) {
-            rc = phota_store_fail(err, "tokens", n);
-            break;
-        }
-
-        if (phota_token_decode(token, &key, &data, err) != PHOTA_OK) {
-            rc = PHOTA_ERROR;
-            break;
-        }
-
-        if (token->id == id) {
-            rc = PHOTA_OK;
-            break;
-        }
-    }
-
-    mdb_cursor_close(cursor);
-
-    return rc;
-}
-
-
-int
-phota_token_revoke(phota_tenants_t *t, uint32_t id, phota_error_t *err)
-{
-    int       rc;
-    MDB_txn  *txn;
-
-    rc = phota_tenant_begin(t, &txn, err);
-    if (rc != PHOTA_OK) {
-        return rc;
-    }
-
-    rc = phota_token_revoked(t, txn, id, err);
-
-    return phota_tenant_finish(t, txn, rc, err);
-}
-
-
-static int
-phota_token_revoked(phota_tenants_t *t, MDB_txn *txn, uint32_t id,
-    phota_error_t *err)
-{
-    int            rc;
-    char           when[PHOTA_TIME_TEXT];
-    phota_token_t  token;
-
-    rc = phota_token_find(t, txn, id, &token, err);
-    if (rc != PHOTA_OK) {
-        return rc;
-    }
-
-    if (token.revoked != 0) {
-        phota_time_format(when, token.revoked);
-        phota_error(err, "token %u: revoked already, at %s", id, when);
-        return PHOTA_REFUSED;
-    }
-
-    token.revoked = phota_now();
-
-    return phota_token_put(t, txn, &token, 0, err);
-}
-
-
-int
-phota_token_each(phota_tenants_t *t, phota_token_pt handler, void *ctx,
-    phota_error_t *err)
-{
-    int             rc, n;
-    MDB_val         key, data;
-    MDB_txn        *txn;
-    MDB_cursor     *cursor;
-    phota_token_t   token;
-
-    rc = phota_store_begin(t->store, 0, &txn, err);
-    if (rc != PHOTA_OK) {
-        return rc;
-    }
-
-    n = mdb_cursor_open(txn, t->tokens, &cursor);
-
-    if (n != 0) {
-        phota_store_abort(txn);
-        return phota_store_fail(err, "tokens", n);
-    }
-
-    while (rc == PHOTA_OK) {
-        n = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
-
-        if (n != 0) {
-            rc = (n == MDB_NOTFOUND) ? PHOTA_OK
-                                     : phota_store_fail(err, "tokens", n);
-            break;
-        }
-
-        rc = phota_token_decode(&token, &key, &data, err);
-
-        if (rc == PHOTA_OK) {
-            rc = handler(ctx, &token);
-        }
-    }
-
-    mdb_cursor_close(cursor);
-    phota_store_abort(txn);
-
-    return rc;
-}
-
-
-static int
-phota_key_check(const u_char *key, size_t len, phota_error_t *err)
-{
-    size_t  i;
-
-    if (len == 0) {
-        phota_error(err, "not a key: it is empty");
-        return PHOTA_INVALID;
-    }
-
-    if (len > PHOTA_KEY_MAX) {
-        phota_error(err, "not a key: longer than %d bytes", PHOTA_KEY_MAX);
-        return PHOTA_INVALID;
-    }
-
-    /* it becomes a header's value: a line end in it would make another */
-
-    for (i = 0; i < len; i++) {
-        if (key[i] <= ' ' || key[i] > '~') {
-            phota_error(err, "not a key: byte %zu isn't printable ASCII", i);
-            return PHOTA_INVALID;
-        }
-    }
-
-    return PHOTA_OK;
-}
-
-
-int
-phota_key_set(phota_tenants_t *t, const phota_master_t *master,
-    const char *tenant, const u_char *key, size_t len, phota_error_t *err)
-{
-    int              rc;
-    MDB_txn         *txn;
-    uint32_t         id;
-    phota_tenant_t   owner;
-
-    rc = phota_key_check(key, len, err);
-    if (rc != PHOTA_OK) {
-        return rc;
-    }
-
-    rc = phota_tenant_begin(t, &txn, err);
-    if (rc != PHOTA_OK) {
-        return rc;
-    }
-
-    id = PHOTA_TENANT_DEFAULT;
-
-    if (tenant != NULL) {
-        rc = phota_tenant_find(t, txn, tenant, &owner, err);
-
-        if (rc == PHOTA_OK) {
-            id = owner.id;
-        }
-    }
-
-    if (rc == PHOTA_OK) {
-        rc = phota_key_put(t, txn, master, id, key, len, err);
-    }
-
-    return phota_tenant_finish(t, txn, rc, err);
-}
-
-
-/* each key of a tenant has a new version: an old record can't pose as it */
-
-static int
-phota_key_put(phota_tenants_t *t, MDB_txn *txn, const phota_master_t *master,
-    uint32_t tenant, const u_char *key, size_t len, phota_error_t *err)
-{
-    int                 rc;
-    u_char              id[PHOTA_KEY_ID], buf[PHOTA_RECORD_MAX];
-    MDB_val             name, data;
-    phota_key_record_t  record;
-
-    phota_key_id_encode(id, tenant);
-
-    name.mv_data = id;
-    name.mv_size = sizeof(id);
-
-    record.version = 0;
-
-    rc = mdb_get(txn, t->keys, &name, &data);
-
-    if (rc == 0) {
-        rc = phota_key_decode(&record, &name, &data, err);
-        if (rc != PHOTA_OK) {
-            return rc;
-        }
-
-    } else if (rc != MDB_NOTFOUND) {
-        return phota_store_fail(err, "keys", rc);
-    }
-
-    record.version++;
-    record.created = phota_now();
-    record.len = sizeof(record.sealed);
-
-    rc = phota_seal(master, tenant, record.version, key, len, record.sealed,
-                    &record.len);
-
-    if (rc != PHOTA_OK) {
-        phota_error(err, "the key can't be sealed: OpenSSL failed");
-        return rc;
-    }
-
-    data.mv_data = buf;
-    data.mv_size = phota_key_encode(buf, sizeof(buf), &record);
-
-    rc = mdb_put(txn, t->keys, &name, &data, 0);
-    if (rc != 0) {
-        return phota_store_fail(err, "keys", rc);
-    }
-
-    return PHOTA_OK;
 }

@@ -20,6 +20,9 @@
 #define PHOTA_LIMIT_MAX       ((int64_t) 1000000000000000000)
 
 
+const phota_limits_t  phota_no_limits = { -1, -1, -1 };
+
+
 static int phota_record_version(phota_reader_t *r, uint64_t version,
     const char *what, phota_error_t *err);
 static void phota_limits_write(phota_writer_t *w,

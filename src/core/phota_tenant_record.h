@@ -2,8 +2,8 @@
 /*
  * How tenants, tokens, keys and zones lie in their tables: shared by the
  * tables' owner and the directory that reads them.  Encoders return the
- * record's length and fit any valid input into 1024 bytes; decoders refuse what
- * is damaged.
+ * record's length and fit any valid input into PHOTA_RECORD_MAX bytes; decoders
+ * refuse what is damaged.
  */
 
 
@@ -14,6 +14,7 @@
 #include "phota_tenant.h"
 
 
+#define PHOTA_RECORD_MAX     1024
 #define PHOTA_KEY_ID         4      /* big-endian: LMDB sorts by bytes */
 
 /* PHOTA_TENANT_OWN_KEY is read off the table of keys */
@@ -28,6 +29,23 @@ typedef struct {
     u_char          sealed[PHOTA_SEALED_MAX];
 } phota_key_record_t;
 
+
+extern const phota_limits_t  phota_no_limits;
+
+
+/*
+ * What changes of all tables share: a transaction, which finish commits under
+ * a new generation unless rc says that something went wrong; a counter's next
+ * number; a tenant by name, PHOTA_DECLINED when there is none.
+ */
+int phota_tenant_begin(phota_tenants_t *t, MDB_txn **txn,
+    phota_error_t *err);
+int phota_tenant_finish(phota_tenants_t *t, MDB_txn *txn, int rc,
+    phota_error_t *err);
+int phota_tenant_number(phota_tenants_t *t, MDB_txn *txn,
+    const char *counter, uint32_t *id, phota_error_t *err);
+int phota_tenant_find(phota_tenants_t *t, MDB_txn *txn, const char *name,
+    phota_tenant_t *tenant, phota_error_t *err);
 
 /* PHOTA_INVALID when one is neither -1 nor an amount */
 int phota_limits_check(const phota_limits_t *limits);
