@@ -15,7 +15,7 @@
 #include "phota_record.h"
 
 
-#define PHOTA_PRICE_VERSION  1
+#define PHOTA_PRICE_VERSION  2
 #define PHOTA_PRICE_ROW      4          /* big-endian: LMDB sorts by bytes */
 #define PHOTA_PRICE_RECORD   256
 #define PHOTA_PRICE_MAX      ((int64_t) 1000000000000)  /* a million USD */
@@ -34,10 +34,15 @@ typedef struct {
 } phota_price_loader_t;
 
 
-static int phota_price_check(const phota_price_t *price, phota_error_t *err);
+static int phota_price_write(phota_prices_t *p, MDB_txn *txn,
+    const phota_price_t *prices, size_t n, uint32_t row, phota_error_t *err);
+static int phota_price_check(phota_price_t *price, phota_error_t *err);
+static int phota_price_bounds(const phota_price_t *price);
+static int phota_price_names(const phota_price_t *price);
 static const phota_operation_t *phota_price_operation(
     const phota_price_t *price);
-static int phota_price_complete(phota_price_t *price, phota_error_t *err);
+static int phota_price_complete(phota_price_t *price,
+    const phota_operation_t *op, phota_error_t *err);
 static int phota_price_fill(char *text, size_t size, const phota_str_t *own);
 static int phota_price_chooses(const phota_operation_t *op,
     phota_field_e kind);
@@ -68,8 +73,18 @@ static const phota_price_t  phota_price_shipped[] = {
 
     { .base = 120000, .identity = 150000,
       .provider = "phota", .operation = "enhance",
-      .model = "nb2", .resolution = "2K" }
+      .model = "nb2", .resolution = "2K" },
+
+    { .base = 2900000, .identity = 2900000,
+      .provider = "phota", .operation = "training", .model = "standard" },
+
+    { .base = 1490000, .identity = 1490000,
+      .provider = "phota", .operation = "training", .model = "fast" }
 };
+
+
+#define PHOTA_PRICE_SHIPPED                                                   \
+    (sizeof(phota_price_shipped) / sizeof(phota_price_t))
 
 
 int
@@ -86,9 +101,16 @@ int
 phota_price_ship(phota_prices_t *p, phota_error_t *err)
 {
     int            rc;
+    size_t         i;
     MDB_txn       *txn;
-    uint32_t       i, row, version;
-    phota_price_t  price;
+    uint32_t       row, version;
+    phota_price_t  prices[PHOTA_PRICE_SHIPPED];
+
+    memcpy(prices, phota_price_shipped, sizeof(prices));
+
+    for (i = 0; i < PHOTA_PRICE_SHIPPED; i++) {
+        prices[i].version = 1;
+    }
 
     rc = phota_store_begin(p->store, 1, &txn, err);
     if (rc != PHOTA_OK) {
@@ -102,15 +124,8 @@ phota_price_ship(phota_prices_t *p, phota_error_t *err)
         rc = PHOTA_DECLINED;
     }
 
-    for (i = 0;
-         rc == PHOTA_OK && i < sizeof(phota_price_shipped)
-                               / sizeof(phota_price_t);
-         i++)
-    {
-        price = phota_price_shipped[i];
-        price.version = 1;
-
-        rc = phota_price_put(p, txn, i + 1, &price, err);
+    if (rc == PHOTA_OK) {
+        rc = phota_price_write(p, txn, prices, PHOTA_PRICE_SHIPPED, 0, err);
     }
 
     return phota_price_finish(p, txn, rc, err);
@@ -118,20 +133,24 @@ phota_price_ship(phota_prices_t *p, phota_error_t *err)
 
 
 int
-phota_price_add(phota_prices_t *p, phota_price_t *price, phota_error_t *err)
+phota_price_add(phota_prices_t *p, phota_price_t *prices, size_t n,
+    size_t *bad, phota_error_t *err)
 {
     int        rc;
+    size_t     i;
     MDB_txn   *txn;
     uint32_t   row, version;
 
-    rc = phota_price_check(price, err);
+    for (i = 0; i < n; i++) {
+        rc = phota_price_check(&prices[i], err);
 
-    if (rc == PHOTA_OK) {
-        rc = phota_price_complete(price, err);
-    }
+        if (rc != PHOTA_OK) {
+            if (bad != NULL) {
+                *bad = i;
+            }
 
-    if (rc != PHOTA_OK) {
-        return rc;
+            return rc;
+        }
     }
 
     rc = phota_store_begin(p->store, 1, &txn, err);
@@ -141,26 +160,50 @@ phota_price_add(phota_prices_t *p, phota_price_t *price, phota_error_t *err)
 
     rc = phota_price_last(p, txn, &row, &version, err);
 
-    if (rc == PHOTA_OK && (row == UINT32_MAX || version == UINT32_MAX)) {
+    if (rc == PHOTA_OK && (n > UINT32_MAX - row || version == UINT32_MAX)) {
         phota_error(err, "prices: no number is left");
         rc = PHOTA_ERROR;
     }
 
     if (rc == PHOTA_OK) {
-        price->version = version + 1;
-        rc = phota_price_put(p, txn, row + 1, price, err);
+        for (i = 0; i < n; i++) {
+            prices[i].version = version + 1;
+        }
+
+        rc = phota_price_write(p, txn, prices, n, row, err);
     }
 
     return phota_price_finish(p, txn, rc, err);
 }
 
 
+/* row: the last that there is */
+
 static int
-phota_price_check(const phota_price_t *price, phota_error_t *err)
+phota_price_write(phota_prices_t *p, MDB_txn *txn,
+    const phota_price_t *prices, size_t n, uint32_t row, phota_error_t *err)
 {
-    if (price->base < 0 || price->base > PHOTA_PRICE_MAX
-        || price->identity < 0 || price->identity > PHOTA_PRICE_MAX)
-    {
+    int     rc;
+    size_t  i;
+
+    for (i = 0; i < n; i++) {
+        rc = phota_price_put(p, txn, ++row, &prices[i], err);
+        if (rc != PHOTA_OK) {
+            return rc;
+        }
+    }
+
+    return PHOTA_OK;
+}
+
+
+static int
+phota_price_check(phota_price_t *price, phota_error_t *err)
+{
+    int                       rc;
+    const phota_operation_t  *op;
+
+    if (phota_price_bounds(price) != PHOTA_OK) {
         phota_error(err, "not a price: an output costs 0 to 1000000 USD");
         return PHOTA_INVALID;
     }
@@ -173,12 +216,7 @@ phota_price_check(const phota_price_t *price, phota_error_t *err)
         return PHOTA_INVALID;
     }
 
-    if (!phota_price_text(price->provider, sizeof(price->provider), 1)
-        || !phota_price_text(price->operation, sizeof(price->operation), 1)
-        || !phota_price_text(price->model, sizeof(price->model), 0)
-        || !phota_price_text(price->resolution, sizeof(price->resolution),
-                             0))
-    {
+    if (phota_price_names(price) != PHOTA_OK) {
         phota_error(err, "not a price: a name in it is empty or not "
                     "printable");
         return PHOTA_INVALID;
@@ -186,13 +224,53 @@ phota_price_check(const phota_price_t *price, phota_error_t *err)
 
     /* a row that no call can match is a typing error */
 
-    if (phota_price_operation(price) == NULL) {
+    op = phota_price_operation(price);
+
+    if (op == NULL) {
         phota_error(err, "provider \"%s\" has no operation \"%s\"",
                     price->provider, price->operation);
         return PHOTA_INVALID;
     }
 
+    rc = phota_price_complete(price, op, err);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    if (price->model[0] != '\0'
+        && phota_operation_metered(op, price->model)
+        && !(price->flags & PHOTA_PRICE_ESTIMATED))
+    {
+        phota_error(err, "model \"%s\" is metered by tokens, which no answer "
+                    "tells: its price can only be an estimate",
+                    price->model);
+        return PHOTA_INVALID;
+    }
+
     return PHOTA_OK;
+}
+
+
+static int
+phota_price_bounds(const phota_price_t *price)
+{
+    return (price->base < 0 || price->base > PHOTA_PRICE_MAX
+            || price->identity < 0 || price->identity > PHOTA_PRICE_MAX
+            || (price->flags & ~(uint32_t) PHOTA_PRICE_ESTIMATED) != 0)
+           ? PHOTA_INVALID : PHOTA_OK;
+}
+
+
+static int
+phota_price_names(const phota_price_t *price)
+{
+    return (phota_price_text(price->provider, sizeof(price->provider), 1)
+            && phota_price_text(price->operation, sizeof(price->operation),
+                                1)
+            && phota_price_text(price->model, sizeof(price->model), 0)
+            && phota_price_text(price->resolution,
+                                sizeof(price->resolution), 0))
+           ? PHOTA_OK : PHOTA_INVALID;
 }
 
 
@@ -223,18 +301,21 @@ phota_price_operation(const phota_price_t *price)
  */
 
 static int
-phota_price_complete(phota_price_t *price, phota_error_t *err)
+phota_price_complete(phota_price_t *price, const phota_operation_t *op,
+    phota_error_t *err)
 {
-    const phota_operation_t  *op;
-
-    op = phota_price_operation(price);
-
     if (!phota_price_chooses(op, PHOTA_FIELD_MODEL)
         && phota_price_fill(price->model, sizeof(price->model), &op->model)
            != PHOTA_OK)
     {
         phota_error(err, "operation \"%s\" has only model \"%s\"",
                     price->operation, (char *) op->model.data);
+        return PHOTA_INVALID;
+    }
+
+    if (op->resolution.len == 0 && price->resolution[0] != '\0') {
+        phota_error(err, "operation \"%s\" has no resolution",
+                    price->operation);
         return PHOTA_INVALID;
     }
 
@@ -357,6 +438,7 @@ phota_price_put(phota_prices_t *p, MDB_txn *txn, uint32_t row,
     phota_write_number(&w, price->version, 4);
     phota_write_number(&w, price->tenant, 4);
     phota_write_number(&w, price->from, 8);
+    phota_write_number(&w, price->flags, 4);
     phota_write_number(&w, (uint64_t) price->base, 8);
     phota_write_number(&w, (uint64_t) price->identity, 8);
     phota_write_text(&w, price->provider);
@@ -423,6 +505,7 @@ phota_price_decode(phota_price_t *price, const MDB_val *data,
     price->version = phota_read_number(&r, 4);
     price->tenant = phota_read_number(&r, 4);
     price->from = phota_read_number(&r, 8);
+    price->flags = (uint32_t) phota_read_number(&r, 4);
     price->base = (int64_t) phota_read_number(&r, 8);
     price->identity = (int64_t) phota_read_number(&r, 8);
     phota_read_text(&r, price->provider, sizeof(price->provider));
@@ -432,8 +515,8 @@ phota_price_decode(phota_price_t *price, const MDB_val *data,
 
     if (phota_read_end(&r) != PHOTA_OK
         || price->version == 0
-        || price->base < 0 || price->base > PHOTA_PRICE_MAX
-        || price->identity < 0 || price->identity > PHOTA_PRICE_MAX)
+        || price->identity < price->base
+        || phota_price_bounds(price) != PHOTA_OK)
     {
         phota_error(err, "books: the record of a price is damaged");
         return PHOTA_ERROR;
@@ -585,6 +668,7 @@ phota_price_find(phota_price_list_t *list, const phota_operation_t *op,
     rate->base = best->base;
     rate->identity = best->identity;
     rate->version = best->version;
+    rate->flags = best->flags;
 
     return PHOTA_OK;
 }
@@ -594,6 +678,12 @@ static int
 phota_price_match(const phota_price_t *price, const phota_operation_t *op,
     const char *model, const char *resolution, uint32_t tenant, uint64_t now)
 {
+    /* what any model costs says nothing about one that counts tokens */
+
+    if (price->model[0] == '\0' && phota_operation_metered(op, model)) {
+        return 0;
+    }
+
     return price->from <= now
            && (price->tenant == 0 || price->tenant == tenant)
            && strcmp(price->operation, (char *) op->name.data) == 0
@@ -646,28 +736,4 @@ phota_price_better(const phota_price_t *a, const phota_price_t *b)
     }
 
     return a->version >= b->version;
-}
-
-
-int64_t
-phota_price_amount(const phota_rate_t *rate, unsigned outputs,
-    unsigned identity)
-{
-    int64_t  base, extra, sum;
-
-    if (identity > outputs) {
-        identity = outputs;
-    }
-
-    /* an absurd amount must fail a limit, not wrap around it */
-
-    if (__builtin_mul_overflow(rate->base, (int64_t) (outputs - identity),
-                               &base)
-        || __builtin_mul_overflow(rate->identity, (int64_t) identity, &extra)
-        || __builtin_add_overflow(base, extra, &sum))
-    {
-        return INT64_MAX;
-    }
-
-    return sum;
 }
