@@ -23,7 +23,7 @@ FUZZ_SECONDS  = 30
 # what Debian calls the things that are needed
 
 BUILD_PACKAGES    = gcc libc6-dev make nginx nginx-dev liblmdb-dev \
-                    libssl-dev libjansson-dev ca-certificates
+                    libssl-dev libjansson-dev zlib1g-dev ca-certificates
 DEMO_PACKAGES     = $(BUILD_PACKAGES) libnginx-mod-http-lua curl imagemagick \
                     perl openssl lua-cjson
 TEST_PACKAGES     = $(DEMO_PACKAGES) libcmocka-dev nghttp2-client \
@@ -48,7 +48,7 @@ FUZZERS     = $(FUZZ_SRCS:t/fuzz/%.c=$(BUILD)/fuzz/%)
 
 STD         = -std=gnu11 -D_GNU_SOURCE
 CORE_FLAGS  = $(STD) $(CFLAGS) $(WARNINGS) -fPIC -Isrc/core
-LIBS        = -llmdb -lcrypto -ljansson
+LIBS        = -llmdb -lcrypto -ljansson -lz
 
 MODULE      = $(BUILD)/ngx_http_phota_module.so
 CTL         = $(BUILD)/photactl
