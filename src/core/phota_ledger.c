@@ -1,64 +1,74 @@
 
 /*
- * Writing the books: holds, their ends, hits, and who owns a hold.  Whatever
- * can be refused is refused before the first write, so that only PHOTA_ERROR
- * leaves a transaction that has to be aborted.
- *
- * An entry's time is the wall clock's, or the last entry's where the clock was
- * set back, so that it never decreases along the chain.  One that was written
- * under a clock far ahead would so date all that follow: sums go by the day of
- * the hold instead, which is the charge's id's.
+ * Writing the books: how a charge begins and what becomes of it.  Whatever can
+ * be refused is refused before the first write, so that only PHOTA_ERROR leaves
+ * a transaction that has to be aborted.
  */
 
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "phota_ledger_record.h"
+#include "phota_ledger_post.h"
 #include "phota_order.h"
-#include "phota_record.h"
 
 
-#define PHOTA_OWNERS  1024
+#define PHOTA_BOOK_FRESH  30        /* days: no budget's row has gone by then */
 
 
-static int phota_ledger_lock_file(phota_ledger_t *l, int create,
+static int phota_ledger_tables(phota_ledger_t *l, phota_error_t *err);
+static int phota_ledger_prepare(phota_ledger_t *l, MDB_txn *txn,
+    phota_charge_t *charge, phota_error_t *err);
+static int phota_ledger_allow(phota_ledger_t *l, MDB_txn *txn,
+    const phota_charge_t *charge, int64_t amount,
+    phota_allowance_t *allowance, phota_error_t *err);
+static int phota_ledger_first(phota_ledger_t *l, MDB_txn *txn,
+    phota_charge_t *charge, const char *by, const char *note, int fresh,
     phota_error_t *err);
-static int phota_ledger_take_slot(phota_ledger_t *l, uint32_t *slot,
+static int phota_ledger_next(phota_ledger_t *l, MDB_txn *txn, unsigned type,
+    const phota_charge_t *view, phota_charge_t *next, phota_span_t *span,
+    const char *by, const char *note, phota_error_t *err);
+static int phota_ledger_find(phota_ledger_t *l, MDB_txn *txn,
+    const phota_id_t *id, phota_charge_t *view, phota_span_t *span,
+    phota_charge_t *charge, phota_error_t *err);
+static int phota_ledger_finish(phota_ledger_t *l, MDB_txn *txn,
+    const phota_charge_t *view, phota_span_t *span,
+    const phota_outcome_t *outcome, phota_charge_t *charge,
     phota_error_t *err);
-static int phota_ledger_take_epoch(phota_ledger_t *l, uint32_t slot,
-    uint64_t *epoch, phota_error_t *err);
-static int phota_ledger_fcntl(phota_ledger_t *l, int cmd, short type,
-    uint32_t slot);
-static int phota_ledger_hold_check(phota_ledger_t *l,
-    const phota_charge_t *charge, phota_error_t *err);
-static int phota_ledger_end_check(const phota_charge_t *charge,
-    const phota_outcome_t *outcome, phota_error_t *err);
+static int phota_outcome_check(const phota_outcome_t *outcome,
+    phota_error_t *err);
+static int phota_ledger_signed(const char *by, size_t size, const char *note,
+    size_t note_size, phota_error_t *err);
 static int phota_ledger_apply(phota_charge_t *charge,
+    const phota_outcome_t *outcome, phota_error_t *err);
+static void phota_ledger_outputs(phota_charge_t *charge,
     const phota_outcome_t *outcome);
-static int phota_ledger_append(phota_ledger_t *l, MDB_txn *txn,
-    phota_charge_t *charge, uint64_t *sequence, phota_error_t *err);
-static int phota_ledger_put_charge(phota_ledger_t *l, MDB_txn *txn,
-    const phota_charge_t *charge, const phota_span_t *span,
-    phota_error_t *err);
-static int phota_ledger_put_open(phota_ledger_t *l, MDB_txn *txn,
-    const phota_charge_t *charge, phota_error_t *err);
-static int phota_ledger_roll_up(phota_ledger_t *l, MDB_txn *txn,
-    const phota_charge_t *charge, phota_error_t *err);
-static int phota_ledger_rollup_get(phota_ledger_t *l, MDB_txn *txn,
-    u_char *key, phota_rollup_t *rollup, phota_error_t *err);
-static int phota_ledger_rollup_put(phota_ledger_t *l, MDB_txn *txn,
-    u_char *key, const phota_rollup_t *rollup, phota_error_t *err);
-static int phota_ledger_fail(phota_ledger_t *l, const char *table, int rc,
-    phota_error_t *err);
+static int phota_ledger_amounts(phota_charge_t *charge, phota_error_t *err);
+static int phota_ledger_same(const phota_charge_t *a,
+    const phota_charge_t *b);
 
 
 int
 phota_ledger_open(phota_ledger_t *l, phota_store_t *store, phota_error_t *err)
+{
+    memset(l, 0, sizeof(phota_ledger_t));
+
+    l->store = store;
+    l->lock_fd = -1;
+
+    return phota_ledger_tables(l, err);
+}
+
+
+int
+phota_ledger_reopen(phota_ledger_t *l, phota_error_t *err)
+{
+    return phota_ledger_tables(l, err);
+}
+
+
+static int
+phota_ledger_tables(phota_ledger_t *l, phota_error_t *err)
 {
     int     rc;
     size_t  i;
@@ -71,24 +81,21 @@ phota_ledger_open(phota_ledger_t *l, phota_store_t *store, phota_error_t *err)
         { "charges", &l->charges },
         { "open", &l->open },
         { "owners", &l->owners },
-        { "rollups", &l->rollups }
+        { "rollups", &l->rollups },
+        { "details", &l->details },
+        { "loose", &l->loose }
     };
-
-    memset(l, 0, sizeof(phota_ledger_t));
-
-    l->store = store;
-    l->lock_fd = -1;
 
     for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
 
-        rc = phota_store_table(store, tables[i].name, tables[i].dbi, err);
+        rc = phota_store_table(l->store, tables[i].name, tables[i].dbi, err);
 
         if (rc != PHOTA_OK) {
             return rc;
         }
     }
 
-    return PHOTA_OK;
+    return phota_budgets_open(&l->budgets, l->store, err);
 }
 
 
@@ -105,251 +112,22 @@ phota_ledger_close(phota_ledger_t *l)
 
 
 int
-phota_ledger_own(phota_ledger_t *l, phota_error_t *err)
-{
-    uint32_t  slot;
-    uint64_t  epoch;
-
-    if (l->self.epoch != 0) {
-        return PHOTA_OK;
-    }
-
-    slot = 0;
-    epoch = 0;
-
-    if (phota_ledger_lock_file(l, 1, err) != PHOTA_OK
-        || phota_ledger_take_slot(l, &slot, err) != PHOTA_OK)
-    {
-        return PHOTA_ERROR;
-    }
-
-    if (phota_ledger_take_epoch(l, slot, &epoch, err) != PHOTA_OK) {
-        (void) phota_ledger_fcntl(l, F_SETLK, F_UNLCK, slot);
-        return PHOTA_ERROR;
-    }
-
-    l->self.slot = slot;
-    l->self.epoch = epoch;
-
-    return PHOTA_OK;
-}
-
-
-/*
- * One descriptor for the life of the process: the kernel drops all of its
- * locks on a file when it closes any descriptor of it.  Only one that can't
- * lock is given up, before there are locks.  PHOTA_DECLINED when there is no
- * file.
- */
-
-static int
-phota_ledger_lock_file(phota_ledger_t *l, int create, phota_error_t *err)
-{
-    int   fd, rc;
-    char  path[sizeof(l->store->path) + sizeof("/owners")];
-
-    if (l->lock_fd != -1) {
-
-        if (!create || !l->lock_rdonly) {
-            return PHOTA_OK;
-        }
-
-        (void) close(l->lock_fd);
-        l->lock_fd = -1;
-    }
-
-    l->lock_rdonly = 0;
-
-    (void) snprintf(path, sizeof(path), "%s/owners", l->store->path);
-
-    fd = open(path, O_RDWR|O_CLOEXEC | (create ? O_CREAT : 0), 0600);
-
-    if (fd == -1 && !create) {
-
-        /* enough to ask */
-
-        fd = open(path, O_RDONLY|O_CLOEXEC);
-        l->lock_rdonly = 1;
-    }
-
-    if (fd == -1) {
-        rc = (errno == ENOENT) ? PHOTA_DECLINED : PHOTA_ERROR;
-        phota_error(err, "\"%.160s\" can't be opened: %s", path,
-                    strerror(errno));
-        return rc;
-    }
-
-    l->lock_fd = fd;
-
-    return PHOTA_OK;
-}
-
-
-static int
-phota_ledger_take_slot(phota_ledger_t *l, uint32_t *slot, phota_error_t *err)
-{
-    uint32_t  i;
-
-    for (i = 0; i < PHOTA_OWNERS; i++) {
-
-        if (phota_ledger_fcntl(l, F_SETLK, F_WRLCK, i) == 0) {
-            *slot = i;
-            return PHOTA_OK;
-        }
-
-        if (errno != EAGAIN && errno != EACCES) {
-            phota_error(err, "\"%.160s/owners\" can't be locked: %s",
-                        l->store->path, strerror(errno));
-            return PHOTA_ERROR;
-        }
-    }
-
-    phota_error(err, "all %d slots of \"%.160s/owners\" are taken",
-                PHOTA_OWNERS, l->store->path);
-
-    return PHOTA_ERROR;
-}
-
-
-static int
-phota_ledger_take_epoch(phota_ledger_t *l, uint32_t slot, uint64_t *epoch,
-    phota_error_t *err)
-{
-    int             rc;
-    u_char          name[4], number[8];
-    MDB_txn        *txn;
-    MDB_val         key, value;
-    phota_chain_t   chain;
-
-    if (phota_store_begin(l->store, 1, &txn, err) != PHOTA_OK) {
-        return PHOTA_ERROR;
-    }
-
-    if (phota_chain_read(l, txn, &chain) == PHOTA_ERROR) {
-        phota_store_abort(txn);
-        return phota_ledger_fail(l, "meta", MDB_CORRUPTED, err);
-    }
-
-    *epoch = ++chain.epoch;
-
-    phota_put_be(name, slot, sizeof(name));
-    phota_put_le(number, *epoch, sizeof(number));
-
-    key.mv_data = name;
-    key.mv_size = sizeof(name);
-    value.mv_data = number;
-    value.mv_size = sizeof(number);
-
-    rc = mdb_put(txn, l->owners, &key, &value, 0);
-
-    if (rc == 0) {
-        rc = phota_chain_write(l, txn, &chain);
-    }
-
-    if (rc != 0) {
-        phota_store_abort(txn);
-        return phota_ledger_fail(l, "owners", rc, err);
-    }
-
-    return phota_store_commit(txn, err);
-}
-
-
-int
-phota_ledger_alive(phota_ledger_t *l, MDB_txn *txn,
-    const phota_owner_t *owner)
-{
-    int      rc;
-    u_char   name[4];
-    MDB_val  key, value;
-
-    if (owner->slot >= PHOTA_OWNERS || owner->epoch == 0) {
-        return 0;
-    }
-
-    if (l->self.epoch != 0 && owner->slot == l->self.slot) {
-        return owner->epoch == l->self.epoch;
-    }
-
-    phota_put_be(name, owner->slot, sizeof(name));
-
-    key.mv_data = name;
-    key.mv_size = sizeof(name);
-
-    /*
-     * Who can't be asked about is taken for alive: an unknown that nobody
-     * resolves is found later, one that is resolved too early isn't.
-     */
-
-    rc = mdb_get(txn, l->owners, &key, &value);
-
-    if (rc != 0) {
-        return rc != MDB_NOTFOUND;
-    }
-
-    if (value.mv_size != 8 || phota_get_le(value.mv_data, 8) != owner->epoch) {
-        return 0;
-    }
-
-    rc = phota_ledger_lock_file(l, 0, NULL);
-
-    if (rc != PHOTA_OK) {
-        return rc != PHOTA_DECLINED;
-    }
-
-    return phota_ledger_fcntl(l, F_GETLK, F_WRLCK, owner->slot) != 0;
-}
-
-
-/*
- * F_SETLK: 0 when done.  F_GETLK: 0 when another process could lock the slot,
- * that is, when nobody has; locks of this process don't count.
- */
-
-static int
-phota_ledger_fcntl(phota_ledger_t *l, int cmd, short type, uint32_t slot)
-{
-    struct flock  fl;
-
-    memset(&fl, 0, sizeof(struct flock));
-
-    fl.l_type = type;
-    fl.l_whence = SEEK_SET;
-    fl.l_start = (off_t) slot;
-    fl.l_len = 1;
-
-    if (fcntl(l->lock_fd, cmd, &fl) == -1) {
-        return -1;
-    }
-
-    return (cmd == F_GETLK && fl.l_type != F_UNLCK) ? -1 : 0;
-}
-
-
-int
 phota_ledger_hold(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
-    phota_error_t *err)
+    phota_allowance_t *allowance, phota_error_t *err)
 {
-    int             rc;
-    phota_span_t    span;
-    phota_charge_t  other;
+    int  rc;
 
-    rc = phota_ledger_hold_check(l, charge, err);
-
-    if (rc != PHOTA_OK) {
-        return rc;
+    if (l->self.epoch == 0) {
+        phota_error(err, "only a process that owns a slot may hold");
+        return PHOTA_INVALID;
     }
 
-    rc = phota_charge_read(l, txn, &charge->id, &other, &span);
-
-    if (rc != PHOTA_DECLINED) {
-        phota_error(err, "a charge with this id exists already");
-        return (rc == PHOTA_OK) ? PHOTA_REFUSED : PHOTA_ERROR;
+    if (charge->cached != PHOTA_CACHED_MISS
+        && charge->cached != PHOTA_CACHED_BYPASS)
+    {
+        phota_error(err, "a hold is for what is bought");
+        return PHOTA_INVALID;
     }
-
-    /* charges lie in the order of their ids: time is what the id says */
-
-    charge->time = phota_get_be(charge->id.b, 6);
 
     charge->state = PHOTA_STATE_HELD;
     charge->reason = PHOTA_REASON_NONE;
@@ -357,45 +135,237 @@ phota_ledger_hold(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
     charge->outputs = 0;
     charge->identity_low = 0;
     charge->identity_high = 0;
-    charge->status = 0;
-    charge->cost = 0;
-    charge->cost_high = 0;
-    charge->price = 0;
     charge->saved = 0;
-    charge->request_id[0] = '\0';
 
-    if (phota_ledger_append(l, txn, charge, &span.first, err) != PHOTA_OK) {
-        return PHOTA_ERROR;
+    rc = phota_ledger_prepare(l, txn, charge, err);
+
+    if (rc == PHOTA_OK) {
+        rc = phota_ledger_amounts(charge, err);
     }
 
-    span.last = span.first;
-
-    if (phota_ledger_put_charge(l, txn, charge, &span, err) != PHOTA_OK) {
-        return PHOTA_ERROR;
+    if (rc == PHOTA_OK) {
+        rc = phota_ledger_allow(l, txn, charge, charge->held, allowance, err);
     }
 
-    return phota_ledger_put_open(l, txn, charge, err);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    return phota_ledger_first(l, txn, charge, "", "", 1, err);
 }
 
 
-static int
-phota_ledger_hold_check(phota_ledger_t *l, const phota_charge_t *charge,
-    phota_error_t *err)
+int
+phota_ledger_sell(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
+    phota_allowance_t *allowance, phota_error_t *err)
 {
-    if (l->self.epoch == 0) {
-        phota_error(err, "only a process that owns a slot may hold");
+    int  rc;
+
+    if (charge->cached != PHOTA_CACHED_HIT
+        && charge->cached != PHOTA_CACHED_JOIN)
+    {
+        phota_error(err, "only a hit or join is sold without a hold");
         return PHOTA_INVALID;
     }
 
-    if (charge->rate < 0 || charge->identity_rate < 0 || charge->held < 0) {
-        phota_error(err, "a hold with a negative amount");
+    charge->state = PHOTA_STATE_SETTLED;
+    charge->reason = PHOTA_REASON_SERVED;
+    charge->owner = l->self;
+    charge->identity_high = charge->identity_low;
+
+    rc = phota_ledger_prepare(l, txn, charge, err);
+
+    if (rc == PHOTA_OK) {
+        rc = phota_ledger_amounts(charge, err);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = phota_ledger_allow(l, txn, charge, charge->price, allowance,
+                                err);
+    }
+
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    return phota_ledger_first(l, txn, charge, "", "", 1, err);
+}
+
+
+int
+phota_ledger_book(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
+    const phota_outcome_t *outcome, phota_error_t *err)
+{
+    int  rc, fresh;
+
+    if (phota_outcome_check(outcome, err) != PHOTA_OK) {
+        return PHOTA_INVALID;
+    }
+
+    if (outcome->state != PHOTA_STATE_SETTLED || !outcome->billed) {
+        phota_error(err, "only what was billed is booked");
+        return PHOTA_INVALID;
+    }
+
+    memset(&charge->owner, 0, sizeof(phota_owner_t));
+
+    charge->token = 0;
+    charge->cached = PHOTA_CACHED_MISS;
+    charge->asked = 0;
+    charge->asked_identity = 0;
+    charge->outputs = 0;
+    charge->identity_low = 0;
+    charge->identity_high = 0;
+    charge->saved = 0;
+
+    rc = phota_ledger_prepare(l, txn, charge, err);
+
+    if (rc == PHOTA_OK) {
+        rc = phota_ledger_apply(charge, outcome, err);
+    }
+
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    /* a row that isn't there has never been, or was removed as too old */
+
+    fresh = (uint64_t) charge->windows.day + PHOTA_BOOK_FRESH
+            >= phota_now() / PHOTA_DAY;
+
+    return phota_ledger_first(l, txn, charge, outcome->by, outcome->note,
+                              fresh, err);
+}
+
+
+/* what all that begin have in common; charges lie in the order of their ids */
+
+static int
+phota_ledger_prepare(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
+    phota_error_t *err)
+{
+    int                   rc;
+    phota_span_t          span;
+    phota_charge_t        other;
+    const phota_terms_t  *terms;
+
+    terms = &charge->terms;
+
+    if (terms->rate < 0 || terms->identity_rate < 0
+        || terms->markup < -PHOTA_PPM
+        || ((terms->flags & PHOTA_TERMS_FIXED)
+            && (terms->fixed < 0 || terms->fixed_identity < 0)))
+    {
+        phota_error(err, "a charge with a negative amount");
         return PHOTA_INVALID;
     }
 
     if (memchr(charge->tag, '\0', sizeof(charge->tag)) == NULL) {
-        phota_error(err, "a hold with a tag that is too long");
+        phota_error(err, "a charge with a tag that is too long");
         return PHOTA_INVALID;
     }
+
+    rc = phota_charge_read(l, txn, &charge->id, &other, &span);
+
+    if (rc == PHOTA_OK) {
+        phota_error(err, "a charge with this id exists already");
+        return PHOTA_REFUSED;
+    }
+
+    if (rc != PHOTA_DECLINED) {
+        return phota_ledger_fail(l, "charges", MDB_CORRUPTED, err);
+    }
+
+    charge->time = phota_get_be(charge->id.b, 6);
+    charge->flags = 0;
+    charge->status = 0;
+    charge->cost = 0;
+    charge->cost_high = 0;
+    charge->price = 0;
+    charge->request_id[0] = '\0';
+
+    return PHOTA_OK;
+}
+
+
+static int
+phota_ledger_allow(phota_ledger_t *l, MDB_txn *txn,
+    const phota_charge_t *charge, int64_t amount,
+    phota_allowance_t *allowance, phota_error_t *err)
+{
+    int                rc;
+    char               left[PHOTA_USD_TEXT], asked[PHOTA_USD_TEXT];
+    phota_shortage_t  *shortage;
+
+    if (allowance == NULL) {
+        return PHOTA_OK;
+    }
+
+    shortage = &allowance->shortage;
+
+    rc = phota_budget_check(&l->budgets, txn, charge->tenant,
+                            allowance->tenant, charge->token,
+                            allowance->token, &charge->windows, amount,
+                            shortage, err);
+
+    if (rc == PHOTA_EXCEEDED) {
+        phota_usd_format(left, shortage->left);
+        phota_usd_format(asked, amount);
+        phota_error(err, "the %s's budget for the %s leaves %s of the %s "
+                    "USD that are needed",
+                    phota_budget_scope_name(shortage->scope),
+                    phota_budget_period_name(shortage->period), left, asked);
+    }
+
+    return rc;
+}
+
+
+static int
+phota_ledger_first(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
+    const char *by, const char *note, int fresh, phota_error_t *err)
+{
+    phota_span_t   span;
+    phota_entry_t  entry;
+
+    memset(&entry, 0, sizeof(phota_entry_t));
+
+    entry.type = charge->state;
+    entry.charge = *charge;
+    memcpy(entry.by, by, strlen(by) + 1);
+    memcpy(entry.note, note, strlen(note) + 1);
+
+    if (phota_ledger_post(l, txn, &entry, NULL, &span, fresh, err)
+        != PHOTA_OK)
+    {
+        return PHOTA_ERROR;
+    }
+
+    charge->updated = entry.time;
+
+    return PHOTA_OK;
+}
+
+
+static int
+phota_ledger_next(phota_ledger_t *l, MDB_txn *txn, unsigned type,
+    const phota_charge_t *view, phota_charge_t *next, phota_span_t *span,
+    const char *by, const char *note, phota_error_t *err)
+{
+    phota_entry_t  entry;
+
+    memset(&entry, 0, sizeof(phota_entry_t));
+
+    entry.type = (uint8_t) type;
+    entry.charge = *next;
+    memcpy(entry.by, by, strlen(by) + 1);
+    memcpy(entry.note, note, strlen(note) + 1);
+
+    if (phota_ledger_post(l, txn, &entry, view, span, 0, err) != PHOTA_OK) {
+        return PHOTA_ERROR;
+    }
+
+    next->updated = entry.time;
 
     return PHOTA_OK;
 }
@@ -408,40 +378,227 @@ phota_ledger_end(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
 {
     int             rc;
     phota_span_t    span;
-    phota_charge_t  view, next;
+    phota_charge_t  view;
 
-    rc = phota_charge_read(l, txn, id, &view, &span);
-
-    if (rc == PHOTA_ERROR) {
-        return phota_ledger_fail(l, "charges", MDB_CORRUPTED, err);
-    }
-
-    if (rc == PHOTA_DECLINED) {
-        phota_error(err, "there is no such charge");
-        return PHOTA_DECLINED;
-    }
-
-    if (charge != NULL) {
-        *charge = view;
-    }
-
-    rc = phota_ledger_end_check(&view, outcome, err);
+    rc = phota_ledger_find(l, txn, id, &view, &span, charge, err);
 
     if (rc != PHOTA_OK) {
         return rc;
     }
 
-    next = view;
+    return phota_ledger_finish(l, txn, &view, &span, outcome, charge, err);
+}
 
-    if (phota_ledger_apply(&next, outcome) != PHOTA_OK) {
-        phota_error(err, "outputs of an outcome don't fit together");
+
+int
+phota_ledger_resolve(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
+    const phota_outcome_t *outcome, phota_charge_t *charge,
+    phota_error_t *err)
+{
+    int             rc;
+    phota_span_t    span;
+    phota_charge_t  view;
+
+    rc = phota_ledger_find(l, txn, id, &view, &span, charge, err);
+
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    if (view.state == PHOTA_STATE_HELD
+        && phota_ledger_alive(l, txn, &view.owner))
+    {
+        phota_error(err, "the charge is in flight");
+        return PHOTA_REFUSED;
+    }
+
+    return phota_ledger_finish(l, txn, &view, &span, outcome, charge, err);
+}
+
+
+static int
+phota_ledger_find(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
+    phota_charge_t *view, phota_span_t *span, phota_charge_t *charge,
+    phota_error_t *err)
+{
+    int  rc;
+
+    rc = phota_charge_read(l, txn, id, view, span);
+
+    if (rc == PHOTA_DECLINED) {
+        phota_error(err, "there is no such charge, or it is archived");
+        return PHOTA_DECLINED;
+    }
+
+    if (rc != PHOTA_OK) {
+        return phota_ledger_fail(l, "charges", MDB_CORRUPTED, err);
+    }
+
+    if (charge != NULL) {
+        *charge = *view;
+    }
+
+    return PHOTA_OK;
+}
+
+
+static int
+phota_ledger_finish(phota_ledger_t *l, MDB_txn *txn,
+    const phota_charge_t *view, phota_span_t *span,
+    const phota_outcome_t *outcome, phota_charge_t *charge,
+    phota_error_t *err)
+{
+    phota_charge_t  next;
+
+    if (phota_outcome_check(outcome, err) != PHOTA_OK) {
         return PHOTA_INVALID;
     }
 
-    if (phota_ledger_append(l, txn, &next, &span.last, err) != PHOTA_OK
-        || phota_ledger_put_charge(l, txn, &next, &span, err) != PHOTA_OK
-        || phota_ledger_put_open(l, txn, &next, err) != PHOTA_OK
-        || phota_ledger_roll_up(l, txn, &next, err) != PHOTA_OK)
+    if (view->state != PHOTA_STATE_HELD
+        && (view->state != PHOTA_STATE_UNKNOWN
+            || outcome->state == PHOTA_STATE_UNKNOWN))
+    {
+        phota_error(err, "the charge is %s already",
+                    phota_state_name(view->state));
+        return PHOTA_REFUSED;
+    }
+
+    next = *view;
+
+    if (phota_ledger_apply(&next, outcome, err) != PHOTA_OK) {
+        return PHOTA_INVALID;
+    }
+
+    if (phota_ledger_next(l, txn, outcome->state, view, &next, span,
+                          outcome->by, outcome->note, err)
+        != PHOTA_OK)
+    {
+        return PHOTA_ERROR;
+    }
+
+    if (charge != NULL) {
+        *charge = next;
+    }
+
+    return PHOTA_OK;
+}
+
+
+int
+phota_ledger_correct(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
+    const phota_outcome_t *outcome, phota_charge_t *charge,
+    phota_error_t *err)
+{
+    int              rc;
+    phota_span_t     span;
+    phota_charge_t   view, next;
+    phota_outcome_t  exact;
+
+    rc = phota_ledger_find(l, txn, id, &view, &span, charge, err);
+
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    if (phota_outcome_check(outcome, err) != PHOTA_OK) {
+        return PHOTA_INVALID;
+    }
+
+    if (outcome->state != PHOTA_STATE_SETTLED) {
+        phota_error(err, "a correction settles anew; to take a charge back, "
+                    "reverse it");
+        return PHOTA_INVALID;
+    }
+
+    if (view.state != PHOTA_STATE_SETTLED && view.state != PHOTA_STATE_VOID) {
+        phota_error(err, "the charge is %s: only what is settled or void is "
+                    "corrected", phota_state_name(view.state));
+        return PHOTA_REFUSED;
+    }
+
+    if (view.cached == PHOTA_CACHED_HIT || view.cached == PHOTA_CACHED_JOIN) {
+        phota_error(err, "the charge is a %s: it has no cost to correct",
+                    phota_cached_name(view.cached));
+        return PHOTA_REFUSED;
+    }
+
+    /* who corrects knows what it was: no bounds are left */
+
+    exact = *outcome;
+    exact.identity_high = exact.identity_low;
+
+    next = view;
+
+    if (phota_ledger_apply(&next, &exact, err) != PHOTA_OK) {
+        return PHOTA_INVALID;
+    }
+
+    if (phota_ledger_same(&view, &next)) {
+        phota_error(err, "the charge has these amounts already");
+        return PHOTA_REFUSED;
+    }
+
+    if (phota_ledger_next(l, txn, PHOTA_ENTRY_CORRECTED, &view, &next, &span,
+                          outcome->by, outcome->note, err)
+        != PHOTA_OK)
+    {
+        return PHOTA_ERROR;
+    }
+
+    if (charge != NULL) {
+        *charge = next;
+    }
+
+    return PHOTA_OK;
+}
+
+
+int
+phota_ledger_reverse(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
+    unsigned reason, const char *by, const char *note,
+    phota_charge_t *charge, phota_error_t *err)
+{
+    int             rc;
+    phota_span_t    span;
+    phota_charge_t  view, next;
+
+    rc = phota_ledger_find(l, txn, id, &view, &span, charge, err);
+
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    if (phota_ledger_signed(by, PHOTA_NAME_MAX + 1, note, PHOTA_NOTE_MAX + 1,
+                            err)
+        != PHOTA_OK)
+    {
+        return PHOTA_INVALID;
+    }
+
+    if (view.state != PHOTA_STATE_SETTLED) {
+        phota_error(err, "the charge is %s: only what is settled is reversed",
+                    phota_state_name(view.state));
+        return PHOTA_REFUSED;
+    }
+
+    /* nothing is left of it: sums over views are sums over entries */
+
+    next = view;
+
+    next.state = PHOTA_STATE_REVERSED;
+    next.reason = (uint8_t) reason;
+    next.flags &= (uint8_t) ~PHOTA_CHARGE_BILLED;
+    next.outputs = 0;
+    next.identity_low = 0;
+    next.identity_high = 0;
+    next.cost = 0;
+    next.cost_high = 0;
+    next.price = 0;
+    next.saved = 0;
+
+    if (phota_ledger_next(l, txn, PHOTA_ENTRY_REVERSED, &view, &next, &span,
+                          by, note, err)
+        != PHOTA_OK)
     {
         return PHOTA_ERROR;
     }
@@ -455,8 +612,7 @@ phota_ledger_end(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
 
 
 static int
-phota_ledger_end_check(const phota_charge_t *charge,
-    const phota_outcome_t *outcome, phota_error_t *err)
+phota_outcome_check(const phota_outcome_t *outcome, phota_error_t *err)
 {
     if (outcome->state < PHOTA_STATE_SETTLED
         || outcome->state > PHOTA_STATE_UNKNOWN
@@ -467,22 +623,34 @@ phota_ledger_end_check(const phota_charge_t *charge,
         return PHOTA_INVALID;
     }
 
-    if (charge->state == PHOTA_STATE_HELD
-        || (charge->state == PHOTA_STATE_UNKNOWN
-            && outcome->state != PHOTA_STATE_UNKNOWN))
-    {
-        return PHOTA_OK;
-    }
-
-    phota_error(err, "the charge is %s already",
-                phota_state_name(charge->state));
-
-    return PHOTA_REFUSED;
+    return phota_ledger_signed(outcome->by, sizeof(outcome->by),
+                               outcome->note, sizeof(outcome->note), err);
 }
 
 
 static int
-phota_ledger_apply(phota_charge_t *charge, const phota_outcome_t *outcome)
+phota_ledger_signed(const char *by, size_t size, const char *note,
+    size_t note_size, phota_error_t *err)
+{
+    if (!phota_ledger_printable(by, size)) {
+        phota_error(err, "who did it is at most %d printable characters of "
+                    "ASCII", PHOTA_NAME_MAX);
+        return PHOTA_INVALID;
+    }
+
+    if (!phota_ledger_printable(note, note_size)) {
+        phota_error(err, "a note is at most %d printable characters of "
+                    "ASCII", PHOTA_NOTE_MAX);
+        return PHOTA_INVALID;
+    }
+
+    return PHOTA_OK;
+}
+
+
+static int
+phota_ledger_apply(phota_charge_t *charge, const phota_outcome_t *outcome,
+    phota_error_t *err)
 {
     charge->state = outcome->state;
     charge->reason = outcome->reason;
@@ -498,241 +666,74 @@ phota_ledger_apply(phota_charge_t *charge, const phota_outcome_t *outcome)
                sizeof(charge->request_id));
     }
 
-    if (outcome->state != PHOTA_STATE_SETTLED) {
-        return PHOTA_OK;
+    if (outcome->state == PHOTA_STATE_SETTLED) {
+        phota_ledger_outputs(charge, outcome);
     }
 
-    charge->outputs = outcome->outputs;
-    charge->identity_low = outcome->identity_low;
-    charge->identity_high = outcome->identity_high;
-
-    return phota_charge_amounts(charge);
+    return phota_ledger_amounts(charge, err);
 }
 
 
-int
-phota_ledger_hit(phota_ledger_t *l, MDB_txn *txn, uint64_t time,
-    uint32_t tenant, uint8_t operation, uint64_t hits, int64_t saved,
-    phota_error_t *err)
+/* of a bill that says only an amount, what was known before is kept */
+
+static void
+phota_ledger_outputs(phota_charge_t *charge, const phota_outcome_t *outcome)
 {
-    u_char          key[PHOTA_ROLLUP_KEY];
-    phota_rollup_t  rollup;
+    unsigned  most;
+    uint32_t  outputs, identity;
 
-    phota_rollup_key(key, (uint32_t) (time / PHOTA_DAY), tenant, operation);
+    charge->flags &= (uint8_t) ~PHOTA_CHARGE_BILLED;
 
-    if (phota_ledger_rollup_get(l, txn, key, &rollup, err) != PHOTA_OK) {
-        return PHOTA_ERROR;
+    if (!outcome->billed || outcome->outputs != 0) {
+        charge->outputs = outcome->outputs;
+        charge->identity_low = outcome->identity_low;
+        charge->identity_high = outcome->identity_high;
+
+    } else {
+        most = (charge->asked > charge->outputs) ? charge->asked
+                                                 : charge->outputs;
+
+        if (phota_terms_outputs(&charge->terms, most, outcome->cost, &outputs,
+                                &identity)
+            == PHOTA_OK)
+        {
+            charge->outputs = outputs;
+            charge->identity_low = identity;
+        }
+
+        charge->identity_high = charge->identity_low;
     }
 
-    rollup.hits += hits;
-    rollup.hits_saved += saved;
-
-    return phota_ledger_rollup_put(l, txn, key, &rollup, err);
+    if (outcome->billed) {
+        charge->flags |= PHOTA_CHARGE_BILLED;
+        charge->cost = outcome->cost;
+    }
 }
 
-
-/* the charge's next entry; sets updated */
 
 static int
-phota_ledger_append(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
-    uint64_t *sequence, phota_error_t *err)
+phota_ledger_amounts(phota_charge_t *charge, phota_error_t *err)
 {
-    int             rc;
-    size_t          len;
-    u_char          name[8], buf[PHOTA_LEDGER_RECORD];
-    MDB_val         key, value;
-    uint64_t        now;
-    phota_chain_t   chain;
-    phota_entry_t   entry;
-
-    if (phota_chain_read(l, txn, &chain) == PHOTA_ERROR) {
-        return phota_ledger_fail(l, "meta", MDB_CORRUPTED, err);
+    if (phota_charge_amounts(charge) != PHOTA_OK) {
+        phota_error(err, "the outputs of a charge don't fit together, or an "
+                    "amount of it is out of range");
+        return PHOTA_INVALID;
     }
-
-    now = phota_now();
-
-    chain.count++;
-    chain.time = (now > chain.time) ? now : chain.time;
-
-    charge->updated = chain.time;
-
-    memset(&entry, 0, sizeof(phota_entry_t));
-
-    entry.sequence = chain.count;
-    entry.time = chain.time;
-    entry.type = charge->state;
-    entry.charge = *charge;
-
-    len = sizeof(buf);
-
-    if (phota_entry_encode(&entry, chain.hash, buf, &len, chain.hash)
-        != PHOTA_OK)
-    {
-        phota_error(err, "an entry can't be hashed");
-        return PHOTA_ERROR;
-    }
-
-    phota_put_be(name, chain.count, sizeof(name));
-
-    key.mv_data = name;
-    key.mv_size = sizeof(name);
-    value.mv_data = buf;
-    value.mv_size = len;
-
-    rc = mdb_put(txn, l->entries, &key, &value, MDB_APPEND);
-
-    if (rc == 0) {
-        rc = phota_chain_write(l, txn, &chain);
-    }
-
-    if (rc != 0) {
-        return phota_ledger_fail(l, "entries", rc, err);
-    }
-
-    *sequence = chain.count;
 
     return PHOTA_OK;
 }
 
 
 static int
-phota_ledger_put_charge(phota_ledger_t *l, MDB_txn *txn,
-    const phota_charge_t *charge, const phota_span_t *span,
-    phota_error_t *err)
+phota_ledger_same(const phota_charge_t *a, const phota_charge_t *b)
 {
-    int      rc;
-    size_t   len;
-    u_char   buf[PHOTA_LEDGER_RECORD];
-    MDB_val  key, value;
-
-    len = sizeof(buf);
-
-    if (phota_charge_encode(charge, span, buf, &len) != PHOTA_OK) {
-        return phota_ledger_fail(l, "charges", MDB_BAD_VALSIZE, err);
-    }
-
-    key.mv_data = (void *) charge->id.b;
-    key.mv_size = sizeof(phota_id_t);
-    value.mv_data = buf;
-    value.mv_size = len;
-
-    rc = mdb_put(txn, l->charges, &key, &value, 0);
-
-    return (rc == 0) ? PHOTA_OK : phota_ledger_fail(l, "charges", rc, err);
-}
-
-
-static int
-phota_ledger_put_open(phota_ledger_t *l, MDB_txn *txn,
-    const phota_charge_t *charge, phota_error_t *err)
-{
-    int      rc;
-    MDB_val  key, value;
-
-    key.mv_data = (void *) charge->id.b;
-    key.mv_size = sizeof(phota_id_t);
-
-    if (charge->state == PHOTA_STATE_HELD
-        || charge->state == PHOTA_STATE_UNKNOWN)
-    {
-        value.mv_data = NULL;
-        value.mv_size = 0;
-
-        rc = mdb_put(txn, l->open, &key, &value, 0);
-
-    } else {
-        rc = mdb_del(txn, l->open, &key, NULL);
-    }
-
-    return (rc == 0) ? PHOTA_OK : phota_ledger_fail(l, "open", rc, err);
-}
-
-
-static int
-phota_ledger_roll_up(phota_ledger_t *l, MDB_txn *txn,
-    const phota_charge_t *charge, phota_error_t *err)
-{
-    u_char          key[PHOTA_ROLLUP_KEY];
-    phota_rollup_t  rollup;
-
-    if (charge->state != PHOTA_STATE_SETTLED) {
-        return PHOTA_OK;
-    }
-
-    phota_rollup_key(key, (uint32_t) (charge->time / PHOTA_DAY),
-                     charge->tenant, charge->operation);
-
-    if (phota_ledger_rollup_get(l, txn, key, &rollup, err) != PHOTA_OK) {
-        return PHOTA_ERROR;
-    }
-
-    phota_rollup_add(&rollup, charge);
-
-    return phota_ledger_rollup_put(l, txn, key, &rollup, err);
-}
-
-
-/* zeros where there is none */
-
-static int
-phota_ledger_rollup_get(phota_ledger_t *l, MDB_txn *txn, u_char *key,
-    phota_rollup_t *rollup, phota_error_t *err)
-{
-    int      rc;
-    MDB_val  name, value;
-
-    memset(rollup, 0, sizeof(phota_rollup_t));
-
-    name.mv_data = key;
-    name.mv_size = PHOTA_ROLLUP_KEY;
-
-    rc = mdb_get(txn, l->rollups, &name, &value);
-
-    if (rc == MDB_NOTFOUND) {
-        return PHOTA_OK;
-    }
-
-    if (rc == 0 && phota_rollup_decode(rollup, value.mv_data, value.mv_size)
-                   != PHOTA_OK)
-    {
-        rc = MDB_CORRUPTED;
-    }
-
-    return (rc == 0) ? PHOTA_OK : phota_ledger_fail(l, "rollups", rc, err);
-}
-
-
-static int
-phota_ledger_rollup_put(phota_ledger_t *l, MDB_txn *txn, u_char *key,
-    const phota_rollup_t *rollup, phota_error_t *err)
-{
-    int      rc;
-    u_char   buf[PHOTA_ROLLUP_LEN];
-    MDB_val  name, value;
-
-    phota_rollup_encode(rollup, buf);
-
-    name.mv_data = key;
-    name.mv_size = PHOTA_ROLLUP_KEY;
-    value.mv_data = buf;
-    value.mv_size = sizeof(buf);
-
-    rc = mdb_put(txn, l->rollups, &name, &value, 0);
-
-    return (rc == 0) ? PHOTA_OK : phota_ledger_fail(l, "rollups", rc, err);
-}
-
-
-static int
-phota_ledger_fail(phota_ledger_t *l, const char *table, int rc,
-    phota_error_t *err)
-{
-    char  what[sizeof(l->store->path) + 64];
-
-    (void) snprintf(what, sizeof(what), "%.120s, table \"%s\"",
-                    l->store->path, table);
-
-    return phota_store_fail(err, what, rc);
+    return a->state == b->state
+           && a->outputs == b->outputs
+           && a->identity_low == b->identity_low
+           && a->identity_high == b->identity_high
+           && a->cost == b->cost
+           && a->cost_high == b->cost_high
+           && a->price == b->price;
 }
 
 
@@ -764,8 +765,21 @@ phota_reason_name(unsigned reason)
     static const char  *names[] = {
         "none", "delivered", "not_sent", "refused", "server_error",
         "redirect", "truncated", "unparsable", "timeout", "reset",
-        "accepted", "abandoned", "recovered", "operator"
+        "accepted", "abandoned", "recovered", "operator", "bill",
+        "deadline", "served"
     };
 
-    return (reason <= PHOTA_REASON_OPERATOR) ? names[reason] : "?";
+    return (reason <= PHOTA_REASON_SERVED) ? names[reason] : "?";
+}
+
+
+const char *
+phota_entry_name(unsigned type)
+{
+    static const char  *names[] = {
+        "?", "held", "settled", "void", "unknown", "reversed", "corrected",
+        "hits"
+    };
+
+    return (type <= PHOTA_ENTRY_HITS) ? names[type] : names[0];
 }

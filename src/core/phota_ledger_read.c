@@ -12,6 +12,7 @@
 
 #include "phota_ledger_record.h"
 #include "phota_order.h"
+#include "phota_rollup.h"
 
 
 #define PHOTA_LEDGER_BATCH  32
@@ -42,11 +43,15 @@ static int phota_ledger_id_after(phota_id_t *id);
 static void phota_ledger_damaged(const char *what, const phota_id_t *id,
     phota_error_t *err);
 static int phota_ledger_sum(phota_ledger_t *l, uint64_t from, uint64_t to,
-    phota_sums_t *sums, phota_error_t *err);
-static int phota_ledger_sum_days(MDB_cursor *cursor, uint32_t first,
-    uint32_t last, phota_sums_t *sums);
-static int phota_ledger_sum_row(const MDB_val *key, const MDB_val *value,
-    phota_sums_t *sums);
+    unsigned by, phota_sums_t *sums, phota_error_t *err);
+static int phota_ledger_sum_days(MDB_cursor *cursor, uint64_t first,
+    uint64_t last, unsigned by, phota_sums_t *sums);
+static int phota_ledger_sum_row(const phota_rollup_name_t *name,
+    const MDB_val *value, unsigned by, phota_sums_t *sums);
+static size_t phota_usage_key(u_char key[PHOTA_DETAIL_KEY_MAX], unsigned by,
+    const phota_rollup_name_t *name);
+static void phota_usage_of(phota_usage_t *usage, unsigned by,
+    const phota_sums_slot_t *slot);
 
 
 int
@@ -328,33 +333,27 @@ phota_ledger_damaged(const char *what, const phota_id_t *id,
 
 int
 phota_ledger_usage(phota_ledger_t *l, uint64_t from, uint64_t to,
-    phota_usage_pt handler, void *ctx, phota_error_t *err)
+    unsigned by, phota_usage_pt handler, void *ctx, phota_error_t *err)
 {
-    int              rc;
-    size_t           i;
-    phota_sums_t     sums;
-    phota_usage_t    usage;
-    phota_rollup_t  *sum;
+    int            rc;
+    size_t         i;
+    phota_sums_t   sums;
+    phota_usage_t  usage;
+
+    if (by > PHOTA_USAGE_TAG) {
+        phota_error(err, "usage is not listed by that");
+        return PHOTA_INVALID;
+    }
 
     memset(&sums, 0, sizeof(phota_sums_t));
 
-    rc = phota_ledger_sum(l, from, to, &sums, err);
+    rc = phota_ledger_sum(l, from, to, by, &sums, err);
 
     phota_sums_sort(&sums);
 
     for (i = 0; rc == PHOTA_OK && i < sums.count; i++) {
 
-        sum = &sums.slots[i].sum;
-
-        usage.tenant = sums.slots[i].tenant;
-        usage.operation = sums.slots[i].operation;
-        usage.calls = sum->calls + sum->hits;
-        usage.hits = sum->hits;
-        usage.outputs = sum->outputs;
-        usage.identity_outputs = sum->identity_outputs;
-        usage.cost = sum->cost;
-        usage.price = sum->price;
-        usage.saved = sum->saved + sum->hits_saved;
+        phota_usage_of(&usage, by, &sums.slots[i]);
 
         rc = handler(ctx, &usage);
     }
@@ -365,26 +364,36 @@ phota_ledger_usage(phota_ledger_t *l, uint64_t from, uint64_t to,
 }
 
 
+/* details have as many rows as tags: they are read only where it takes them */
+
 static int
-phota_ledger_sum(phota_ledger_t *l, uint64_t from, uint64_t to,
+phota_ledger_sum(phota_ledger_t *l, uint64_t from, uint64_t to, unsigned by,
     phota_sums_t *sums, phota_error_t *err)
 {
     int          rc;
+    MDB_dbi      table;
     MDB_txn     *txn;
-    uint32_t     last;
+    uint64_t     first, last;
     MDB_cursor  *cursor;
 
-    last = (to == 0) ? UINT32_MAX : (uint32_t) ((to - 1) / PHOTA_DAY);
+    first = from / PHOTA_DAY;
+    last = (to == 0) ? UINT32_MAX : (to - 1) / PHOTA_DAY;
+
+    if (first > UINT32_MAX) {
+        return PHOTA_OK;
+    }
+
+    table = (by == PHOTA_USAGE_TOKEN || by == PHOTA_USAGE_TAG) ? l->details
+                                                               : l->rollups;
 
     if (phota_store_begin(l->store, 0, &txn, err) != PHOTA_OK) {
         return PHOTA_ERROR;
     }
 
-    rc = mdb_cursor_open(txn, l->rollups, &cursor);
+    rc = mdb_cursor_open(txn, table, &cursor);
 
     if (rc == 0) {
-        rc = phota_ledger_sum_days(cursor, (uint32_t) (from / PHOTA_DAY),
-                                   last, sums);
+        rc = phota_ledger_sum_days(cursor, first, last, by, sums);
         mdb_cursor_close(cursor);
     }
 
@@ -395,31 +404,32 @@ phota_ledger_sum(phota_ledger_t *l, uint64_t from, uint64_t to,
 
 
 static int
-phota_ledger_sum_days(MDB_cursor *cursor, uint32_t first, uint32_t last,
-    phota_sums_t *sums)
+phota_ledger_sum_days(MDB_cursor *cursor, uint64_t first, uint64_t last,
+    unsigned by, phota_sums_t *sums)
 {
-    int      rc;
-    u_char   name[PHOTA_ROLLUP_KEY];
-    MDB_val  key, value;
+    int                  rc;
+    u_char               start[4];
+    MDB_val              key, value;
+    phota_rollup_name_t  name;
 
-    phota_rollup_key(name, first, 0, 0);
+    phota_put_be(start, first, sizeof(start));
 
-    key.mv_data = name;
-    key.mv_size = sizeof(name);
+    key.mv_data = start;
+    key.mv_size = sizeof(start);
 
     rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
 
     while (rc == 0) {
 
-        if (key.mv_size != PHOTA_ROLLUP_KEY) {
+        if (phota_rollup_name(&name, key.mv_data, key.mv_size) != PHOTA_OK) {
             return MDB_CORRUPTED;
         }
 
-        if (phota_get_be(key.mv_data, 4) > last) {
+        if (name.day > last) {
             return 0;
         }
 
-        rc = phota_ledger_sum_row(&key, &value, sums);
+        rc = phota_ledger_sum_row(&name, &value, by, sums);
 
         if (rc == 0) {
             rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
@@ -431,13 +441,12 @@ phota_ledger_sum_days(MDB_cursor *cursor, uint32_t first, uint32_t last,
 
 
 static int
-phota_ledger_sum_row(const MDB_val *key, const MDB_val *value,
-    phota_sums_t *sums)
+phota_ledger_sum_row(const phota_rollup_name_t *name, const MDB_val *value,
+    unsigned by, phota_sums_t *sums)
 {
-    const u_char    *name;
+    size_t           len;
+    u_char           key[PHOTA_DETAIL_KEY_MAX];
     phota_rollup_t   row, *sum;
-
-    name = key->mv_data;
 
     if (phota_rollup_decode(&row, value->mv_data, value->mv_size)
         != PHOTA_OK)
@@ -445,20 +454,77 @@ phota_ledger_sum_row(const MDB_val *key, const MDB_val *value,
         return MDB_CORRUPTED;
     }
 
-    sum = phota_sums_get(sums, (uint32_t) phota_get_be(name + 4, 4), name[8]);
+    len = phota_usage_key(key, by, name);
+
+    sum = phota_sums_get(sums, key, len);
 
     if (sum == NULL) {
         return ENOMEM;
     }
 
-    sum->calls += row.calls;
-    sum->outputs += row.outputs;
-    sum->identity_outputs += row.identity_outputs;
-    sum->cost += row.cost;
-    sum->price += row.price;
-    sum->saved += row.saved;
-    sum->hits += row.hits;
-    sum->hits_saved += row.hits_saved;
+    phota_sum_add(&sum->sum, &row.sum);
 
     return 0;
+}
+
+
+/* tenant, operation, and what by adds: in the order of the rows */
+
+static size_t
+phota_usage_key(u_char key[PHOTA_DETAIL_KEY_MAX], unsigned by,
+    const phota_rollup_name_t *name)
+{
+    size_t  len;
+
+    phota_put_be(key, name->tenant, 4);
+    key[4] = name->operation;
+
+    switch (by) {
+
+    case PHOTA_USAGE_DAY:
+        phota_put_be(key + 5, name->day, 4);
+        return 9;
+
+    case PHOTA_USAGE_TOKEN:
+        phota_put_be(key + 5, name->token, 4);
+        return 9;
+
+    case PHOTA_USAGE_TAG:
+        len = strlen(name->tag);
+        memcpy(key + 5, name->tag, len);
+        return 5 + len;
+
+    default: /* PHOTA_USAGE_OPERATION */
+        return 5;
+    }
+}
+
+
+static void
+phota_usage_of(phota_usage_t *usage, unsigned by,
+    const phota_sums_slot_t *slot)
+{
+    memset(usage, 0, sizeof(phota_usage_t));
+
+    usage->tenant = (uint32_t) phota_get_be(slot->key, 4);
+    usage->operation = slot->key[4];
+    usage->sum = slot->rollup.sum;
+
+    switch (by) {
+
+    case PHOTA_USAGE_DAY:
+        usage->day = (uint32_t) phota_get_be(slot->key + 5, 4);
+        break;
+
+    case PHOTA_USAGE_TOKEN:
+        usage->token = (uint32_t) phota_get_be(slot->key + 5, 4);
+        break;
+
+    case PHOTA_USAGE_TAG:
+        memcpy(usage->tag, slot->key + 5, slot->len - 5u);
+        break;
+
+    default: /* PHOTA_USAGE_OPERATION */
+        break;
+    }
 }

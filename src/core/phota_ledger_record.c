@@ -1,12 +1,10 @@
 
 /*
- * Encoding and decoding of what the ledger stores, the arithmetic of a charge,
- * and sums by tenant and operation.  Decoders accept exactly what the encoders
- * write.
+ * Encoding and decoding of what the ledger stores, and the arithmetic of a
+ * charge.  Decoders accept exactly what the encoders write.
  */
 
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "phota_ledger_record.h"
@@ -15,28 +13,29 @@
 #include "phota_seal.h"
 
 
-#define PHOTA_RECORD_VERSION  1
+#define PHOTA_RECORD_VERSION  2
 
-#define PHOTA_SUMS_MIN        64
+#define PHOTA_CHAIN_LEN       (1 + 8 * 4 + 4 + 2 * PHOTA_SHA256_LEN)
 
 
+static void phota_entry_write(phota_writer_t *w, const phota_entry_t *entry);
+static void phota_entry_read(phota_reader_t *r, phota_entry_t *entry);
+static int phota_entry_known(const phota_entry_t *entry);
+static void phota_hits_write(phota_writer_t *w, const phota_charge_t *charge);
+static void phota_hits_read(phota_reader_t *r, phota_charge_t *charge);
 static void phota_body_write(phota_writer_t *w, const phota_charge_t *charge);
 static void phota_body_read(phota_reader_t *r, phota_charge_t *charge);
+static void phota_terms_write(phota_writer_t *w, const phota_terms_t *terms);
+static void phota_terms_read(phota_reader_t *r, phota_terms_t *terms);
 static void phota_origin_write(phota_writer_t *w,
     const phota_charge_t *charge);
 static void phota_origin_read(phota_reader_t *r, phota_charge_t *charge);
-static int phota_amount(const phota_charge_t *charge, uint32_t identity,
-    int64_t *amount);
-static int phota_sums_grow(phota_sums_t *sums);
-static phota_sum_t *phota_sums_slot(phota_sums_t *sums, uint32_t tenant,
-    uint8_t operation);
-static int phota_sums_compare(const void *one, const void *two);
+static void phota_sum_write(phota_writer_t *w, const phota_sum_t *sum);
+static void phota_sum_read(phota_reader_t *r, phota_sum_t *sum);
+static int phota_charge_held(phota_charge_t *charge);
+static int phota_charge_cost(phota_charge_t *charge);
+static int phota_charge_served(const phota_charge_t *charge);
 
-
-/*
- * The predecessor's hash is hashed first, then the record up to the place of
- * the hash itself.
- */
 
 int
 phota_entry_encode(const phota_entry_t *entry,
@@ -50,16 +49,7 @@ phota_entry_encode(const phota_entry_t *entry,
     phota_write_init(&w, hashed, sizeof(hashed));
 
     phota_write_bytes(&w, previous, PHOTA_SHA256_LEN);
-    phota_write_number(&w, PHOTA_RECORD_VERSION, 1);
-    phota_write_number(&w, entry->type, 1);
-    phota_write_number(&w, entry->sequence, 8);
-    phota_write_number(&w, entry->time, 8);
-    phota_write_bytes(&w, entry->charge.id.b, sizeof(phota_id_t));
-    phota_body_write(&w, &entry->charge);
-
-    if (entry->type == PHOTA_STATE_HELD) {
-        phota_origin_write(&w, &entry->charge);
-    }
+    phota_entry_write(&w, entry);
 
     n = (size_t) (w.pos - w.start);
 
@@ -81,14 +71,43 @@ phota_entry_encode(const phota_entry_t *entry,
 }
 
 
+static void
+phota_entry_write(phota_writer_t *w, const phota_entry_t *entry)
+{
+    phota_write_number(w, PHOTA_RECORD_VERSION, 1);
+    phota_write_number(w, entry->type, 1);
+    phota_write_number(w, entry->first, 1);
+    phota_write_number(w, entry->sequence, 8);
+    phota_write_number(w, entry->time, 8);
+    phota_write_number(w, entry->day, 4);
+    phota_write_text(w, entry->by);
+    phota_write_text(w, entry->note);
+
+    if (entry->type == PHOTA_ENTRY_HITS) {
+        phota_hits_write(w, &entry->charge);
+
+    } else {
+        phota_write_bytes(w, entry->charge.id.b, sizeof(phota_id_t));
+        phota_body_write(w, &entry->charge);
+    }
+
+    if (entry->first) {
+        phota_origin_write(w, &entry->charge);
+    }
+
+    if (entry->type >= PHOTA_ENTRY_REVERSED) {
+        phota_sum_write(w, &entry->delta);
+    }
+}
+
+
 int
 phota_entry_decode(phota_entry_t *entry, const void *p, size_t len)
 {
-    const u_char    *id;
-    phota_reader_t   r;
+    unsigned        first;
+    phota_reader_t  r;
 
-    memset(entry, 0, offsetof(phota_entry_t, charge));
-    memset(&entry->charge, 0, offsetof(phota_charge_t, fingerprint));
+    memset(entry, 0, sizeof(phota_entry_t));
 
     phota_read_init(&r, p, len);
 
@@ -98,34 +117,115 @@ phota_entry_decode(phota_entry_t *entry, const void *p, size_t len)
 
     entry->type = (uint8_t) phota_read_number(&r, 1);
 
-    if (entry->type < PHOTA_STATE_HELD || entry->type > PHOTA_STATE_UNKNOWN) {
+    first = (unsigned) phota_read_number(&r, 1);
+    entry->first = (first == 1);
+
+    if (first > 1 || !phota_entry_known(entry)) {
         return PHOTA_ERROR;
     }
 
-    entry->sequence = phota_read_number(&r, 8);
-    entry->time = phota_read_number(&r, 8);
-
-    id = phota_read_bytes(&r, sizeof(phota_id_t));
-
-    if (id == NULL) {
-        return PHOTA_ERROR;
-    }
-
-    memcpy(entry->charge.id.b, id, sizeof(phota_id_t));
-
-    phota_body_read(&r, &entry->charge);
-
-    if (entry->type == PHOTA_STATE_HELD) {
-        phota_origin_read(&r, &entry->charge);
-    }
-
-    entry->charge.state = entry->type;
-    entry->charge.updated = entry->time;
+    phota_entry_read(&r, entry);
 
     entry->covered = (size_t) (r.pos - (const u_char *) p);
     entry->hash = phota_read_bytes(&r, PHOTA_SHA256_LEN);
 
     return phota_read_end(&r);
+}
+
+
+/* what follows type and first */
+
+static void
+phota_entry_read(phota_reader_t *r, phota_entry_t *entry)
+{
+    const u_char    *id;
+    phota_charge_t  *charge;
+
+    charge = &entry->charge;
+
+    entry->sequence = phota_read_number(r, 8);
+    entry->time = phota_read_number(r, 8);
+    entry->day = (uint32_t) phota_read_number(r, 4);
+    phota_read_text(r, entry->by, sizeof(entry->by));
+    phota_read_text(r, entry->note, sizeof(entry->note));
+
+    if (entry->type == PHOTA_ENTRY_HITS) {
+        phota_hits_read(r, charge);
+        phota_sum_read(r, &entry->delta);
+        return;
+    }
+
+    id = phota_read_bytes(r, sizeof(phota_id_t));
+
+    if (id == NULL) {
+        return;
+    }
+
+    memcpy(charge->id.b, id, sizeof(phota_id_t));
+
+    charge->time = phota_get_be(id, 6);
+    charge->updated = entry->time;
+    charge->state = (entry->type == PHOTA_ENTRY_CORRECTED)
+                    ? PHOTA_STATE_SETTLED : entry->type;
+
+    phota_body_read(r, charge);
+
+    if (entry->first) {
+        phota_origin_read(r, charge);
+    }
+
+    if (entry->type >= PHOTA_ENTRY_REVERSED) {
+        phota_sum_read(r, &entry->delta);
+
+    } else {
+        phota_charge_sum(charge, &entry->delta);
+    }
+}
+
+
+/* whether there are entries of this type, as a first one or not */
+
+static int
+phota_entry_known(const phota_entry_t *entry)
+{
+    switch (entry->type) {
+
+    case PHOTA_ENTRY_HELD:
+        return entry->first;
+
+    case PHOTA_ENTRY_SETTLED:
+        return 1;
+
+    case PHOTA_ENTRY_VOID:
+    case PHOTA_ENTRY_UNKNOWN:
+    case PHOTA_ENTRY_REVERSED:
+    case PHOTA_ENTRY_CORRECTED:
+    case PHOTA_ENTRY_HITS:
+        return !entry->first;
+
+    default:
+        return 0;
+    }
+}
+
+
+static void
+phota_hits_write(phota_writer_t *w, const phota_charge_t *charge)
+{
+    phota_write_number(w, charge->tenant, 4);
+    phota_write_number(w, charge->token, 4);
+    phota_write_number(w, charge->operation, 1);
+    phota_write_text(w, charge->tag);
+}
+
+
+static void
+phota_hits_read(phota_reader_t *r, phota_charge_t *charge)
+{
+    charge->tenant = (uint32_t) phota_read_number(r, 4);
+    charge->token = (uint32_t) phota_read_number(r, 4);
+    charge->operation = (uint8_t) phota_read_number(r, 1);
+    phota_read_text(r, charge->tag, sizeof(charge->tag));
 }
 
 
@@ -164,9 +264,18 @@ phota_charge_decode(phota_charge_t *charge, phota_span_t *span, const void *p,
     }
 
     charge->state = (uint8_t) phota_read_number(&r, 1);
+
+    if (charge->state < PHOTA_STATE_HELD
+        || charge->state > PHOTA_STATE_REVERSED)
+    {
+        return PHOTA_ERROR;
+    }
+
     span->first = phota_read_number(&r, 8);
     span->last = phota_read_number(&r, 8);
     charge->updated = phota_read_number(&r, 8);
+
+    charge->time = phota_get_be(charge->id.b, 6);
 
     phota_body_read(&r, charge);
     phota_origin_read(&r, charge);
@@ -175,7 +284,7 @@ phota_charge_decode(phota_charge_t *charge, phota_span_t *span, const void *p,
 }
 
 
-/* what may change with an entry, and what money is worked out from */
+/* what may change with an entry, and what an entry is understood by */
 
 static void
 phota_body_write(phota_writer_t *w, const phota_charge_t *charge)
@@ -184,72 +293,45 @@ phota_body_write(phota_writer_t *w, const phota_charge_t *charge)
     phota_write_number(w, charge->operation, 1);
     phota_write_number(w, charge->cached, 1);
     phota_write_number(w, charge->reason, 1);
+    phota_write_number(w, charge->flags, 1);
     phota_write_number(w, charge->tenant, 4);
     phota_write_number(w, charge->token, 4);
-    phota_write_number(w, charge->price_version, 4);
-    phota_write_number(w, charge->asked, 4);
     phota_write_number(w, charge->outputs, 4);
     phota_write_number(w, charge->identity_low, 4);
     phota_write_number(w, charge->identity_high, 4);
     phota_write_number(w, charge->status, 4);
-    phota_write_number(w, (uint64_t) charge->rate, 8);
-    phota_write_number(w, (uint64_t) charge->identity_rate, 8);
-    phota_write_number(w, (uint64_t) charge->held, 8);
     phota_write_number(w, (uint64_t) charge->cost, 8);
     phota_write_number(w, (uint64_t) charge->cost_high, 8);
     phota_write_number(w, (uint64_t) charge->price, 8);
     phota_write_number(w, (uint64_t) charge->saved, 8);
+    phota_terms_write(w, &charge->terms);
+    phota_write_bytes(w, charge->fingerprint, PHOTA_SHA256_LEN);
     phota_write_text(w, charge->request_id);
+    phota_write_text(w, charge->tag);
 }
 
 
 static void
 phota_body_read(phota_reader_t *r, phota_charge_t *charge)
 {
+    const u_char  *p;
+
     charge->provider = (uint8_t) phota_read_number(r, 1);
     charge->operation = (uint8_t) phota_read_number(r, 1);
     charge->cached = (uint8_t) phota_read_number(r, 1);
     charge->reason = (uint8_t) phota_read_number(r, 1);
+    charge->flags = (uint8_t) phota_read_number(r, 1);
     charge->tenant = (uint32_t) phota_read_number(r, 4);
     charge->token = (uint32_t) phota_read_number(r, 4);
-    charge->price_version = (uint32_t) phota_read_number(r, 4);
-    charge->asked = (uint32_t) phota_read_number(r, 4);
     charge->outputs = (uint32_t) phota_read_number(r, 4);
     charge->identity_low = (uint32_t) phota_read_number(r, 4);
     charge->identity_high = (uint32_t) phota_read_number(r, 4);
     charge->status = (uint32_t) phota_read_number(r, 4);
-    charge->rate = (int64_t) phota_read_number(r, 8);
-    charge->identity_rate = (int64_t) phota_read_number(r, 8);
-    charge->held = (int64_t) phota_read_number(r, 8);
     charge->cost = (int64_t) phota_read_number(r, 8);
     charge->cost_high = (int64_t) phota_read_number(r, 8);
     charge->price = (int64_t) phota_read_number(r, 8);
     charge->saved = (int64_t) phota_read_number(r, 8);
-    phota_read_text(r, charge->request_id, sizeof(charge->request_id));
-}
-
-
-/* what the hold says, for good */
-
-static void
-phota_origin_write(phota_writer_t *w, const phota_charge_t *charge)
-{
-    phota_write_number(w, charge->time, 8);
-    phota_write_number(w, charge->owner.slot, 4);
-    phota_write_number(w, charge->owner.epoch, 8);
-    phota_write_bytes(w, charge->fingerprint, PHOTA_SHA256_LEN);
-    phota_write_text(w, charge->tag);
-}
-
-
-static void
-phota_origin_read(phota_reader_t *r, phota_charge_t *charge)
-{
-    const u_char  *p;
-
-    charge->time = phota_read_number(r, 8);
-    charge->owner.slot = (uint32_t) phota_read_number(r, 4);
-    charge->owner.epoch = phota_read_number(r, 8);
+    phota_terms_read(r, &charge->terms);
 
     p = phota_read_bytes(r, PHOTA_SHA256_LEN);
 
@@ -257,7 +339,90 @@ phota_origin_read(phota_reader_t *r, phota_charge_t *charge)
         memcpy(charge->fingerprint, p, PHOTA_SHA256_LEN);
     }
 
+    phota_read_text(r, charge->request_id, sizeof(charge->request_id));
     phota_read_text(r, charge->tag, sizeof(charge->tag));
+}
+
+
+static void
+phota_terms_write(phota_writer_t *w, const phota_terms_t *terms)
+{
+    phota_write_number(w, (uint64_t) terms->rate, 8);
+    phota_write_number(w, (uint64_t) terms->identity_rate, 8);
+    phota_write_number(w, (uint64_t) terms->fixed, 8);
+    phota_write_number(w, (uint64_t) terms->fixed_identity, 8);
+    phota_write_number(w, (uint32_t) terms->markup, 4);
+    phota_write_number(w, terms->share, 4);
+    phota_write_number(w, terms->version, 4);
+    phota_write_number(w, terms->flags, 1);
+}
+
+
+static void
+phota_terms_read(phota_reader_t *r, phota_terms_t *terms)
+{
+    terms->rate = (int64_t) phota_read_number(r, 8);
+    terms->identity_rate = (int64_t) phota_read_number(r, 8);
+    terms->fixed = (int64_t) phota_read_number(r, 8);
+    terms->fixed_identity = (int64_t) phota_read_number(r, 8);
+    terms->markup = (int32_t) phota_read_number(r, 4);
+    terms->share = (uint32_t) phota_read_number(r, 4);
+    terms->version = (uint32_t) phota_read_number(r, 4);
+    terms->flags = (uint8_t) phota_read_number(r, 1);
+}
+
+
+/* what a charge begins with, for good; its time is in its id */
+
+static void
+phota_origin_write(phota_writer_t *w, const phota_charge_t *charge)
+{
+    phota_write_number(w, charge->owner.slot, 4);
+    phota_write_number(w, charge->owner.epoch, 8);
+    phota_write_number(w, charge->windows.day, 4);
+    phota_write_number(w, charge->windows.month, 4);
+    phota_write_number(w, charge->asked, 4);
+    phota_write_number(w, charge->asked_identity, 4);
+    phota_write_number(w, (uint64_t) charge->held, 8);
+}
+
+
+static void
+phota_origin_read(phota_reader_t *r, phota_charge_t *charge)
+{
+    charge->owner.slot = (uint32_t) phota_read_number(r, 4);
+    charge->owner.epoch = phota_read_number(r, 8);
+    charge->windows.day = (uint32_t) phota_read_number(r, 4);
+    charge->windows.month = (uint32_t) phota_read_number(r, 4);
+    charge->asked = (uint32_t) phota_read_number(r, 4);
+    charge->asked_identity = (uint32_t) phota_read_number(r, 4);
+    charge->held = (int64_t) phota_read_number(r, 8);
+}
+
+
+static void
+phota_sum_write(phota_writer_t *w, const phota_sum_t *sum)
+{
+    phota_write_number(w, (uint64_t) sum->calls, 8);
+    phota_write_number(w, (uint64_t) sum->hits, 8);
+    phota_write_number(w, (uint64_t) sum->outputs, 8);
+    phota_write_number(w, (uint64_t) sum->identity_outputs, 8);
+    phota_write_number(w, (uint64_t) sum->cost, 8);
+    phota_write_number(w, (uint64_t) sum->price, 8);
+    phota_write_number(w, (uint64_t) sum->saved, 8);
+}
+
+
+static void
+phota_sum_read(phota_reader_t *r, phota_sum_t *sum)
+{
+    sum->calls = (int64_t) phota_read_number(r, 8);
+    sum->hits = (int64_t) phota_read_number(r, 8);
+    sum->outputs = (int64_t) phota_read_number(r, 8);
+    sum->identity_outputs = (int64_t) phota_read_number(r, 8);
+    sum->cost = (int64_t) phota_read_number(r, 8);
+    sum->price = (int64_t) phota_read_number(r, 8);
+    sum->saved = (int64_t) phota_read_number(r, 8);
 }
 
 
@@ -286,107 +451,134 @@ phota_charge_read(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
 int
 phota_charge_amounts(phota_charge_t *charge)
 {
+    int64_t  cost;
+
     if (charge->identity_low > charge->identity_high
-        || charge->identity_high > charge->outputs)
+        || charge->identity_high > charge->outputs
+        || phota_charge_held(charge) != PHOTA_OK)
     {
         return PHOTA_INVALID;
     }
 
-    if (phota_amount(charge, charge->identity_low, &charge->cost) != PHOTA_OK
-        || phota_amount(charge, charge->identity_high, &charge->cost_high)
+    if (charge->state != PHOTA_STATE_SETTLED) {
+        charge->cost = 0;
+        charge->cost_high = 0;
+        charge->price = 0;
+        return PHOTA_OK;
+    }
+
+    if (phota_charge_cost(charge) != PHOTA_OK) {
+        return PHOTA_INVALID;
+    }
+
+    charge->price = 0;
+
+    if (charge->tenant == 0) {
+        return PHOTA_OK;
+    }
+
+    cost = phota_charge_served(charge) ? charge->saved : charge->cost;
+
+    if (phota_terms_price(&charge->terms, charge->outputs,
+                          charge->identity_low, cost, &charge->price)
+        != PHOTA_OK)
+    {
+        return PHOTA_INVALID;
+    }
+
+    return (charge->price < 0 || charge->price > PHOTA_AMOUNT_MAX)
+           ? PHOTA_INVALID : PHOTA_OK;
+}
+
+
+/* nothing is held for what is sold, nor in the name of nobody */
+
+static int
+phota_charge_held(phota_charge_t *charge)
+{
+    int64_t  cost;
+
+    charge->held = 0;
+
+    if (charge->tenant == 0 || phota_charge_served(charge)) {
+        return PHOTA_OK;
+    }
+
+    if (phota_terms_cost(&charge->terms, charge->asked,
+                         charge->asked_identity, &cost)
+        != PHOTA_OK
+        || phota_terms_price(&charge->terms, charge->asked,
+                             charge->asked_identity, cost, &charge->held)
            != PHOTA_OK)
     {
         return PHOTA_INVALID;
     }
 
-    charge->price = charge->cost;
-    charge->saved = 0;
-
-    return PHOTA_OK;
+    return (charge->held < 0 || charge->held > PHOTA_AMOUNT_MAX)
+           ? PHOTA_INVALID : PHOTA_OK;
 }
 
 
 static int
-phota_amount(const phota_charge_t *charge, uint32_t identity, int64_t *amount)
+phota_charge_cost(phota_charge_t *charge)
 {
-    int64_t  base, more;
+    if (phota_charge_served(charge)) {
+        charge->cost = 0;
+        charge->cost_high = 0;
 
-    if (__builtin_mul_overflow(charge->rate,
-                               (int64_t) (charge->outputs - identity), &base)
-        || __builtin_mul_overflow(charge->identity_rate, (int64_t) identity,
-                                  &more)
-        || __builtin_add_overflow(base, more, amount))
+        return (charge->saved < 0 || charge->saved > PHOTA_AMOUNT_MAX)
+               ? PHOTA_INVALID : PHOTA_OK;
+    }
+
+    if (charge->flags & PHOTA_CHARGE_BILLED) {
+        charge->cost_high = charge->cost;
+
+    } else if (phota_terms_cost(&charge->terms, charge->outputs,
+                                charge->identity_low, &charge->cost)
+               != PHOTA_OK
+               || phota_terms_cost(&charge->terms, charge->outputs,
+                                   charge->identity_high, &charge->cost_high)
+                  != PHOTA_OK)
     {
         return PHOTA_INVALID;
     }
 
-    return PHOTA_OK;
+    return (charge->cost < 0 || charge->cost > PHOTA_AMOUNT_MAX
+            || charge->cost_high < 0 || charge->cost_high > PHOTA_AMOUNT_MAX)
+           ? PHOTA_INVALID : PHOTA_OK;
+}
+
+
+static int
+phota_charge_served(const phota_charge_t *charge)
+{
+    return charge->cached == PHOTA_CACHED_HIT
+           || charge->cached == PHOTA_CACHED_JOIN;
 }
 
 
 void
-phota_rollup_encode(const phota_rollup_t *rollup,
-    u_char buf[PHOTA_ROLLUP_LEN])
+phota_charge_sum(const phota_charge_t *charge, phota_sum_t *sum)
 {
-    phota_writer_t  w;
+    memset(sum, 0, sizeof(phota_sum_t));
 
-    phota_write_init(&w, buf, PHOTA_ROLLUP_LEN);
-
-    phota_write_number(&w, PHOTA_RECORD_VERSION, 1);
-    phota_write_number(&w, rollup->calls, 8);
-    phota_write_number(&w, rollup->outputs, 8);
-    phota_write_number(&w, rollup->identity_outputs, 8);
-    phota_write_number(&w, (uint64_t) rollup->cost, 8);
-    phota_write_number(&w, (uint64_t) rollup->price, 8);
-    phota_write_number(&w, (uint64_t) rollup->saved, 8);
-    phota_write_number(&w, rollup->hits, 8);
-    phota_write_number(&w, (uint64_t) rollup->hits_saved, 8);
-}
-
-
-int
-phota_rollup_decode(phota_rollup_t *rollup, const void *p, size_t len)
-{
-    phota_reader_t  r;
-
-    phota_read_init(&r, p, len);
-
-    if (phota_read_number(&r, 1) != PHOTA_RECORD_VERSION) {
-        return PHOTA_ERROR;
+    if (charge->state != PHOTA_STATE_SETTLED) {
+        return;
     }
 
-    rollup->calls = phota_read_number(&r, 8);
-    rollup->outputs = phota_read_number(&r, 8);
-    rollup->identity_outputs = phota_read_number(&r, 8);
-    rollup->cost = (int64_t) phota_read_number(&r, 8);
-    rollup->price = (int64_t) phota_read_number(&r, 8);
-    rollup->saved = (int64_t) phota_read_number(&r, 8);
-    rollup->hits = phota_read_number(&r, 8);
-    rollup->hits_saved = (int64_t) phota_read_number(&r, 8);
+    sum->calls = 1;
 
-    return phota_read_end(&r);
-}
+    if (phota_charge_served(charge)) {
+        sum->hits = 1;
 
+    } else {
+        sum->outputs = charge->outputs;
+        sum->identity_outputs = charge->identity_low;
+    }
 
-void
-phota_rollup_key(u_char key[PHOTA_ROLLUP_KEY], uint32_t day, uint32_t tenant,
-    uint8_t operation)
-{
-    phota_put_be(key, day, 4);
-    phota_put_be(key + 4, tenant, 4);
-    key[8] = operation;
-}
-
-
-void
-phota_rollup_add(phota_rollup_t *rollup, const phota_charge_t *charge)
-{
-    rollup->calls++;
-    rollup->outputs += charge->outputs;
-    rollup->identity_outputs += charge->identity_low;
-    rollup->cost += charge->cost;
-    rollup->price += charge->price;
-    rollup->saved += charge->saved;
+    sum->cost = charge->cost;
+    sum->price = charge->price;
+    sum->saved = charge->saved;
 }
 
 
@@ -395,7 +587,7 @@ phota_chain_read(phota_ledger_t *l, MDB_txn *txn, phota_chain_t *chain)
 {
     int              rc;
     MDB_val          key, value;
-    const u_char    *hash;
+    const u_char    *hash, *archived;
     phota_reader_t   r;
 
     memset(chain, 0, sizeof(phota_chain_t));
@@ -419,12 +611,16 @@ phota_chain_read(phota_ledger_t *l, MDB_txn *txn, phota_chain_t *chain)
     chain->time = phota_read_number(&r, 8);
     chain->epoch = phota_read_number(&r, 8);
     hash = phota_read_bytes(&r, PHOTA_SHA256_LEN);
+    chain->archived = phota_read_number(&r, 8);
+    archived = phota_read_bytes(&r, PHOTA_SHA256_LEN);
+    chain->closed = (uint32_t) phota_read_number(&r, 4);
 
     if (phota_read_end(&r) != PHOTA_OK) {
         return PHOTA_ERROR;
     }
 
     memcpy(chain->hash, hash, PHOTA_SHA256_LEN);
+    memcpy(chain->archived_hash, archived, PHOTA_SHA256_LEN);
 
     return PHOTA_OK;
 }
@@ -444,6 +640,9 @@ phota_chain_write(phota_ledger_t *l, MDB_txn *txn, const phota_chain_t *chain)
     phota_write_number(&w, chain->time, 8);
     phota_write_number(&w, chain->epoch, 8);
     phota_write_bytes(&w, chain->hash, PHOTA_SHA256_LEN);
+    phota_write_number(&w, chain->archived, 8);
+    phota_write_bytes(&w, chain->archived_hash, PHOTA_SHA256_LEN);
+    phota_write_number(&w, chain->closed, 4);
 
     key.mv_data = "chain";
     key.mv_size = sizeof("chain") - 1;
@@ -451,121 +650,4 @@ phota_chain_write(phota_ledger_t *l, MDB_txn *txn, const phota_chain_t *chain)
     value.mv_size = (size_t) (w.pos - w.start);
 
     return mdb_put(txn, l->store->meta, &key, &value, 0);
-}
-
-
-phota_rollup_t *
-phota_sums_get(phota_sums_t *sums, uint32_t tenant, uint8_t operation)
-{
-    phota_sum_t  *sum;
-
-    if (sums->count * 2 >= sums->size && phota_sums_grow(sums) != PHOTA_OK) {
-        return NULL;
-    }
-
-    sum = phota_sums_slot(sums, tenant, operation);
-
-    if (!sum->used) {
-        sum->used = 1;
-        sum->tenant = tenant;
-        sum->operation = operation;
-        sums->count++;
-    }
-
-    return &sum->sum;
-}
-
-
-static int
-phota_sums_grow(phota_sums_t *sums)
-{
-    size_t         i;
-    phota_sum_t   *slot;
-    phota_sums_t   bigger;
-
-    bigger.count = sums->count;
-    bigger.size = sums->size ? sums->size * 2 : PHOTA_SUMS_MIN;
-    bigger.slots = calloc(bigger.size, sizeof(phota_sum_t));
-
-    if (bigger.slots == NULL) {
-        return PHOTA_ERROR;
-    }
-
-    for (i = 0; i < sums->size; i++) {
-        if (sums->slots[i].used) {
-            slot = phota_sums_slot(&bigger, sums->slots[i].tenant,
-                                   sums->slots[i].operation);
-            *slot = sums->slots[i];
-        }
-    }
-
-    free(sums->slots);
-    *sums = bigger;
-
-    return PHOTA_OK;
-}
-
-
-/* there is always a free one: at most half of them are used */
-
-static phota_sum_t *
-phota_sums_slot(phota_sums_t *sums, uint32_t tenant, uint8_t operation)
-{
-    size_t        i;
-    phota_sum_t  *slot;
-
-    i = (tenant * 2654435761u) ^ operation;
-
-    for ( ;; i++) {
-        slot = &sums->slots[i & (sums->size - 1)];
-
-        if (!slot->used
-            || (slot->tenant == tenant && slot->operation == operation))
-        {
-            return slot;
-        }
-    }
-}
-
-
-void
-phota_sums_sort(phota_sums_t *sums)
-{
-    size_t  i, n;
-
-    n = 0;
-
-    for (i = 0; i < sums->size; i++) {
-        if (sums->slots[i].used) {
-            sums->slots[n++] = sums->slots[i];
-        }
-    }
-
-    if (n > 1) {
-        qsort(sums->slots, n, sizeof(phota_sum_t), phota_sums_compare);
-    }
-}
-
-
-static int
-phota_sums_compare(const void *one, const void *two)
-{
-    const phota_sum_t  *a, *b;
-
-    a = one;
-    b = two;
-
-    if (a->tenant != b->tenant) {
-        return (a->tenant < b->tenant) ? -1 : 1;
-    }
-
-    return (int) a->operation - (int) b->operation;
-}
-
-
-void
-phota_sums_free(phota_sums_t *sums)
-{
-    free(sums->slots);
-    memset(sums, 0, sizeof(phota_sums_t));
 }

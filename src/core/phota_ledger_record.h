@@ -17,6 +17,9 @@
 #define PHOTA_DAY            86400000   /* ms */
 #define PHOTA_CLOSES         3600000    /* ms after its end a day is closed */
 
+/* of one charge, 10 million USD: so that no sum of them overflows */
+#define PHOTA_AMOUNT_MAX     ((int64_t) 10000000000000)
+
 
 /* which entries made a charge what it is */
 

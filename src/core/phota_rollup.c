@@ -1,0 +1,358 @@
+
+/*
+ * How roll-ups lie in their tables, and sums in memory by the same or other
+ * keys.  The decoder accepts exactly what the encoder writes.
+ */
+
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "phota_order.h"
+#include "phota_record.h"
+#include "phota_rollup.h"
+
+
+#define PHOTA_ROLLUP_VERSION  2
+
+#define PHOTA_SUMS_MIN        64
+
+
+static int64_t phota_sum_plus(int64_t a, int64_t b);
+static int phota_rollup_fail(phota_ledger_t *l, MDB_dbi table, int rc,
+    phota_error_t *err);
+static int phota_sums_grow(phota_sums_t *sums);
+static phota_sums_slot_t *phota_sums_slot(phota_sums_t *sums,
+    const u_char *key, size_t len);
+static int phota_sums_compare(const void *one, const void *two);
+
+
+void
+phota_rollup_encode(const phota_rollup_t *rollup,
+    u_char buf[PHOTA_ROLLUP_LEN])
+{
+    phota_writer_t      w;
+    const phota_sum_t  *sum;
+
+    sum = &rollup->sum;
+
+    phota_write_init(&w, buf, PHOTA_ROLLUP_LEN);
+
+    phota_write_number(&w, PHOTA_ROLLUP_VERSION, 1);
+    phota_write_number(&w, (uint64_t) sum->calls, 8);
+    phota_write_number(&w, (uint64_t) sum->hits, 8);
+    phota_write_number(&w, (uint64_t) sum->outputs, 8);
+    phota_write_number(&w, (uint64_t) sum->identity_outputs, 8);
+    phota_write_number(&w, (uint64_t) sum->cost, 8);
+    phota_write_number(&w, (uint64_t) sum->price, 8);
+    phota_write_number(&w, (uint64_t) sum->saved, 8);
+    phota_write_number(&w, (uint64_t) rollup->loose_hits, 8);
+    phota_write_number(&w, (uint64_t) rollup->loose_saved, 8);
+}
+
+
+int
+phota_rollup_decode(phota_rollup_t *rollup, const void *p, size_t len)
+{
+    phota_sum_t     *sum;
+    phota_reader_t   r;
+
+    sum = &rollup->sum;
+
+    phota_read_init(&r, p, len);
+
+    if (phota_read_number(&r, 1) != PHOTA_ROLLUP_VERSION) {
+        return PHOTA_ERROR;
+    }
+
+    sum->calls = (int64_t) phota_read_number(&r, 8);
+    sum->hits = (int64_t) phota_read_number(&r, 8);
+    sum->outputs = (int64_t) phota_read_number(&r, 8);
+    sum->identity_outputs = (int64_t) phota_read_number(&r, 8);
+    sum->cost = (int64_t) phota_read_number(&r, 8);
+    sum->price = (int64_t) phota_read_number(&r, 8);
+    sum->saved = (int64_t) phota_read_number(&r, 8);
+    rollup->loose_hits = (int64_t) phota_read_number(&r, 8);
+    rollup->loose_saved = (int64_t) phota_read_number(&r, 8);
+
+    return phota_read_end(&r);
+}
+
+
+size_t
+phota_rollup_key(u_char key[PHOTA_DETAIL_KEY_MAX],
+    const phota_rollup_name_t *name)
+{
+    size_t  len;
+
+    len = strnlen(name->tag, PHOTA_NAME_MAX);
+
+    phota_put_be(key, name->day, 4);
+    phota_put_be(key + 4, name->tenant, 4);
+    key[8] = name->operation;
+    phota_put_be(key + PHOTA_ROLLUP_KEY, name->token, 4);
+    memcpy(key + PHOTA_DETAIL_KEY, name->tag, len);
+
+    return PHOTA_DETAIL_KEY + len;
+}
+
+
+int
+phota_rollup_name(phota_rollup_name_t *name, const void *key, size_t len)
+{
+    const u_char  *p;
+
+    memset(name, 0, sizeof(phota_rollup_name_t));
+
+    if (len != PHOTA_ROLLUP_KEY
+        && (len < PHOTA_DETAIL_KEY || len > PHOTA_DETAIL_KEY_MAX))
+    {
+        return PHOTA_INVALID;
+    }
+
+    p = key;
+
+    name->day = (uint32_t) phota_get_be(p, 4);
+    name->tenant = (uint32_t) phota_get_be(p + 4, 4);
+    name->operation = p[8];
+
+    if (len == PHOTA_ROLLUP_KEY) {
+        return PHOTA_OK;
+    }
+
+    name->token = (uint32_t) phota_get_be(p + PHOTA_ROLLUP_KEY, 4);
+
+    p += PHOTA_DETAIL_KEY;
+    len -= PHOTA_DETAIL_KEY;
+
+    if (memchr(p, '\0', len) != NULL) {
+        return PHOTA_INVALID;
+    }
+
+    memcpy(name->tag, p, len);
+
+    return PHOTA_OK;
+}
+
+
+int
+phota_rollup_get(phota_ledger_t *l, MDB_txn *txn, MDB_dbi table,
+    const u_char *key, size_t len, phota_rollup_t *rollup,
+    phota_error_t *err)
+{
+    int      rc;
+    MDB_val  name, value;
+
+    name.mv_data = (void *) key;
+    name.mv_size = len;
+
+    rc = mdb_get(txn, table, &name, &value);
+
+    if (rc == MDB_NOTFOUND) {
+        memset(rollup, 0, sizeof(phota_rollup_t));
+        return PHOTA_OK;
+    }
+
+    if (rc == 0 && phota_rollup_decode(rollup, value.mv_data, value.mv_size)
+                   != PHOTA_OK)
+    {
+        rc = MDB_CORRUPTED;
+    }
+
+    return (rc == 0) ? PHOTA_OK : phota_rollup_fail(l, table, rc, err);
+}
+
+
+int
+phota_rollup_put(phota_ledger_t *l, MDB_txn *txn, MDB_dbi table,
+    const u_char *key, size_t len, const phota_rollup_t *rollup,
+    phota_error_t *err)
+{
+    int      rc;
+    u_char   buf[PHOTA_ROLLUP_LEN];
+    MDB_val  name, value;
+
+    phota_rollup_encode(rollup, buf);
+
+    name.mv_data = (void *) key;
+    name.mv_size = len;
+    value.mv_data = buf;
+    value.mv_size = sizeof(buf);
+
+    rc = mdb_put(txn, table, &name, &value, 0);
+
+    return (rc == 0) ? PHOTA_OK : phota_rollup_fail(l, table, rc, err);
+}
+
+
+static int
+phota_rollup_fail(phota_ledger_t *l, MDB_dbi table, int rc,
+    phota_error_t *err)
+{
+    char  what[sizeof(l->store->path) + 64];
+
+    (void) snprintf(what, sizeof(what), "%.120s, table \"%s\"",
+                    l->store->path,
+                    (table == l->rollups) ? "rollups" : "details");
+
+    return phota_store_fail(err, what, rc);
+}
+
+
+void
+phota_sum_add(phota_sum_t *to, const phota_sum_t *sum)
+{
+    to->calls = phota_sum_plus(to->calls, sum->calls);
+    to->hits = phota_sum_plus(to->hits, sum->hits);
+    to->outputs = phota_sum_plus(to->outputs, sum->outputs);
+    to->identity_outputs = phota_sum_plus(to->identity_outputs,
+                                          sum->identity_outputs);
+    to->cost = phota_sum_plus(to->cost, sum->cost);
+    to->price = phota_sum_plus(to->price, sum->price);
+    to->saved = phota_sum_plus(to->saved, sum->saved);
+}
+
+
+/* what is read from a damaged record may be any number */
+
+static int64_t
+phota_sum_plus(int64_t a, int64_t b)
+{
+    return (int64_t) ((uint64_t) a + (uint64_t) b);
+}
+
+
+int
+phota_sum_zero(const phota_sum_t *sum)
+{
+    return sum->calls == 0
+           && sum->hits == 0
+           && sum->outputs == 0
+           && sum->identity_outputs == 0
+           && sum->cost == 0
+           && sum->price == 0
+           && sum->saved == 0;
+}
+
+
+phota_rollup_t *
+phota_sums_get(phota_sums_t *sums, const u_char *key, size_t len)
+{
+    phota_sums_slot_t  *slot;
+
+    if (sums->count * 2 >= sums->size && phota_sums_grow(sums) != PHOTA_OK) {
+        return NULL;
+    }
+
+    slot = phota_sums_slot(sums, key, len);
+
+    if (slot->len == 0) {
+        memcpy(slot->key, key, len);
+        slot->len = (uint8_t) len;
+        sums->count++;
+    }
+
+    return &slot->rollup;
+}
+
+
+static int
+phota_sums_grow(phota_sums_t *sums)
+{
+    size_t              i;
+    phota_sums_t        bigger;
+    phota_sums_slot_t  *slot;
+
+    bigger.count = sums->count;
+    bigger.size = sums->size ? sums->size * 2 : PHOTA_SUMS_MIN;
+    bigger.slots = calloc(bigger.size, sizeof(phota_sums_slot_t));
+
+    if (bigger.slots == NULL) {
+        return PHOTA_ERROR;
+    }
+
+    for (i = 0; i < sums->size; i++) {
+        if (sums->slots[i].len != 0) {
+            slot = phota_sums_slot(&bigger, sums->slots[i].key,
+                                   sums->slots[i].len);
+            *slot = sums->slots[i];
+        }
+    }
+
+    free(sums->slots);
+    *sums = bigger;
+
+    return PHOTA_OK;
+}
+
+
+/* there is always a free one: at most half of them are used */
+
+static phota_sums_slot_t *
+phota_sums_slot(phota_sums_t *sums, const u_char *key, size_t len)
+{
+    size_t              i;
+    uint64_t            hash;
+    phota_sums_slot_t  *slot;
+
+    hash = 0xcbf29ce484222325;
+
+    for (i = 0; i < len; i++) {
+        hash = (hash ^ key[i]) * 0x100000001b3;
+    }
+
+    for (i = hash ^ hash >> 32; /* void */ ; i++) {
+        slot = &sums->slots[i & (sums->size - 1)];
+
+        if (slot->len == 0
+            || (slot->len == len && memcmp(slot->key, key, len) == 0))
+        {
+            return slot;
+        }
+    }
+}
+
+
+void
+phota_sums_sort(phota_sums_t *sums)
+{
+    size_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < sums->size; i++) {
+        if (sums->slots[i].len != 0) {
+            sums->slots[n++] = sums->slots[i];
+        }
+    }
+
+    if (n > 1) {
+        qsort(sums->slots, n, sizeof(phota_sums_slot_t), phota_sums_compare);
+    }
+}
+
+
+static int
+phota_sums_compare(const void *one, const void *two)
+{
+    int                       rc;
+    size_t                    len;
+    const phota_sums_slot_t  *a, *b;
+
+    a = one;
+    b = two;
+
+    len = (a->len < b->len) ? a->len : b->len;
+    rc = memcmp(a->key, b->key, len);
+
+    return (rc != 0) ? rc : (int) a->len - (int) b->len;
+}
+
+
+void
+phota_sums_free(phota_sums_t *sums)
+{
+    free(sums->slots);
+    memset(sums, 0, sizeof(phota_sums_t));
+}
