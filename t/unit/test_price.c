@@ -1,7 +1,8 @@
 
 /*
- * Tests for prices: which of many rows counts for a call at a moment, what a
- * delivery costs by it, what is shipped, and that damaged rows are refused.
+ * Tests for prices: which of many rows counts for a call at a moment, what is
+ * shipped, lists that are added whole or not at all, what may only be an
+ * estimate, and that damaged rows are refused.
  */
 
 
@@ -17,7 +18,9 @@
 #include "phota_price.h"
 
 
-#define MAP  ((size_t) 64 << 20)
+#define MAP       ((size_t) 64 << 20)
+#define EDIT      (&phota_operations[PHOTA_OP_EDIT])
+#define TRAINING  (&phota_operations[PHOTA_OP_TRAINING])
 
 
 static char            dir[64];
@@ -107,7 +110,7 @@ add(const char *operation, const char *model, const char *resolution,
 
     fill(&price, operation, model, resolution, tenant, from, base);
 
-    return phota_price_add(&prices, &price, &err);
+    return phota_price_add(&prices, &price, 1, NULL, &err);
 }
 
 
@@ -147,6 +150,16 @@ shipped(void **state)
                                       &phota_operations[PHOTA_OP_GENERATE],
                                       "", "", 1, phota_now(), &rate),
                      PHOTA_DECLINED);
+
+    assert_int_equal(phota_price_find(list, TRAINING, "", "", 1, 0, &rate),
+                     PHOTA_OK);
+    assert_int_equal(rate.base, 2900000);
+    assert_int_equal(phota_price_find(list, TRAINING, "fast", "", 1, 0,
+                                      &rate), PHOTA_OK);
+    assert_int_equal(rate.base, 1490000);
+    assert_int_equal(rate.identity, 1490000);
+    assert_int_equal(phota_price_find(list, TRAINING, "slow", "", 1, 0,
+                                      &rate), PHOTA_DECLINED);
 
     phota_price_list_destroy(list);
 }
@@ -254,9 +267,9 @@ versions(void **state)
     assert_int_equal(phota_price_ship(&prices, &err), PHOTA_OK);
 
     fill(&price, "edit", "", "", 0, 0, 100000);
-    assert_int_equal(phota_price_add(&prices, &price, &err), PHOTA_OK);
+    assert_int_equal(phota_price_add(&prices, &price, 1, NULL, &err), PHOTA_OK);
     assert_int_equal(price.version, 2);
-    assert_int_equal(phota_price_add(&prices, &price, &err), PHOTA_OK);
+    assert_int_equal(phota_price_add(&prices, &price, 1, NULL, &err), PHOTA_OK);
     assert_int_equal(price.version, 3);
 }
 
@@ -275,12 +288,12 @@ replaced(void **state)
     assert_int_equal(phota_price_ship(&prices, &err), PHOTA_OK);
 
     fill(&price, "remix", "", "", 0, 1000, 130000);
-    assert_int_equal(phota_price_add(&prices, &price, &err), PHOTA_OK);
+    assert_int_equal(phota_price_add(&prices, &price, 1, NULL, &err), PHOTA_OK);
     assert_string_equal(price.model, "nb2");
     assert_string_equal(price.resolution, "2K");
 
     fill(&price, "edit", "", "", 0, 1000, 100000);
-    assert_int_equal(phota_price_add(&prices, &price, &err), PHOTA_OK);
+    assert_int_equal(phota_price_add(&prices, &price, 1, NULL, &err), PHOTA_OK);
     assert_string_equal(price.model, "");
     assert_string_equal(price.resolution, "");
 
@@ -317,41 +330,141 @@ refused(void **state)
 
     fill(&price, "edit", "", "", 0, 0, 1);
     price.identity = -1;
-    assert_int_equal(phota_price_add(&prices, &price, &err), PHOTA_INVALID);
+    assert_int_equal(phota_price_add(&prices, &price, 1, NULL, &err),
+                     PHOTA_INVALID);
     price.identity = price.base - 1;
-    assert_int_equal(phota_price_add(&prices, &price, &err), PHOTA_INVALID);
+    assert_int_equal(phota_price_add(&prices, &price, 1, NULL, &err),
+                     PHOTA_INVALID);
     assert_non_null(strstr(err.text, "no less"));
 
     fill(&price, "edit", "", "", 0, 0, 1);
     memset(price.model, 'm', sizeof(price.model));
-    assert_int_equal(phota_price_add(&prices, &price, &err), PHOTA_INVALID);
+    assert_int_equal(phota_price_add(&prices, &price, 1, NULL, &err),
+                     PHOTA_INVALID);
 
     fill(&price, "edit", "", "", 0, 0, 1);
     price.provider[0] = 'P';
-    assert_int_equal(phota_price_add(&prices, &price, &err), PHOTA_INVALID);
+    assert_int_equal(phota_price_add(&prices, &price, 1, NULL, &err),
+                     PHOTA_INVALID);
+}
+
+
+static int
+tally(void *ctx, const phota_price_t *price)
+{
+    unsigned  *n = ctx;
+
+    (void) price;
+    (*n)++;
+
+    return PHOTA_OK;
+}
+
+
+/* all rows under one version, or none of them */
+
+static void
+lists(void **state)
+{
+    size_t         bad;
+    unsigned       n;
+    uint64_t       one, two;
+    phota_price_t  list[3];
+
+    (void) state;
+
+    assert_int_equal(phota_price_ship(&prices, &err), PHOTA_OK);
+    assert_int_equal(phota_store_generation(&store, &one), PHOTA_OK);
+
+    fill(&list[0], "edit", "", "1K", 0, 0, 1);
+    fill(&list[1], "edit", "", "2K", 0, 0, 2);
+    fill(&list[2], "nothing", "", "4K", 0, 0, 3);
+
+    bad = 9;
+    assert_int_equal(phota_price_add(&prices, list, 3, &bad, &err),
+                     PHOTA_INVALID);
+    assert_int_equal(bad, 2);
+    assert_non_null(strstr(err.text, "nothing"));
+
+    n = 0;
+    assert_int_equal(phota_price_each(&prices, tally, &n, &err), PHOTA_OK);
+    assert_int_equal(n, 4);
+    assert_int_equal(phota_store_generation(&store, &two), PHOTA_OK);
+    assert_true(one == two);
+
+    fill(&list[2], "edit", "", "4K", 0, 0, 3);
+    assert_int_equal(phota_price_add(&prices, list, 3, &bad, &err),
+                     PHOTA_OK);
+    assert_int_equal(list[0].version, 2);
+    assert_int_equal(list[2].version, 2);
+
+    n = 0;
+    assert_int_equal(phota_price_each(&prices, tally, &n, &err), PHOTA_OK);
+    assert_int_equal(n, 7);
+    assert_int_equal(phota_store_generation(&store, &two), PHOTA_OK);
+    assert_true(two == one + 1);
 }
 
 
 static void
-amounts(void **state)
+metered(void **state)
 {
-    phota_rate_t  rate;
+    phota_rate_t         rate;
+    phota_price_t        price;
+    phota_price_list_t  *list;
 
     (void) state;
 
-    rate.base = 120000;
-    rate.identity = 150000;
-    rate.version = 1;
+    assert_true(phota_operation_metered(EDIT, "gpt-image-2"));
+    assert_false(phota_operation_metered(EDIT, "gpt-image-2x"));
+    assert_false(phota_operation_metered(EDIT, "nb2"));
+    assert_false(phota_operation_metered(EDIT, ""));
+    assert_false(phota_operation_metered(&phota_operations[PHOTA_OP_REMIX],
+                                         "gpt-image-2"));
 
-    assert_int_equal(phota_price_amount(&rate, 0, 0), 0);
-    assert_int_equal(phota_price_amount(&rate, 1, 0), 120000);
-    assert_int_equal(phota_price_amount(&rate, 1, 1), 150000);
-    assert_int_equal(phota_price_amount(&rate, 4, 1), 510000);
-    assert_int_equal(phota_price_amount(&rate, 2, 3), 300000);
+    assert_int_equal(add("edit", "", "", 0, 0, 100000), PHOTA_OK);
+    assert_int_equal(add("edit", "", "", 7, 0, 90000), PHOTA_OK);
+    assert_int_equal(add("edit", "gpt-image-2", "", 0, 0, 200000),
+                     PHOTA_INVALID);
+    assert_non_null(strstr(err.text, "estimate"));
 
-    rate.base = INT64_MAX / 2;
-    assert_true(phota_price_amount(&rate, 3, 0) == INT64_MAX);
-    assert_true(phota_price_amount(&rate, 3, 1) == INT64_MAX);
+    list = load();
+    assert_int_equal(phota_price_find(list, EDIT, "gpt-image-2", "", 7, 1,
+                                      &rate), PHOTA_DECLINED);
+    assert_int_equal(phota_price_find(list, EDIT, "flux-2", "", 7, 1, &rate),
+                     PHOTA_OK);
+    assert_int_equal(rate.flags, 0);
+    phota_price_list_destroy(list);
+
+    fill(&price, "edit", "gpt-image-2", "", 0, 0, 200000);
+    price.flags = PHOTA_PRICE_ESTIMATED;
+    assert_int_equal(phota_price_add(&prices, &price, 1, NULL, &err),
+                     PHOTA_OK);
+
+    list = load();
+    assert_int_equal(phota_price_find(list, EDIT, "gpt-image-2", "4K", 7, 1,
+                                      &rate), PHOTA_OK);
+    assert_int_equal(rate.base, 200000);
+    assert_int_equal(rate.flags, PHOTA_PRICE_ESTIMATED);
+    phota_price_list_destroy(list);
+
+    price.flags = 2;
+    assert_int_equal(phota_price_add(&prices, &price, 1, NULL, &err),
+                     PHOTA_INVALID);
+}
+
+
+/* a profile has a price by its tier, and no resolution */
+
+static void
+training(void **state)
+{
+    (void) state;
+
+    assert_int_equal(add("training", "fast", "", 0, 0, 1), PHOTA_OK);
+    assert_int_equal(add("training", "", "", 0, 0, 1), PHOTA_OK);
+    assert_int_equal(add("training", "", "2K", 0, 0, 1), PHOTA_INVALID);
+    assert_non_null(strstr(err.text, "no resolution"));
 }
 
 
@@ -370,7 +483,7 @@ damaged(void **state)
 
     assert_int_equal(phota_price_ship(&prices, &err), PHOTA_OK);
 
-    memcpy(row, "\0\0\0\2", 4);
+    memcpy(row, "\0\0\0\4", 4);
     key.mv_data = row;
     key.mv_size = 4;
 
@@ -402,8 +515,8 @@ damaged(void **state)
             assert_int_equal(rc, PHOTA_ERROR);
 
             fill(&price, "edit", "", "", 0, 0, 1);
-            assert_int_equal(phota_price_add(&prices, &price, &err),
-                             PHOTA_ERROR);
+            assert_int_equal(phota_price_add(&prices, &price, 1, NULL,
+                                             &err), PHOTA_ERROR);
         }
 
         phota_price_list_destroy(list);
@@ -424,7 +537,9 @@ main(void)
         test(versions),
         test(replaced),
         test(refused),
-        test(amounts),
+        test(lists),
+        test(metered),
+        test(training),
         test(damaged)
     };
 

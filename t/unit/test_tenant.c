@@ -102,7 +102,7 @@ issue(const char *tenant, uint64_t expires, uint32_t *id, u_char *digest)
     char  token[PHOTA_TOKEN_LEN + 1];
 
     assert_int_equal(phota_token_issue(&tenants, tenant, "label", expires,
-                                       token, id, &err), PHOTA_OK);
+                                       NULL, token, id, &err), PHOTA_OK);
     assert_int_equal(phota_token_digest((u_char *) token, PHOTA_TOKEN_LEN,
                                         digest), PHOTA_OK);
 }
@@ -195,10 +195,60 @@ ids(void **state)
 }
 
 
+typedef struct {
+    uint32_t        set;
+    uint32_t        clear;
+    phota_limits_t  limits;
+    phota_plan_t    plan;
+    int             rc;
+} change_t;
+
+
+static int
+apply(void *ctx, phota_tenant_t *tenant, phota_error_t *e)
+{
+    change_t  *change = ctx;
+
+    (void) e;
+
+    tenant->flags &= ~change->clear;
+    tenant->flags |= change->set;
+    tenant->limits = change->limits;
+    tenant->plan = change->plan;
+
+    /* what isn't to be changed */
+
+    tenant->id += 7;
+    tenant->created = 1;
+    tenant->name[0] = 'x';
+    tenant->zone[0] = 'x';
+
+    return change->rc;
+}
+
+
+static void
+change_init(change_t *change)
+{
+    memset(change, 0, sizeof(change_t));
+
+    change->limits = phota_no_limits;
+    phota_plan_init(&change->plan);
+}
+
+
+static int
+change(const char *name, change_t *c, const phota_zone_t *zone)
+{
+    return phota_tenant_edit(&tenants, name, apply, c, zone, &err);
+}
+
+
 static void
 flags(void **state)
 {
     uint64_t        n;
+    change_t        c;
     phota_tenant_t  tenant;
 
     (void) state;
@@ -206,25 +256,164 @@ flags(void **state)
     assert_int_equal(phota_tenant_add(&tenants, "acme", NULL, &err),
                      PHOTA_OK);
     n = generation();
-    assert_int_equal(phota_tenant_change(&tenants, "acme",
-                                         PHOTA_TENANT_SUSPENDED
-                                         |PHOTA_TENANT_SHARED, 0, &err),
-                     PHOTA_OK);
+
+    change_init(&c);
+    c.set = PHOTA_TENANT_SUSPENDED|PHOTA_TENANT_SHARED;
+    assert_int_equal(change("acme", &c, NULL), PHOTA_OK);
     assert_int_equal(generation(), n + 1);
-    assert_int_equal(phota_tenant_change(&tenants, "acme", 0,
-                                         PHOTA_TENANT_SUSPENDED, &err),
-                     PHOTA_OK);
+
+    c.set = 0;
+    c.clear = PHOTA_TENANT_SUSPENDED;
+    assert_int_equal(change("acme", &c, NULL), PHOTA_OK);
     assert_int_equal(phota_tenant_get(&tenants, "acme", &tenant, &err),
                      PHOTA_OK);
     assert_int_equal(tenant.flags, PHOTA_TENANT_SHARED);
 
-    assert_int_equal(phota_tenant_change(&tenants, "acme",
-                                         PHOTA_TENANT_OWN_KEY, 0, &err),
-                     PHOTA_INVALID);
-    assert_int_equal(phota_tenant_change(&tenants, "acme", 0, 0x80, &err),
-                     PHOTA_INVALID);
-    assert_int_equal(phota_tenant_change(&tenants, "none", 0, 0, &err),
-                     PHOTA_DECLINED);
+    c.set = PHOTA_TENANT_OWN_KEY;
+    assert_int_equal(change("acme", &c, NULL), PHOTA_OK);
+    assert_int_equal(phota_tenant_get(&tenants, "acme", &tenant, &err),
+                     PHOTA_OK);
+    assert_int_equal(tenant.flags, PHOTA_TENANT_SHARED);
+    assert_int_equal(tenant.id, 1);
+    assert_true(tenant.created > 1);
+    assert_string_equal(tenant.name, "acme");
+    assert_string_equal(tenant.zone, "");
+
+    c.set = 0x80;
+    assert_int_equal(change("acme", &c, NULL), PHOTA_INVALID);
+
+    change_init(&c);
+    assert_int_equal(change("none", &c, NULL), PHOTA_DECLINED);
+
+    n = generation();
+    c.rc = PHOTA_REFUSED;
+    c.set = PHOTA_TENANT_SUSPENDED;
+    assert_int_equal(change("acme", &c, NULL), PHOTA_REFUSED);
+    assert_int_equal(generation(), n);
+}
+
+
+static void
+plans(void **state)
+{
+    unsigned        i;
+    change_t        c;
+    phota_tenant_t  tenant;
+
+    static const struct {
+        int32_t   markup;
+        uint32_t  hit, join;
+        int64_t   base, identity, day;
+        int       rc;
+    } cases[] = {
+        { 200000, 0, PHOTA_PPM, -1, -1, 0, PHOTA_OK },
+        { -PHOTA_PPM, PHOTA_PPM, 0, 0, 0, -1, PHOTA_OK },
+        { PHOTA_MARKUP_MAX, 1, 1, 5, 6, 5000000, PHOTA_OK },
+        { PHOTA_MARKUP_MAX + 1, 0, 0, -1, -1, -1, PHOTA_INVALID },
+        { -PHOTA_PPM - 1, 0, 0, -1, -1, -1, PHOTA_INVALID },
+        { 0, PHOTA_PPM + 1, 0, -1, -1, -1, PHOTA_INVALID },
+        { 0, 0, PHOTA_PPM + 1, -1, -1, -1, PHOTA_INVALID },
+        { 0, 0, 0, 6, 5, -1, PHOTA_INVALID },
+        { 0, 0, 0, -2, 5, -1, PHOTA_INVALID },
+        { 0, 0, 0, 1, PHOTA_FIXED_MAX + 1, -1, PHOTA_INVALID },
+        { 0, 0, 0, -1, -1, -2, PHOTA_INVALID },
+        { 0, 0, 0, -1, -1, INT64_MAX, PHOTA_INVALID }
+    };
+
+    (void) state;
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_tenant_get(&tenants, "acme", &tenant, &err),
+                     PHOTA_OK);
+    assert_true(tenant.limits.day == -1 && tenant.limits.month == -1
+                && tenant.limits.total == -1);
+    assert_true(tenant.plan.fixed[PHOTA_OP_REMIX].base == -1);
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        change_init(&c);
+        c.plan.markup = cases[i].markup;
+        c.plan.hit = cases[i].hit;
+        c.plan.join = cases[i].join;
+        c.plan.fixed[PHOTA_OP_TRAINING].base = cases[i].base;
+        c.plan.fixed[PHOTA_OP_TRAINING].identity = cases[i].identity;
+        c.limits.day = cases[i].day;
+
+        assert_int_equal(change("acme", &c, NULL), cases[i].rc);
+
+        if (cases[i].rc == PHOTA_OK) {
+            assert_int_equal(phota_tenant_get(&tenants, "acme", &tenant,
+                                              &err), PHOTA_OK);
+            assert_memory_equal(&tenant.plan, &c.plan, sizeof(c.plan));
+            assert_memory_equal(&tenant.limits, &c.limits, sizeof(c.limits));
+        }
+    }
+}
+
+
+static void
+zones(void **state)
+{
+    MDB_txn             *txn;
+    MDB_val              key;
+    change_t             c;
+    phota_zone_t         zone;
+    phota_tenant_t       tenant;
+    phota_directory_t   *d;
+    const phota_zone_t  *found;
+
+    (void) state;
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_tenant_add(&tenants, "bolt", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_zone_create(&zone, "Europe/Berlin", phota_now(),
+                                       &err), PHOTA_OK);
+    change_init(&c);
+    assert_int_equal(change("acme", &c, &zone), PHOTA_OK);
+
+    d = directory();
+    assert_int_equal(phota_tenant_get(&tenants, "bolt", &tenant, &err),
+                     PHOTA_OK);
+    assert_null(phota_directory_zone(d, &tenant));
+    assert_int_equal(phota_tenant_get(&tenants, "acme", &tenant, &err),
+                     PHOTA_OK);
+    assert_string_equal(tenant.zone, "Europe/Berlin");
+
+    found = phota_directory_zone(d, &tenant);
+    assert_non_null(found);
+    assert_string_equal(found->name, "Europe/Berlin");
+    assert_int_equal(found->n, zone.n);
+    phota_directory_destroy(d);
+    phota_zone_free(&zone);
+
+    /* it stays when something else is changed */
+
+    c.set = PHOTA_TENANT_SHARED;
+    assert_int_equal(change("acme", &c, NULL), PHOTA_OK);
+    assert_int_equal(phota_tenant_get(&tenants, "acme", &tenant, &err),
+                     PHOTA_OK);
+    assert_string_equal(tenant.zone, "Europe/Berlin");
+
+    /* without its zone a tenant isn't served by another one's clock */
+
+    assert_int_equal(phota_store_begin(&store, 1, &txn, &err), PHOTA_OK);
+    key.mv_data = tenant.zone;
+    key.mv_size = strlen(tenant.zone);
+    assert_int_equal(mdb_del(txn, tenants.zones, &key, NULL), 0);
+    assert_int_equal(phota_store_commit(txn, &err), PHOTA_OK);
+    assert_int_equal(phota_directory_load(&tenants, &d, &err), PHOTA_ERROR);
+    assert_non_null(strstr(err.text, "Europe/Berlin"));
+
+    assert_int_equal(phota_zone_create(&zone, "UTC", phota_now(), &err),
+                     PHOTA_OK);
+    assert_int_equal(change("acme", &c, &zone), PHOTA_OK);
+    phota_zone_free(&zone);
+    assert_int_equal(phota_tenant_get(&tenants, "acme", &tenant, &err),
+                     PHOTA_OK);
+    assert_string_equal(tenant.zone, "");
+    phota_directory_destroy(directory());
 }
 
 
@@ -324,20 +513,120 @@ tokens(void **state)
     issue("acme", 0, &id, one);
     assert_int_equal(id, 3);
 
-    assert_int_equal(phota_token_issue(&tenants, "none", "", 0, token, &id,
-                                       &err), PHOTA_DECLINED);
+    assert_int_equal(phota_token_issue(&tenants, "none", "", 0, NULL, token,
+                                       &id, &err), PHOTA_DECLINED);
     assert_int_equal(token[0], '\0');
-    assert_int_equal(phota_token_issue(&tenants, "acme", "a\nb", 0, token,
-                                       &id, &err), PHOTA_INVALID);
+    assert_int_equal(phota_token_issue(&tenants, "acme", "a\nb", 0, NULL,
+                                       token, &id, &err), PHOTA_INVALID);
     memset(label, 'x', 65);
     label[65] = '\0';
-    assert_int_equal(phota_token_issue(&tenants, "acme", label, 0, token,
+    assert_int_equal(phota_token_issue(&tenants, "acme", label, 0, NULL, token,
                                        &id, &err), PHOTA_INVALID);
     label[64] = '\0';
-    assert_int_equal(phota_token_issue(&tenants, "acme", label, 0, token,
+    assert_int_equal(phota_token_issue(&tenants, "acme", label, 0, NULL, token,
                                        &id, &err), PHOTA_OK);
-    assert_int_equal(phota_token_issue(&tenants, "acme", NULL, 0, token,
+    assert_int_equal(phota_token_issue(&tenants, "acme", NULL, 0, NULL, token,
                                        &id, &err), PHOTA_OK);
+}
+
+
+static int
+spend(void *ctx, phota_token_t *token, phota_error_t *e)
+{
+    int64_t  *limit = ctx;
+
+    (void) e;
+
+    token->limits.month = *limit;
+    (void) snprintf(token->label, sizeof(token->label), "new");
+
+    token->id = 9;
+    token->tenant = 9;
+    token->expires = 9;
+    token->revoked = 9;
+
+    return PHOTA_OK;
+}
+
+
+static void
+token_edit(void **state)
+{
+    char                   token[PHOTA_TOKEN_LEN + 1];
+    u_char                 digest[PHOTA_SHA256_LEN];
+    int64_t                limit;
+    uint32_t               id;
+    phota_limits_t         limits;
+    const phota_token_t   *found;
+    phota_directory_t     *d;
+    const phota_tenant_t  *owner;
+
+    (void) state;
+
+    limits = phota_no_limits;
+    limits.day = 5000000;
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_token_issue(&tenants, "acme", "old", 0, &limits,
+                                       token, &id, &err), PHOTA_OK);
+
+    limit = 70000000;
+    assert_int_equal(phota_token_edit(&tenants, id, spend, &limit, &err),
+                     PHOTA_OK);
+    limit = -2;
+    assert_int_equal(phota_token_edit(&tenants, id, spend, &limit, &err),
+                     PHOTA_INVALID);
+    assert_int_equal(phota_token_edit(&tenants, 5, spend, &limit, &err),
+                     PHOTA_DECLINED);
+
+    limits.total = -3;
+    assert_int_equal(phota_token_issue(&tenants, "acme", "", 0, &limits,
+                                       token, &id, &err), PHOTA_INVALID);
+
+    assert_int_equal(phota_token_issue(&tenants, "acme", "", 0, NULL, token,
+                                       &id, &err), PHOTA_OK);
+    assert_int_equal(id, 2);
+    assert_int_equal(phota_token_digest((u_char *) token, PHOTA_TOKEN_LEN,
+                                        digest), PHOTA_OK);
+
+    d = directory();
+    assert_int_equal(phota_directory_find(d, digest, FOREVER, &owner,
+                                          &found), PHOTA_OK);
+    assert_memory_equal(&found->limits, &phota_no_limits, sizeof(limits));
+    phota_directory_destroy(d);
+}
+
+
+static int
+edited(void *ctx, const phota_token_t *token)
+{
+    unsigned  *n = ctx;
+
+    if (token->id == 1) {
+        assert_int_equal(token->tenant, 1);
+        assert_true(token->expires == 0 && token->revoked == 0);
+        assert_true(token->limits.day == 5000000);
+        assert_true(token->limits.month == 70000000);
+        assert_true(token->limits.total == -1);
+        assert_string_equal(token->label, "new");
+        (*n)++;
+    }
+
+    return PHOTA_OK;
+}
+
+
+static void
+token_edited(void **state)
+{
+    unsigned  n;
+
+    token_edit(state);
+
+    n = 0;
+    assert_int_equal(phota_token_each(&tenants, edited, &n, &err), PHOTA_OK);
+    assert_int_equal(n, 1);
 }
 
 
@@ -366,6 +655,7 @@ many(void **state)
     assert_int_equal(phota_store_begin(&store, 1, &txn, &err), PHOTA_OK);
 
     memset(&token, 0, sizeof(token));
+    token.limits = phota_no_limits;
 
     for (i = 0; i < N; i++) {
         token.id = i + 1;
@@ -613,8 +903,10 @@ damage(MDB_dbi dbi)
 static void
 damaged(void **state)
 {
-    u_char    digest[PHOTA_SHA256_LEN];
-    uint32_t  id;
+    u_char        digest[PHOTA_SHA256_LEN];
+    change_t      c;
+    uint32_t      id;
+    phota_zone_t  zone;
 
     (void) state;
 
@@ -623,6 +915,14 @@ damaged(void **state)
     issue("acme", 0, &id, digest);
     assert_int_equal(set("acme", "key"), PHOTA_OK);
 
+    change_init(&c);
+    c.plan.fixed[PHOTA_OP_EDIT].base = 1;
+    c.plan.fixed[PHOTA_OP_EDIT].identity = 2;
+    assert_int_equal(phota_zone_create(&zone, "+05:30", 0, &err), PHOTA_OK);
+    assert_int_equal(change("acme", &c, &zone), PHOTA_OK);
+    phota_zone_free(&zone);
+
+    damage(tenants.zones);
     damage(tenants.tenants);
     damage(tenants.tokens);
     damage(tenants.keys);
@@ -643,8 +943,11 @@ main(void)
         test(names),
         test(ids),
         test(flags),
+        test(plans),
+        test(zones),
         test(each),
         test(tokens),
+        test(token_edited),
         test(many),
         test(keys),
         test(key_moved),
