@@ -18,6 +18,7 @@ CLANG         = clang
 WARNINGS      = -Wall -Wextra -Werror
 CFLAGS        = -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
 FUZZ_SECONDS  = 30
+CRASH_ROUNDS  = 500
 
 
 # what Debian calls the things that are needed
@@ -55,6 +56,8 @@ CTL         = $(BUILD)/photactl
 LIB         = $(BUILD)/libphota.a
 
 abspath_build = $(abspath $(BUILD))
+
+FAIL        = $(BUILD)/fail.so
 
 
 .PHONY: all
@@ -127,6 +130,12 @@ test-deps:  ## the same for the tests
 
 # tests
 
+# preloaded into the programs under test, never sanitized itself
+
+$(FAIL): t/io/fail.c
+	@mkdir -p $(@D)
+	@$(CC) $(STD) -O2 -g $(WARNINGS) -fPIC -shared -o $@ $< -ldl
+
 $(BUILD)/unit/%: t/unit/%.c $(wildcard t/unit/*.h) $(LIB)
 	@mkdir -p $(@D)
 	@$(CC) $(CORE_FLAGS) -It/unit -o $@ $< $(LIB) $(LIBS) -lcmocka -lpthread
@@ -136,13 +145,20 @@ unit: $(UNITS)  ## the unit tests of src/core alone
 	@t/run -j$(JOBS) $(UNITS)
 
 .PHONY: check-build
-check-build: all $(UNITS)
+check-build: all $(UNITS) $(FAIL)
 
 .PHONY: test
 test: test-deps  ## everything: unit tests, then real servers
 	@$(MAKE) -s --no-print-directory -j$(JOBS) check-build
 	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
-	    t/run -j$(JOBS) $(UNITS) $(TESTS)
+	    PHOTA_FAIL_SO=$(abspath $(FAIL)) t/run -j$(JOBS) $(UNITS) $(TESTS)
+
+.PHONY: crash
+crash: test-deps  ## kill -9 and failing disks, CRASH_ROUNDS=500 times
+	@$(MAKE) -s --no-print-directory -j$(JOBS) check-build
+	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
+	    PHOTA_FAIL_SO=$(abspath $(FAIL)) PHOTA_CRASH_ROUNDS=$(CRASH_ROUNDS) \
+	    t/run t/crash.t
 
 .PHONY: demo
 demo:  ## see it work, in a minute; KEEP=1 leaves it running
@@ -166,7 +182,7 @@ ASAN_NGX    = $(ASAN_FLAGS) -fno-sanitize=alignment,nonnull-attribute \
 .PHONY: asan
 asan: test-deps  ## the tests with AddressSanitizer and UBSan
 	@$(MAKE) -s --no-print-directory -j$(JOBS) BUILD=$(ASAN) \
-	    CFLAGS="-g -O1 $(ASAN_FLAGS)" $(ASAN)/photactl \
+	    CFLAGS="-g -O1 $(ASAN_FLAGS)" $(ASAN)/photactl $(ASAN)/fail.so \
 	    $(UNIT_SRCS:t/unit/%.c=$(ASAN)/unit/%)
 	@test -f $(ASAN)/source/configure \
 	    || contrib/nginx-source $(abspath $(ASAN))/source \

@@ -24,6 +24,7 @@ my %programs = (
     nginx => [ 'PHOTA_NGINX', '/usr/sbin/nginx' ],
     module => [ 'PHOTA_MODULE', 'build/ngx_http_phota_module.so' ],
     photactl => [ 'PHOTA_CTL', 'build/photactl' ],
+    fail => [ 'PHOTA_FAIL_SO', 'build/fail.so' ],
 );
 
 my @ports;
@@ -67,7 +68,7 @@ sub free_port {
 # workers; text for main, http, server, door; params: changes to phota_params,
 # name => value or undef to leave it out; location: another text for the
 # upstream location; scheme of proxy_pass; config: a function that may change
-# the whole text
+# the whole text; env: a hash of nginx's environment; ctl_env: of photactl's
 
 sub new {
     my ($class, %o) = @_;
@@ -223,6 +224,8 @@ sub command {
 
 sub run {
     my ($self, @args) = @_;
+
+    local @ENV{keys %{$self->{env} || {}}} = values %{$self->{env} || {}};
 
     my ($code, $out, $err) = execute([ $self->command(@args) ]);
 
@@ -392,6 +395,9 @@ sub ctl {
     my ($self, @args) = @_;
 
     my $in = ref $args[0] ? ${shift @args} : '';
+    my $env = $self->{ctl_env} || {};
+
+    local @ENV{keys %$env} = values %$env;
 
     return execute([ program('photactl'), '--data', $self->{data},
         '--master-key', "$self->{dir}/master.key", @args ], $in);
