@@ -153,9 +153,10 @@ static const photactl_command_t  photactl_commands[] = {
       " [--tenant NAME] [--from TIME]",
       "a price of an output" },
 
-    { "usage", NULL, 0, 0, PHOTACTL_READ, opt(TENANT)|opt(FROM)|opt(TO),
+    { "usage", NULL, 0, 0, PHOTACTL_READ, opt(TENANT)|opt(FROM)|opt(TO)|opt(BY),
       photactl_usage,
-      "[--tenant NAME] [--from DAY] [--to DAY]",
+      "[--tenant NAME] [--from DAY] [--to DAY]"
+      " [--by operation|day|token|tag]",
       "sums by tenant and operation" },
 
     { "ledger", "list", 0, 0, PHOTACTL_READ,
@@ -165,16 +166,48 @@ static const photactl_command_t  photactl_commands[] = {
 
     { "ledger", "show", 1, 1, PHOTACTL_READ, 0, photactl_ledger_show,
       "CHARGE",
-      "one charge" },
+      "one charge and its entries, archived ones too" },
 
     { "ledger", "verify", 0, 0, PHOTACTL_READ, 0, photactl_ledger_verify,
       "",
       "check the chain of entries and all sums" },
 
+    { "ledger", "reverse", 1, 1, PHOTACTL_WRITE, opt(REASON),
+      photactl_ledger_reverse,
+      "CHARGE --reason TEXT",
+      "take a settled charge back" },
+
+    { "ledger", "archive", 0, 0, PHOTACTL_WRITE, opt(BEFORE),
+      photactl_ledger_archive,
+      "--before DAY",
+      "move entries of closed days to a file" },
+
+    { "ledger", "export", 0, 0, PHOTACTL_OWNER,
+      opt(FORMAT)|opt(AFTER)|opt(CURSOR)|opt(TENANT)|opt(TO)|opt(LABEL),
+      photactl_ledger_export,
+      "[--format csv|json|cloudevents|focus] [--after CURSOR |"
+      " --cursor FILE] [--to TIME] [--tenant NAME] [--label ISSUER]",
+      "entries that moved money, from where the last one ended" },
+
     { "holds", "list", 0, 0, PHOTACTL_READ, opt(TENANT),
       photactl_holds_list,
       "[--tenant NAME]",
       "charges that are held or unknown" },
+
+    { "holds", "settle", 1, 1, PHOTACTL_WRITE,
+      opt(OUTPUTS)|opt(IDENTITY)|opt(USD)|opt(REASON), photactl_holds_settle,
+      "CHARGE [--outputs N [--identity N]] [--usd AMOUNT] --reason TEXT",
+      "it was bought: as held for, or so many, or for that cost" },
+
+    { "holds", "void", 1, 1, PHOTACTL_WRITE, opt(REASON),
+      photactl_holds_void,
+      "CHARGE --reason TEXT",
+      "it was not bought" },
+
+    { "holds", "deadline", 0, 1, PHOTACTL_WRITE, opt(SETTLE)|opt(VOID),
+      photactl_holds_deadline,
+      "[none | DURATION --settle|--void]",
+      "what becomes of unknown ones after a time" },
 
     { "cache", "stats", 0, 0, PHOTACTL_OWNER, 0, photactl_cache_stats,
       "",

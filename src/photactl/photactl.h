@@ -164,7 +164,13 @@ int photactl_usage(photactl_t *ctl);
 int photactl_ledger_list(photactl_t *ctl);
 int photactl_ledger_show(photactl_t *ctl);
 int photactl_ledger_verify(photactl_t *ctl);
+int photactl_ledger_reverse(photactl_t *ctl);
+int photactl_ledger_archive(photactl_t *ctl);
+int photactl_ledger_export(photactl_t *ctl);
 int photactl_holds_list(photactl_t *ctl);
+int photactl_holds_settle(photactl_t *ctl);
+int photactl_holds_void(photactl_t *ctl);
+int photactl_holds_deadline(photactl_t *ctl);
 int photactl_cache_stats(photactl_t *ctl);
 
 
@@ -192,6 +198,7 @@ int photactl_parse_time(photactl_t *ctl, photactl_opt_e opt, uint64_t *ms);
 
 /* the same, or "+30d" (s, m, h, d, w) from now */
 int photactl_parse_expiry(photactl_t *ctl, photactl_opt_e opt, uint64_t *ms);
+int photactl_parse_duration(photactl_t *ctl, const char *text, uint64_t *ms);
 
 int photactl_parse_usd(photactl_t *ctl, photactl_opt_e opt, int64_t *micro);
 int photactl_parse_number(photactl_t *ctl, const char *text, uint32_t *n);
@@ -211,9 +218,10 @@ int photactl_wrong(photactl_t *ctl, const char *fmt, ...)
 
 typedef enum {
     PHOTACTL_TEXT = 0,
-    PHOTACTL_NUMBER,
+    PHOTACTL_NUMBER,                        /* may be less than 0 */
     PHOTACTL_MONEY,
-    PHOTACTL_TIME                           /* 0: none */
+    PHOTACTL_TIME,                          /* 0: none */
+    PHOTACTL_BOOL
 } photactl_kind_e;
 
 
@@ -226,7 +234,7 @@ typedef struct {
 
 typedef struct {
     const char                *text;
-    uint64_t                   number;      /* and time */
+    uint64_t                   number;      /* and time, and bool */
     int64_t                    money;
 } photactl_value_t;
 
@@ -234,6 +242,7 @@ typedef struct {
 #define photactl_text(s)    { .text = s }
 #define photactl_number(n)  { .number = n }
 #define photactl_time(ms)   { .number = ms }
+#define photactl_bool(b)    { .number = b }
 #define photactl_money(m)   { .money = m }
 
 

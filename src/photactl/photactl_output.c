@@ -238,8 +238,11 @@ photactl_cell(const photactl_column_t *column, const photactl_value_t *value)
     switch (column->kind) {
 
     case PHOTACTL_NUMBER:
-        (void) snprintf(buf, sizeof(buf), "%llu",
-                        (unsigned long long) value->number);
+        (void) snprintf(buf, sizeof(buf), "%lld", (long long) value->number);
+        break;
+
+    case PHOTACTL_BOOL:
+        text = value->number ? "yes" : "no";
         break;
 
     case PHOTACTL_MONEY:
@@ -282,6 +285,9 @@ photactl_member(const photactl_column_t *column,
 
     case PHOTACTL_NUMBER:
         return json_integer((json_int_t) value->number);
+
+    case PHOTACTL_BOOL:
+        return json_boolean(value->number);
 
     case PHOTACTL_MONEY:
         phota_usd_format(buf, value->money);

@@ -40,10 +40,32 @@ photactl_parse_time(photactl_t *ctl, photactl_opt_e opt, uint64_t *ms)
 int
 photactl_parse_expiry(photactl_t *ctl, photactl_opt_e opt, uint64_t *ms)
 {
-    char        *end;
-    uint64_t     n;
-    unsigned     i;
+    int          rc;
+    uint64_t     duration;
     const char  *text;
+
+    text = ctl->opts[opt];
+
+    if (text == NULL || text[0] != '+') {
+        return photactl_parse_time(ctl, opt, ms);
+    }
+
+    rc = photactl_parse_duration(ctl, text + 1, &duration);
+
+    if (rc == PHOTA_OK) {
+        *ms = phota_now() + duration;
+    }
+
+    return rc;
+}
+
+
+int
+photactl_parse_duration(photactl_t *ctl, const char *text, uint64_t *ms)
+{
+    char      *end;
+    uint64_t   n;
+    unsigned   i;
 
     static const struct {
         char      unit;
@@ -56,29 +78,23 @@ photactl_parse_expiry(photactl_t *ctl, photactl_opt_e opt, uint64_t *ms)
         { 'w', 7 * 86400 * 1000 }
     };
 
-    text = ctl->opts[opt];
-
-    if (text == NULL || text[0] != '+') {
-        return photactl_parse_time(ctl, opt, ms);
-    }
-
     n = 0;
     end = NULL;
 
-    if (text[1] >= '0' && text[1] <= '9') {
-        n = strtoull(text + 1, &end, 10);
+    if (text[0] >= '0' && text[0] <= '9') {
+        n = strtoull(text, &end, 10);
     }
 
     for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         if (n > 0 && n <= 1000000000 && end[0] == units[i].unit
             && end[1] == '\0')
         {
-            *ms = phota_now() + n * units[i].ms;
+            *ms = n * units[i].ms;
             return PHOTA_OK;
         }
     }
 
-    return photactl_wrong(ctl, "\"%.64s\": not a duration (as +12h or +30d: "
+    return photactl_wrong(ctl, "\"%.64s\": not a duration (as 12h or 30d: "
                           "s, m, h, d, w)", text);
 }
 
