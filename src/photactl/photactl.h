@@ -233,7 +233,7 @@ typedef struct {
 
 
 typedef struct {
-    const char                *text;
+    const char                *text;        /* NULL: null */
     uint64_t                   number;      /* and time, and bool */
     int64_t                    money;
 } photactl_value_t;

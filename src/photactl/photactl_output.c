@@ -259,7 +259,7 @@ photactl_cell(const photactl_column_t *column, const photactl_value_t *value)
         break;
 
     default: /* PHOTACTL_TEXT */
-        text = value->text;
+        text = (value->text != NULL) ? value->text : "";
     }
 
     cell = strdup(text[0] != '\0' ? text : "-");
@@ -304,6 +304,10 @@ photactl_member(const photactl_column_t *column,
 
     default: /* PHOTACTL_TEXT */
         break;
+    }
+
+    if (value->text == NULL) {
+        return json_null();
     }
 
     json = json_string(value->text);
