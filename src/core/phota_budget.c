@@ -20,9 +20,6 @@
 #define PHOTA_BUDGET_KEY      (PHOTA_BUDGET_PREFIX + 4)     /* and window */
 #define PHOTA_BUDGET_LEN      (1 + 2 * 8)
 
-#define PHOTA_BUDGET_DAYS     40        /* a row older than these is removed */
-#define PHOTA_BUDGET_MONTHS   3
-
 
 /* a counter, and what it is asked or told */
 

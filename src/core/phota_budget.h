@@ -29,7 +29,10 @@ typedef enum {
 } phota_budget_period_e;
 
 
-#define PHOTA_WARN_PERCENT  80      /* from here on a budget is said to warn */
+#define PHOTA_WARN_PERCENT   80     /* from here on a budget is said to warn */
+
+#define PHOTA_BUDGET_DAYS    40     /* a row older than these is removed */
+#define PHOTA_BUDGET_MONTHS  3
 
 
 /* micro-USD of price, -1: no limit */
