@@ -35,7 +35,7 @@ test_child_holder(phota_id_t *id)
             || phota_ledger_open(&ledger, &store, NULL) != PHOTA_OK
             || phota_ledger_own(&ledger, NULL) != PHOTA_OK
             || phota_store_begin(&store, 1, &txn, NULL) != PHOTA_OK
-            || phota_ledger_hold(&ledger, txn, &charge, NULL) != PHOTA_OK
+            || phota_ledger_hold(&ledger, txn, &charge, NULL, NULL) != PHOTA_OK
             || phota_store_commit(txn, NULL) != PHOTA_OK
             || write(fds[1], &charge.id, sizeof(phota_id_t))
                != sizeof(phota_id_t))
@@ -290,7 +290,8 @@ test_writer(int fd, unsigned batch, unsigned rounds)
         for (k = 0; k < batch; k++) {
             test_charge(&charges[k], 1, 0, 1);
 
-            if (phota_ledger_hold(&ledger, txn, &charges[k], NULL) != PHOTA_OK
+            if (phota_ledger_hold(&ledger, txn, &charges[k], NULL, NULL)
+                != PHOTA_OK
                 || (k % 2 == 0
                     && phota_ledger_end(&ledger, txn, &charges[k].id,
                                         &outcome, NULL, NULL) != PHOTA_OK))
