@@ -6,6 +6,7 @@
  */
 
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ static int photactl_option(photactl_t *ctl, const char *arg, char **next);
 static int photactl_find(photactl_t *ctl);
 static int photactl_check(photactl_t *ctl);
 static int photactl_prepare(photactl_t *ctl);
+static int photactl_input(photactl_t *ctl);
 static int photactl_help(photactl_t *ctl);
 static void photactl_help_command(const photactl_command_t *cmd, int width);
 static void photactl_report(photactl_t *ctl);
@@ -208,6 +210,17 @@ static const photactl_command_t  photactl_commands[] = {
       photactl_holds_deadline,
       "[none | DURATION --settle|--void]",
       "what becomes of unknown ones after a time" },
+
+    { "reconcile", NULL, 0, 0, PHOTACTL_WRITE|PHOTACTL_INPUT,
+      opt(BILL)|opt(APPLY)|opt(ID_COLUMN)|opt(AMOUNT_COLUMN)|opt(TIME_COLUMN)
+      |opt(OPERATION_COLUMN)|opt(OUTPUTS_COLUMN)|opt(IDENTITY_COLUMN)
+      |opt(UNIT)|opt(TENANT)|opt(FROM)|opt(TO),
+      photactl_reconcile,
+      "--bill FILE|- [--apply] [--from TIME] [--to TIME] [--tenant NAME]"
+      " [--id-column NAME] [--amount-column NAME] [--time-column NAME]"
+      " [--operation-column NAME] [--outputs-column NAME]"
+      " [--identity-column NAME] [--unit usd|cents|micro]",
+      "compare the provider's bill with the books, and correct them" },
 
     { "cache", "stats", 0, 0, PHOTACTL_OWNER, 0, photactl_cache_stats,
       "",
@@ -433,7 +446,7 @@ photactl_check(photactl_t *ctl)
 }
 
 
-/* the master key is root's: it is read before root becomes the owner */
+/* what may be root's is opened before root becomes the owner of the data */
 
 static int
 photactl_prepare(photactl_t *ctl)
@@ -481,6 +494,13 @@ photactl_prepare(photactl_t *ctl)
         }
     }
 
+    if (flags & PHOTACTL_INPUT) {
+        rc = photactl_input(ctl);
+        if (rc != PHOTA_OK) {
+            return rc;
+        }
+    }
+
     if (flags & (PHOTACTL_READ|PHOTACTL_WRITE|PHOTACTL_OWNER)) {
         rc = photactl_become_owner(ctl);
         if (rc != PHOTA_OK) {
@@ -491,6 +511,33 @@ photactl_prepare(photactl_t *ctl)
     if (flags & (PHOTACTL_READ|PHOTACTL_WRITE)) {
         return photactl_open(ctl, (flags & PHOTACTL_WRITE)
                                   ? 0 : PHOTA_STORE_RDONLY);
+    }
+
+    return PHOTA_OK;
+}
+
+
+static int
+photactl_input(photactl_t *ctl)
+{
+    const char  *path;
+
+    path = ctl->opts[PHOTACTL_OPT_BILL];
+
+    if (path == NULL) {
+        return photactl_wrong(ctl, "--bill is missing");
+    }
+
+    if (strcmp(path, "-") == 0) {
+        return PHOTA_OK;
+    }
+
+    ctl->input = fopen(path, "re");
+
+    if (ctl->input == NULL) {
+        phota_error(&ctl->err, "\"%.128s\" can't be read: %s", path,
+                    strerror(errno));
+        return PHOTA_ERROR;
     }
 
     return PHOTA_OK;
@@ -620,6 +667,11 @@ photactl_exit(photactl_t *ctl, int rc)
 {
     photactl_close(ctl);
     free(ctl->words);
+
+    if (ctl->input != NULL) {
+        (void) fclose(ctl->input);
+    }
+
     phota_cleanse(&ctl->master, sizeof(ctl->master));
 
     /* what nobody could read was not done */

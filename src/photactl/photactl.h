@@ -10,6 +10,8 @@
 #define _PHOTACTL_H_INCLUDED_
 
 
+#include <stdio.h>
+
 #include "phota_cache.h"
 #include "phota_ledger.h"
 #include "phota_price.h"
@@ -105,6 +107,7 @@ typedef struct {
     const char                *master_path;
 
     phota_master_t             master;      /* if the command asks for it */
+    FILE                      *input;       /* so too; NULL: stdin */
     phota_store_t              store;       /* the books, if it opens them */
     phota_tenants_t            tenants;
     phota_prices_t             prices;
@@ -126,6 +129,7 @@ typedef int (*photactl_handler_pt)(photactl_t *ctl);
 #define PHOTACTL_READ        0x02       /* opens the books to read */
 #define PHOTACTL_WRITE       0x04       /* to write */
 #define PHOTACTL_OWNER       0x08       /* no books, but their owner's rights */
+#define PHOTACTL_INPUT       0x10       /* opens the file of --bill first */
 
 
 struct photactl_command_s {
@@ -171,6 +175,7 @@ int photactl_holds_list(photactl_t *ctl);
 int photactl_holds_settle(photactl_t *ctl);
 int photactl_holds_void(photactl_t *ctl);
 int photactl_holds_deadline(photactl_t *ctl);
+int photactl_reconcile(photactl_t *ctl);
 int photactl_cache_stats(photactl_t *ctl);
 
 

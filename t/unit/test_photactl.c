@@ -15,6 +15,10 @@
 #include "../../src/photactl/photactl_price.c"
 #include "../../src/photactl/photactl_books.c"
 #include "../../src/photactl/photactl_cache.c"
+#include "../../src/photactl/photactl_csv.c"
+#include "../../src/photactl/photactl_bill.c"
+#include "../../src/photactl/photactl_match.c"
+#include "../../src/photactl/photactl_reconcile.c"
 
 #define main  photactl_main
 #include "../../src/photactl/photactl.c"

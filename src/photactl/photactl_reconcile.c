@@ -1,0 +1,794 @@
+
+/*
+ * photactl reconcile: compares a bill with the books and, with --apply, writes
+ * what makes them equal.  Corrections go in short transactions beside a running
+ * nginx; each looks at its charge again and leaves it when it has changed
+ * since.  Of two that apply at once the second is refused.
+ */
+
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "photactl_reconcile.h"
+
+
+#define PHOTACTL_BATCH  200             /* corrections in a transaction */
+
+#define PHOTACTL_RECONCILE_BY  "reconcile"
+
+
+static int photactl_reconcile_period(photactl_t *ctl, photactl_bill_t *bill);
+static int photactl_reconcile_tenant(photactl_match_t *match);
+static int photactl_reconcile_lock(photactl_t *ctl, int *fd);
+static int photactl_reconcile_run(photactl_match_t *match);
+static void photactl_reconcile_notes(photactl_match_t *match);
+
+static int photactl_apply(photactl_match_t *match);
+static int photactl_apply_batch(photactl_match_t *match, size_t from,
+    size_t to);
+static int photactl_apply_item(photactl_match_t *match, MDB_txn *txn,
+    photactl_item_t *item);
+static int photactl_apply_same(const photactl_claim_t *claim,
+    const phota_charge_t *charge);
+static int photactl_apply_end(photactl_match_t *match, MDB_txn *txn,
+    photactl_item_t *item, const phota_charge_t *charge);
+static void photactl_apply_outputs(const photactl_item_t *item,
+    const photactl_line_t *line, const phota_charge_t *charge,
+    phota_outcome_t *outcome);
+static int photactl_apply_book(photactl_match_t *match, MDB_txn *txn,
+    photactl_item_t *item, const phota_charge_t *reversed);
+static void photactl_apply_whose(photactl_match_t *match,
+    phota_charge_t *charge, uint64_t time);
+static void photactl_apply_outcome(photactl_match_t *match,
+    const photactl_item_t *item, unsigned state, phota_outcome_t *outcome);
+static void photactl_apply_note(photactl_match_t *match,
+    const photactl_item_t *item, char note[PHOTA_NOTE_MAX + 1]);
+
+static int photactl_reconcile_show(photactl_match_t *match);
+static int photactl_reconcile_row(photactl_match_t *match,
+    photactl_table_t *table, const photactl_item_t *item);
+static const char *photactl_resolution(const photactl_item_t *item);
+static int photactl_reconcile_sum(photactl_match_t *match);
+static int photactl_reconcile_verdict(photactl_match_t *match);
+
+
+static const char  *photactl_classes[] = {
+    "billed_not_charged",
+    "charged_not_billed",
+    "different_amount"
+};
+
+
+static const photactl_column_t  photactl_item_columns[] = {
+    { "class", "CLASS", PHOTACTL_TEXT },
+    { "charge_id", "CHARGE", PHOTACTL_TEXT },
+    { "upstream_request_id", "REQUEST", PHOTACTL_TEXT },
+    { "tenant", "TENANT", PHOTACTL_TEXT },
+    { "billed", "BILLED", PHOTACTL_MONEY },
+    { "charged", "CHARGED", PHOTACTL_MONEY },
+    { "state", "STATE", PHOTACTL_TEXT },
+    { "resolution", "RESOLUTION", PHOTACTL_TEXT },
+    { "line", NULL, PHOTACTL_NUMBER }
+};
+
+
+static const photactl_column_t  photactl_sum_columns[] = {
+    { "class", NULL, PHOTACTL_TEXT },
+    { "lines", NULL, PHOTACTL_NUMBER },
+    { "repeated", NULL, PHOTACTL_NUMBER },
+    { "outside", NULL, PHOTACTL_NUMBER },
+    { "matched", NULL, PHOTACTL_NUMBER },
+    { "billed_not_charged", NULL, PHOTACTL_NUMBER },
+    { "charged_not_billed", NULL, PHOTACTL_NUMBER },
+    { "different_amount", NULL, PHOTACTL_NUMBER },
+    { "corrected", NULL, PHOTACTL_NUMBER },
+    { "left", NULL, PHOTACTL_NUMBER },
+    { "billed", NULL, PHOTACTL_MONEY },
+    { "charged", NULL, PHOTACTL_MONEY },
+    { "difference", NULL, PHOTACTL_MONEY }
+};
+
+
+int
+photactl_reconcile(photactl_t *ctl)
+{
+    int               rc, fd;
+    photactl_match_t  match;
+
+    memset(&match, 0, sizeof(photactl_match_t));
+    match.ctl = ctl;
+    fd = -1;
+
+    rc = photactl_reconcile_period(ctl, &match.bill);
+
+    if (rc == PHOTA_OK && ctl->opts[PHOTACTL_OPT_TENANT] != NULL) {
+        rc = photactl_reconcile_tenant(&match);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = photactl_names_load(ctl);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = photactl_bill_read(ctl, &match.bill);
+    }
+
+    if (rc == PHOTA_OK && ctl->opts[PHOTACTL_OPT_APPLY] != NULL) {
+        rc = photactl_reconcile_lock(ctl, &fd);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = photactl_reconcile_run(&match);
+    }
+
+    if (fd != -1) {
+        (void) close(fd);
+    }
+
+    photactl_match_free(&match);
+    phota_directory_destroy(match.directory);
+
+    return rc;
+}
+
+
+static int
+photactl_reconcile_period(photactl_t *ctl, photactl_bill_t *bill)
+{
+    if (photactl_parse_time(ctl, PHOTACTL_OPT_FROM, &bill->from) != PHOTA_OK
+        || photactl_parse_time(ctl, PHOTACTL_OPT_TO, &bill->to) != PHOTA_OK)
+    {
+        return PHOTACTL_USAGE;
+    }
+
+    if (ctl->opts[PHOTACTL_OPT_TO] != NULL && bill->to <= bill->from) {
+        return photactl_wrong(ctl, "--to isn't later than --from");
+    }
+
+    return PHOTA_OK;
+}
+
+
+/* whose day and month a line falls in goes by his zone */
+
+static int
+photactl_reconcile_tenant(photactl_match_t *match)
+{
+    int          rc;
+    photactl_t  *ctl;
+
+    ctl = match->ctl;
+
+    rc = phota_tenant_get(&ctl->tenants, ctl->opts[PHOTACTL_OPT_TENANT],
+                          &match->tenant, &ctl->err);
+
+    if (rc == PHOTA_OK) {
+        rc = phota_directory_load(&ctl->tenants, &match->directory,
+                                  &ctl->err);
+    }
+
+    if (rc == PHOTA_OK) {
+        match->zone = phota_directory_zone(match->directory, &match->tenant);
+    }
+
+    return rc;
+}
+
+
+/* goes with the process, however that ends */
+
+static int
+photactl_reconcile_lock(photactl_t *ctl, int *fd)
+{
+    *fd = open(ctl->store.path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (*fd != -1 && flock(*fd, LOCK_EX|LOCK_NB) == 0) {
+        return PHOTA_OK;
+    }
+
+    if (*fd != -1 && errno == EWOULDBLOCK) {
+        phota_error(&ctl->err, "another reconcile --apply is at work");
+        return PHOTA_REFUSED;
+    }
+
+    phota_error(&ctl->err, "\"%.128s\" can't be locked: %s", ctl->store.path,
+                strerror(errno));
+
+    return PHOTA_ERROR;
+}
+
+
+/* what was done is shown even when it couldn't be done to the end */
+
+static int
+photactl_reconcile_run(photactl_match_t *match)
+{
+    int  rc, shown;
+
+    rc = photactl_match(match);
+
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    photactl_reconcile_notes(match);
+
+    if (match->ctl->opts[PHOTACTL_OPT_APPLY] != NULL) {
+        rc = photactl_apply(match);
+    }
+
+    shown = photactl_reconcile_show(match);
+
+    if (rc == PHOTA_OK) {
+        rc = shown;
+    }
+
+    return (rc == PHOTA_OK) ? photactl_reconcile_verdict(match) : rc;
+}
+
+
+static void
+photactl_reconcile_notes(photactl_match_t *match)
+{
+    photactl_bill_t  *bill;
+
+    bill = &match->bill;
+
+    if (bill->repeats != 0) {
+        (void) fprintf(stderr, "photactl: reconcile: note: %llu rows repeat "
+                       "a request id and are added to its first\n",
+                       (unsigned long long) bill->repeats);
+    }
+
+    if (bill->outside != 0) {
+        (void) fprintf(stderr, "photactl: reconcile: note: %llu rows are "
+                       "outside of --from and --to\n",
+                       (unsigned long long) bill->outside);
+    }
+
+    if (match->end == 0) {
+        (void) fprintf(stderr, "photactl: reconcile: note: the bill says no "
+                       "times; without --from and --to charges that it lacks "
+                       "aren't looked for\n");
+    }
+
+    if (match->apart != 0) {
+        (void) fprintf(stderr, "photactl: reconcile: note: %llu charges are "
+                       "of tenants with keys of their own, none of which is "
+                       "on this bill (--tenant)\n",
+                       (unsigned long long) match->apart);
+    }
+}
+
+
+/* purchases want the lock that it holds: it lets go between its batches */
+
+static int
+photactl_apply(photactl_match_t *match)
+{
+    int              rc;
+    size_t           i, n;
+    struct timespec  pause;
+
+    pause.tv_sec = 0;
+    pause.tv_nsec = 1000000;
+
+    for (i = 0; i < match->nitems; i += n) {
+
+        n = match->nitems - i;
+
+        if (n > PHOTACTL_BATCH) {
+            n = PHOTACTL_BATCH;
+        }
+
+        rc = photactl_apply_batch(match, i, i + n);
+
+        if (rc != PHOTA_OK) {
+            return rc;
+        }
+
+        (void) nanosleep(&pause, NULL);
+    }
+
+    return PHOTA_OK;
+}
+
+
+static int
+photactl_apply_batch(photactl_match_t *match, size_t from, size_t to)
+{
+    int       rc;
+    size_t    i;
+    MDB_txn  *txn;
+
+    rc = phota_store_begin(&match->ctl->store, 1, &txn, &match->ctl->err);
+
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    for (i = from; i < to && rc == PHOTA_OK; i++) {
+        rc = photactl_apply_item(match, txn, &match->items[i]);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = phota_store_commit(txn, &match->ctl->err);
+
+    } else {
+        phota_store_abort(txn);
+    }
+
+    for (i = from; i < to && rc != PHOTA_OK; i++) {
+        match->items[i].done = 0;
+    }
+
+    return rc;
+}
+
+
+/* what the ledger refuses has changed since it was read */
+
+static int
+photactl_apply_item(photactl_match_t *match, MDB_txn *txn,
+    photactl_item_t *item)
+{
+    int                rc;
+    phota_charge_t     charge;
+    photactl_claim_t  *claim;
+
+    if (item->action >= PHOTACTL_LEFT_HELD) {
+        return PHOTA_OK;
+    }
+
+    claim = NULL;
+
+    if (item->claim != 0) {
+        claim = &match->claims[item->claim - 1];
+
+        rc = phota_ledger_get(&match->ctl->ledger, txn, &claim->id, &charge);
+
+        if (rc != PHOTA_OK && rc != PHOTA_DECLINED) {
+            phota_error(&match->ctl->err, "a charge can't be read again");
+            return rc;
+        }
+
+        if (rc == PHOTA_DECLINED || !photactl_apply_same(claim, &charge)) {
+            item->changed = 1;
+            return PHOTA_OK;
+        }
+    }
+
+    rc = (item->action == PHOTACTL_BOOK)
+         ? photactl_apply_book(match, txn, item, claim ? &charge : NULL)
+         : photactl_apply_end(match, txn, item, &charge);
+
+    if (rc == PHOTA_REFUSED || rc == PHOTA_DECLINED) {
+        match->ctl->err.text[0] = '\0';
+        item->changed = 1;
+        return PHOTA_OK;
+    }
+
+    item->done = (rc == PHOTA_OK);
+
+    return rc;
+}
+
+
+/* one whose worker is dead is read as unknown, but written as held */
+
+static int
+photactl_apply_same(const photactl_claim_t *claim,
+    const phota_charge_t *charge)
+{
+    int64_t   cost;
+    unsigned  state;
+
+    state = charge->state;
+    cost = (state == PHOTA_STATE_SETTLED) ? charge->cost : 0;
+
+    if (state == PHOTA_STATE_HELD && claim->state == PHOTA_STATE_UNKNOWN) {
+        state = PHOTA_STATE_UNKNOWN;
+    }
+
+    return state == claim->state && cost == claim->cost
+           && charge->updated == claim->updated
+           && (charge->request_id[0] != '\0') == claim->named;
+}
+
+
+static int
+photactl_apply_end(photactl_match_t *match, MDB_txn *txn,
+    photactl_item_t *item, const phota_charge_t *charge)
+{
+    char             note[PHOTA_NOTE_MAX + 1];
+    photactl_t      *ctl;
+    phota_outcome_t  outcome;
+
+    ctl = match->ctl;
+
+    if (item->action == PHOTACTL_REVERSE) {
+        photactl_apply_note(match, item, note);
+
+        return phota_ledger_reverse(&ctl->ledger, txn, &charge->id,
+                                    PHOTA_REASON_BILL, PHOTACTL_RECONCILE_BY,
+                                    note, NULL, &ctl->err);
+    }
+
+    if (item->action == PHOTACTL_VOID) {
+        photactl_apply_outcome(match, item, PHOTA_STATE_VOID, &outcome);
+
+        return phota_ledger_resolve(&ctl->ledger, txn, &charge->id, &outcome,
+                                    NULL, &ctl->err);
+    }
+
+    photactl_apply_outcome(match, item, PHOTA_STATE_SETTLED, &outcome);
+    photactl_apply_outputs(item, &match->bill.lines[item->line - 1], charge,
+                           &outcome);
+
+    if (item->action == PHOTACTL_SETTLE) {
+        return phota_ledger_resolve(&ctl->ledger, txn, &charge->id, &outcome,
+                                    NULL, &ctl->err);
+    }
+
+    return phota_ledger_correct(&ctl->ledger, txn, &charge->id, &outcome,
+                                NULL, &ctl->err);
+}
+
+
+/* as the bill says, else as many as the amount pays for */
+
+static void
+photactl_apply_outputs(const photactl_item_t *item,
+    const photactl_line_t *line, const phota_charge_t *charge,
+    phota_outcome_t *outcome)
+{
+    uint32_t  n, identity;
+
+    if (line->counted && item->billed == line->amount) {
+        outcome->outputs = line->outputs;
+        outcome->identity_low = line->identity;
+        outcome->identity_high = line->identity;
+        return;
+    }
+
+    n = charge->outputs ? charge->outputs : charge->asked;
+
+    if (phota_terms_outputs(&charge->terms, n, item->billed, &n, &identity)
+        != PHOTA_OK)
+    {
+        identity = (charge->identity_low < n) ? charge->identity_low : n;
+    }
+
+    outcome->outputs = n;
+    outcome->identity_low = identity;
+    outcome->identity_high = identity;
+}
+
+
+/*
+ * A charge of its own: nobody's, the tenant's whose bill this is, or, instead
+ * of one that was reversed, for the same tenant and on the same terms.
+ */
+
+static int
+photactl_apply_book(photactl_match_t *match, MDB_txn *txn,
+    photactl_item_t *item, const phota_charge_t *reversed)
+{
+    uint64_t          now, time;
+    photactl_t       *ctl;
+    phota_charge_t    charge;
+    phota_outcome_t   outcome;
+    photactl_line_t  *line;
+
+    ctl = match->ctl;
+    line = &match->bill.lines[item->line - 1];
+    now = phota_now();
+
+    time = (line->time != 0) ? line->time
+           : (match->bill.to != 0) ? match->bill.to - 1 : now;
+
+    if (time > now) {
+        time = now;
+    }
+
+    memset(&charge, 0, sizeof(phota_charge_t));
+
+    charge.provider = PHOTA_PROVIDER_PHOTA;
+    charge.operation = line->operation;
+    charge.cached = PHOTA_CACHED_BYPASS;
+
+    photactl_apply_outcome(match, item, PHOTA_STATE_SETTLED, &outcome);
+
+    if (reversed != NULL) {
+        charge.tenant = reversed->tenant;
+        charge.token = reversed->token;
+        charge.operation = reversed->operation;
+        charge.windows = reversed->windows;
+        charge.terms = reversed->terms;
+        memcpy(charge.tag, reversed->tag, sizeof(charge.tag));
+
+        photactl_apply_outputs(item, line, reversed, &outcome);
+
+    } else {
+        photactl_apply_whose(match, &charge, time);
+
+        outcome.outputs = line->counted ? line->outputs : 1;
+        outcome.identity_low = line->counted ? line->identity : 0;
+        outcome.identity_high = outcome.identity_low;
+    }
+
+    if (phota_id_create(&charge.id, time) != PHOTA_OK) {
+        phota_error(&ctl->err, "no random bytes for a charge");
+        return PHOTA_ERROR;
+    }
+
+    item->booked = charge.id;
+
+    return phota_ledger_book(&ctl->ledger, txn, &charge, &outcome, &ctl->err);
+}
+
+
+static void
+photactl_apply_whose(photactl_match_t *match, phota_charge_t *charge,
+    uint64_t time)
+{
+    charge->terms.share = PHOTA_PPM;
+
+    if (match->tenant.id != 0) {
+        charge->tenant = match->tenant.id;
+
+        phota_plan_terms(&match->tenant.plan, charge->operation, NULL,
+                         PHOTA_PPM, &charge->terms);
+    }
+
+    charge->windows.day = phota_zone_day(match->zone, time);
+    charge->windows.month = phota_zone_month(match->zone, time);
+}
+
+
+static void
+photactl_apply_outcome(photactl_match_t *match, const photactl_item_t *item,
+    unsigned state, phota_outcome_t *outcome)
+{
+    memset(outcome, 0, sizeof(phota_outcome_t));
+
+    outcome->state = (uint8_t) state;
+    outcome->reason = PHOTA_REASON_BILL;
+
+    if (state == PHOTA_STATE_SETTLED) {
+        outcome->billed = 1;
+        outcome->cost = item->billed;
+
+        (void) snprintf(outcome->request_id, sizeof(outcome->request_id),
+                        "%s", match->bill.lines[item->line - 1].id);
+    }
+
+    memcpy(outcome->by, PHOTACTL_RECONCILE_BY, sizeof(PHOTACTL_RECONCILE_BY));
+
+    photactl_apply_note(match, item, outcome->note);
+}
+
+
+static void
+photactl_apply_note(photactl_match_t *match, const photactl_item_t *item,
+    char note[PHOTA_NOTE_MAX + 1])
+{
+    char  *p;
+
+    if (item->line != 0) {
+        (void) snprintf(note, PHOTA_NOTE_MAX + 1, "bill %.96s line %u",
+                        match->bill.name,
+                        (unsigned) match->bill.lines[item->line - 1].row);
+
+    } else {
+        (void) snprintf(note, PHOTA_NOTE_MAX + 1, "bill %.96s, no line",
+                        match->bill.name);
+    }
+
+    for (p = note; *p != '\0'; p++) {
+        if (*p < ' ' || *p > '~') {
+            *p = '?';
+        }
+    }
+}
+
+
+/* class by class */
+
+static int
+photactl_reconcile_show(photactl_match_t *match)
+{
+    int               rc;
+    size_t            i;
+    unsigned          class;
+    photactl_table_t  table;
+
+    photactl_table_init(&table, match->ctl, photactl_item_columns,
+                        sizeof(photactl_item_columns)
+                        / sizeof(photactl_column_t));
+
+    rc = PHOTA_OK;
+
+    for (class = 0; class <= PHOTACTL_DIFFERENT; class++) {
+        for (i = 0; i < match->nitems && rc == PHOTA_OK; i++) {
+            if (match->items[i].class == class) {
+                rc = photactl_reconcile_row(match, &table, &match->items[i]);
+            }
+        }
+    }
+
+    if (rc != PHOTA_OK || match->nitems == 0) {
+        photactl_table_free(&table);
+
+    } else {
+        rc = photactl_table_end(&table);
+    }
+
+    return (rc == PHOTA_OK) ? photactl_reconcile_sum(match) : rc;
+}
+
+
+static int
+photactl_reconcile_row(photactl_match_t *match, photactl_table_t *table,
+    const photactl_item_t *item)
+{
+    char               id[PHOTA_ID_TEXT], name[16];
+    uint32_t           tenant;
+    photactl_line_t   *line;
+    photactl_claim_t  *claim;
+
+    line = item->line ? &match->bill.lines[item->line - 1] : NULL;
+    claim = item->claim ? &match->claims[item->claim - 1] : NULL;
+
+    tenant = (claim != NULL) ? claim->tenant
+             : (item->action == PHOTACTL_BOOK) ? match->tenant.id : 0;
+
+    id[0] = '\0';
+
+    if (item->action == PHOTACTL_BOOK && item->done) {
+        phota_id_format(id, &item->booked);
+
+    } else if (claim != NULL) {
+        phota_id_format(id, &claim->id);
+    }
+
+    photactl_value_t  values[] = {
+        photactl_text(photactl_classes[item->class]),
+        photactl_text(id),
+        photactl_text(line ? line->id : ""),
+        photactl_text(tenant ? photactl_name(match->ctl, tenant, name) : ""),
+        photactl_money(item->billed),
+        photactl_money(item->charged),
+        photactl_text(claim ? phota_state_name(claim->state) : ""),
+        photactl_text(photactl_resolution(item)),
+        photactl_number(line ? line->row : 0)
+    };
+
+    return photactl_table_row(table, values);
+}
+
+
+static const char *
+photactl_resolution(const photactl_item_t *item)
+{
+    static const struct {
+        const char  *todo;
+        const char  *done;
+    } names[] = {
+        [PHOTACTL_SETTLE] = { "settle", "settled" },
+        [PHOTACTL_CORRECT] = { "correct", "corrected" },
+        [PHOTACTL_REVERSE] = { "reverse", "reversed" },
+        [PHOTACTL_VOID] = { "void", "voided" },
+        [PHOTACTL_BOOK] = { "book", "booked" },
+        [PHOTACTL_LEFT_HELD] = { "left: may be of a call that isn't over",
+                                 NULL },
+        [PHOTACTL_LEFT_SHARED] = { "left: charges of several tenants have "
+                                   "this request id", NULL },
+        [PHOTACTL_LEFT_FOREIGN] = { "left: the charge isn't this tenant's",
+                                    NULL },
+        [PHOTACTL_LEFT_BEFORE] = { "left: held before the bill begins "
+                                   "(--from)", NULL }
+    };
+
+    if (item->changed) {
+        return "left: changed meanwhile";
+    }
+
+    return item->done ? names[item->action].done : names[item->action].todo;
+}
+
+
+static int
+photactl_reconcile_sum(photactl_match_t *match)
+{
+    char                 billed[PHOTA_USD_TEXT], charged[PHOTA_USD_TEXT];
+    char                 difference[PHOTA_USD_TEXT];
+    size_t               i;
+    uint64_t             counts[PHOTACTL_DIFFERENT + 1], done;
+    photactl_bill_t     *bill;
+
+    memset(counts, 0, sizeof(counts));
+    bill = &match->bill;
+    done = 0;
+
+    for (i = 0; i < match->nitems; i++) {
+        counts[match->items[i].class]++;
+
+        if (match->items[i].done) {
+            match->charged += match->items[i].billed
+                              - match->items[i].charged;
+            done++;
+        }
+    }
+
+    if (match->ctl->opts[PHOTACTL_OPT_JSON] != NULL) {
+        photactl_value_t  values[] = {
+            photactl_text("summary"),
+            photactl_number(bill->rows - bill->outside),
+            photactl_number(bill->repeats),
+            photactl_number(bill->outside),
+            photactl_number(match->matched),
+            photactl_number(counts[PHOTACTL_NOT_CHARGED]),
+            photactl_number(counts[PHOTACTL_NOT_BILLED]),
+            photactl_number(counts[PHOTACTL_DIFFERENT]),
+            photactl_number(done),
+            photactl_number(match->nitems - done),
+            photactl_money(match->billed),
+            photactl_money(match->charged),
+            photactl_money(match->billed - match->charged)
+        };
+
+        return photactl_record(match->ctl, photactl_sum_columns,
+                               sizeof(photactl_sum_columns)
+                               / sizeof(photactl_column_t), values);
+    }
+
+    phota_usd_format(billed, match->billed);
+    phota_usd_format(charged, match->charged);
+    phota_usd_format(difference, match->billed - match->charged);
+
+    (void) printf("%llu lines: billed %s, charged %s, difference %s; "
+                  "%llu billed and not charged, %llu charged and not billed, "
+                  "%llu with another amount; %llu corrected\n",
+                  (unsigned long long) (bill->rows - bill->outside), billed,
+                  charged, difference,
+                  (unsigned long long) counts[PHOTACTL_NOT_CHARGED],
+                  (unsigned long long) counts[PHOTACTL_NOT_BILLED],
+                  (unsigned long long) counts[PHOTACTL_DIFFERENT],
+                  (unsigned long long) done);
+
+    return PHOTA_OK;
+}
+
+
+static int
+photactl_reconcile_verdict(photactl_match_t *match)
+{
+    size_t  i, left;
+
+    left = 0;
+
+    for (i = 0; i < match->nitems; i++) {
+        left += !match->items[i].done;
+    }
+
+    if (left == 0) {
+        return PHOTA_OK;
+    }
+
+    if (match->ctl->opts[PHOTACTL_OPT_APPLY] == NULL) {
+        phota_error(&match->ctl->err, "bill and books differ in %zu places "
+                    "(--apply corrects the books)", left);
+
+    } else {
+        phota_error(&match->ctl->err, "%zu differences are left", left);
+    }
+
+    return PHOTA_REFUSED;
+}
