@@ -91,6 +91,18 @@ ngx_http_phota_replay_find(ngx_http_phota_ctx_t *ctx, phota_charge_t *charge)
 
     if (rc == PHOTA_OK) {
         rc = phota_ledger_get(&worker->ledger, txn, &replay.charge, charge);
+
+        if (rc == PHOTA_DECLINED) {
+
+            /* archived, and so it has ended; how doesn't matter any more */
+
+            ngx_memzero(charge, sizeof(phota_charge_t));
+
+            charge->id = replay.charge;
+            charge->state = PHOTA_STATE_SETTLED;
+
+            rc = PHOTA_OK;
+        }
     }
 
     if (rc == PHOTA_OK && charge->state == PHOTA_STATE_HELD
@@ -142,7 +154,7 @@ ngx_http_phota_replay_answer(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 
     if (rc == NGX_DECLINED) {
         ngx_http_phota_replay_refuse(ctx, 410, "REPLAY_GONE",
-                                     "was paid, and its answer is not stored "
+                                     "has ended, and its answer is not stored "
                                      "any more; another Idempotency-Key buys "
                                      "anew", &charge->id);
     }
@@ -215,13 +227,12 @@ ngx_http_phota_replay_free(ngx_http_phota_purchase_t *p, MDB_txn *txn)
         return PHOTA_ERROR;
     }
 
-    /* the row of a void charge, or of one that was archived, is overwritten */
+    /* only what came to nothing may be tried again */
 
-    if (rc == PHOTA_DECLINED
-        || (charge.state == PHOTA_STATE_VOID
-            && ngx_memcmp(replay.fingerprint, p->charge.fingerprint,
-                          PHOTA_SHA256_LEN)
-               == 0))
+    if (rc == PHOTA_OK && charge.state == PHOTA_STATE_VOID
+        && ngx_memcmp(replay.fingerprint, p->charge.fingerprint,
+                      PHOTA_SHA256_LEN)
+           == 0)
     {
         return PHOTA_OK;
     }
