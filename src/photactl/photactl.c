@@ -22,6 +22,8 @@
 
 #define opt(name)             ((uint64_t) 1 << PHOTACTL_OPT_##name)
 
+#define PHOTACTL_BUDGET_OPTS                                                  \
+    (opt(BUDGET_DAY)|opt(BUDGET_MONTH)|opt(BUDGET_TOTAL))
 #define PHOTACTL_COMMON_OPTS  (opt(DATA)|opt(MASTER_KEY)|opt(JSON)|opt(HELP))
 
 
@@ -109,12 +111,18 @@ static const photactl_command_t  photactl_commands[] = {
 
     { "tenant", "show", 1, 1, PHOTACTL_READ, 0, photactl_tenant_show,
       "NAME",
-      "one tenant" },
+      "one tenant, what it owes and spent" },
 
-    { "tenant", "set", 1, 1, PHOTACTL_WRITE, opt(CACHE_SCOPE),
+    { "tenant", "set", 1, 1, PHOTACTL_WRITE,
+      PHOTACTL_BUDGET_OPTS|opt(TIME_ZONE)|opt(MARKUP)|opt(HIT_PRICE)
+      |opt(JOIN_PRICE)|opt(FIXED_PRICE)|opt(CACHE_SCOPE),
       photactl_tenant_set,
-      "NAME --cache-scope own|shared",
-      "whose cached results it gets" },
+      "NAME [--budget-day|-month|-total AMOUNT|none] [--time-zone ZONE]"
+      " [--markup P%] [--hit-price free|P%|full]"
+      " [--join-price free|P%|full]"
+      " [--fixed-price OPERATION=USD[/USD],...|none]"
+      " [--cache-scope own|shared]",
+      "budgets, what it owes, whose cached results it gets" },
 
     { "tenant", "suspend", 1, 1, PHOTACTL_WRITE, 0, photactl_tenant_suspend,
       "NAME",
@@ -124,14 +132,24 @@ static const photactl_command_t  photactl_commands[] = {
       "NAME",
       "take its calls again" },
 
-    { "token", "issue", 1, 1, PHOTACTL_WRITE, opt(LABEL)|opt(EXPIRES),
-      photactl_token_issue,
-      "NAME [--label TEXT] [--expires TIME|+30d]",
+    { "token", "issue", 1, 1, PHOTACTL_WRITE,
+      opt(LABEL)|opt(EXPIRES)|PHOTACTL_BUDGET_OPTS, photactl_token_issue,
+      "NAME [--label TEXT] [--expires TIME|+30d]"
+      " [--budget-day|-month|-total AMOUNT|none]",
       "print a new token of the tenant, once" },
 
     { "token", "list", 0, 1, PHOTACTL_READ, 0, photactl_token_list,
       "[NAME]",
       "tokens, never their text" },
+
+    { "token", "show", 1, 1, PHOTACTL_READ, 0, photactl_token_show,
+      "ID",
+      "one token, what it spent" },
+
+    { "token", "set", 1, 1, PHOTACTL_WRITE, opt(LABEL)|PHOTACTL_BUDGET_OPTS,
+      photactl_token_set,
+      "ID [--label TEXT] [--budget-day|-month|-total AMOUNT|none]",
+      "what a token may spend" },
 
     { "token", "revoke", 1, 1, PHOTACTL_WRITE, 0, photactl_token_revoke,
       "ID",
@@ -148,12 +166,16 @@ static const photactl_command_t  photactl_commands[] = {
 
     { "price", "add", 0, 0, PHOTACTL_WRITE,
       opt(OPERATION)|opt(USD)|opt(IDENTITY_USD)|opt(BASE_MODEL)
-      |opt(RESOLUTION)|opt(PROVIDER)|opt(TENANT)|opt(FROM),
+      |opt(RESOLUTION)|opt(PROVIDER)|opt(TENANT)|opt(FROM)|opt(ESTIMATE),
       photactl_price_add,
       "--operation NAME --usd AMOUNT [--identity-usd AMOUNT]"
       " [--base-model NAME] [--resolution NAME] [--provider NAME]"
-      " [--tenant NAME] [--from TIME]",
+      " [--tenant NAME] [--from TIME] [--estimate]",
       "a price of an output" },
+
+    { "price", "import", 1, 1, PHOTACTL_WRITE, 0, photactl_price_import,
+      "FILE|-",
+      "a list of prices as CSV, all or none" },
 
     { "usage", NULL, 0, 0, PHOTACTL_READ, opt(TENANT)|opt(FROM)|opt(TO)|opt(BY),
       photactl_usage,

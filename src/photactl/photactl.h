@@ -158,11 +158,14 @@ int photactl_tenant_resume(photactl_t *ctl);
 
 int photactl_token_issue(photactl_t *ctl);
 int photactl_token_list(photactl_t *ctl);
+int photactl_token_show(photactl_t *ctl);
+int photactl_token_set(photactl_t *ctl);
 int photactl_token_revoke(photactl_t *ctl);
 int photactl_key_set(photactl_t *ctl);
 
 int photactl_price_list(photactl_t *ctl);
 int photactl_price_add(photactl_t *ctl);
+int photactl_price_import(photactl_t *ctl);
 
 int photactl_usage(photactl_t *ctl);
 int photactl_ledger_list(photactl_t *ctl);

@@ -1,17 +1,33 @@
 
 /*
- * photactl tenant: adding, showing and changing tenants.
+ * photactl tenant: adding, showing and changing tenants.  However many options
+ * a change has, it is one transaction: all of it counts, or nothing.
  */
 
 
 #include <string.h>
 
-#include "photactl.h"
+#include "photactl_plan.h"
+
+
+/* what a row's values point to */
+
+typedef struct {
+    photactl_plan_text_t    plan;
+    photactl_limits_text_t  limits;
+} photactl_tenant_text_t;
 
 
 static int photactl_tenant_row(void *ctx, const phota_tenant_t *tenant);
 static void photactl_tenant_values(photactl_value_t *values,
-    const phota_tenant_t *tenant);
+    photactl_tenant_text_t *text, const phota_tenant_t *tenant);
+static int photactl_tenant_zone(photactl_t *ctl, phota_zone_t *zone);
+static int photactl_tenant_edit(void *ctx, phota_tenant_t *tenant,
+    phota_error_t *err);
+static int photactl_tenant_stop(void *ctx, phota_tenant_t *tenant,
+    phota_error_t *err);
+static int photactl_tenant_go(void *ctx, phota_tenant_t *tenant,
+    phota_error_t *err);
 
 
 static const photactl_column_t  photactl_tenant_columns[] = {
@@ -20,8 +36,21 @@ static const photactl_column_t  photactl_tenant_columns[] = {
     { "state", "STATE", PHOTACTL_TEXT },
     { "cache_scope", "CACHE", PHOTACTL_TEXT },
     { "key", "KEY", PHOTACTL_TEXT },
-    { "created", "CREATED", PHOTACTL_TIME }
+    { "created", "CREATED", PHOTACTL_TIME },
+    { "time_zone", NULL, PHOTACTL_TEXT },
+    { "markup", NULL, PHOTACTL_TEXT },
+    { "hit_price", NULL, PHOTACTL_TEXT },
+    { "join_price", NULL, PHOTACTL_TEXT },
+    { "fixed_price", NULL, PHOTACTL_TEXT },
+    { "budget_day", NULL, PHOTACTL_TEXT },
+    { "budget_month", NULL, PHOTACTL_TEXT },
+    { "budget_total", NULL, PHOTACTL_TEXT }
 };
+
+
+/* budgets of one tenant are shown with what is spent of them */
+
+#define PHOTACTL_TENANT_LIMITS  3
 
 
 #define PHOTACTL_TENANT_COLUMNS                                               \
@@ -61,17 +90,22 @@ photactl_tenant_row(void *ctx, const phota_tenant_t *tenant)
 {
     photactl_table_t  *table = ctx;
 
-    photactl_value_t  values[PHOTACTL_TENANT_COLUMNS];
+    photactl_value_t        values[PHOTACTL_TENANT_COLUMNS];
+    photactl_tenant_text_t  text;
 
-    photactl_tenant_values(values, tenant);
+    photactl_tenant_values(values, &text, tenant);
 
     return photactl_table_row(table, values);
 }
 
 
 static void
-photactl_tenant_values(photactl_value_t *values, const phota_tenant_t *tenant)
+photactl_tenant_values(photactl_value_t *values,
+    photactl_tenant_text_t *text, const phota_tenant_t *tenant)
 {
+    photactl_plan_text(&text->plan, &tenant->plan);
+    photactl_limits_text(&text->limits, &tenant->limits);
+
     photactl_value_t  row[] = {
         photactl_text(tenant->name),
         photactl_number(tenant->id),
@@ -81,7 +115,15 @@ photactl_tenant_values(photactl_value_t *values, const phota_tenant_t *tenant)
                       ? "shared" : "own"),
         photactl_text(tenant->flags & PHOTA_TENANT_OWN_KEY
                       ? "own" : "default"),
-        photactl_time(tenant->created)
+        photactl_time(tenant->created),
+        photactl_text(tenant->zone[0] != '\0' ? tenant->zone : "UTC"),
+        photactl_text(text->plan.markup),
+        photactl_text(text->plan.hit),
+        photactl_text(text->plan.join),
+        photactl_text(text->plan.fixed),
+        photactl_text(text->limits.day),
+        photactl_text(text->limits.month),
+        photactl_text(text->limits.total)
     };
 
     memcpy(values, row, sizeof(row));
@@ -91,64 +133,140 @@ photactl_tenant_values(photactl_value_t *values, const phota_tenant_t *tenant)
 int
 photactl_tenant_show(photactl_t *ctl)
 {
-    int               rc;
-    phota_tenant_t    tenant;
-    photactl_value_t  values[PHOTACTL_TENANT_COLUMNS];
+    int                     rc;
+    phota_tenant_t          tenant;
+    photactl_value_t        values[PHOTACTL_TENANT_COLUMNS];
+    photactl_tenant_text_t  text;
 
     rc = phota_tenant_get(&ctl->tenants, ctl->args[0], &tenant, &ctl->err);
     if (rc != PHOTA_OK) {
         return rc;
     }
 
-    photactl_tenant_values(values, &tenant);
+    photactl_tenant_values(values, &text, &tenant);
 
-    return photactl_record(ctl, photactl_tenant_columns,
-                           PHOTACTL_TENANT_COLUMNS, values);
+    return photactl_show(ctl, photactl_tenant_columns,
+                         PHOTACTL_TENANT_COLUMNS - PHOTACTL_TENANT_LIMITS,
+                         values, PHOTA_BUDGET_TENANT, tenant.id,
+                         &tenant.limits, &tenant);
 }
 
 
 int
 photactl_tenant_set(photactl_t *ctl)
 {
-    uint32_t     set, clear;
-    const char  *scope;
+    int           rc;
+    phota_zone_t  zone;
 
-    scope = ctl->opts[PHOTACTL_OPT_CACHE_SCOPE];
-
-    if (scope == NULL) {
+    if (ctl->opts[PHOTACTL_OPT_CACHE_SCOPE] == NULL
+        && ctl->opts[PHOTACTL_OPT_TIME_ZONE] == NULL
+        && !photactl_limits_given(ctl) && !photactl_plan_given(ctl))
+    {
         return photactl_wrong(ctl, "nothing to set");
     }
 
-    set = 0;
-    clear = 0;
+    memset(&zone, 0, sizeof(zone));
 
-    if (strcmp(scope, "shared") == 0) {
-        set = PHOTA_TENANT_SHARED;
+    rc = photactl_tenant_zone(ctl, &zone);
 
-    } else if (strcmp(scope, "own") == 0) {
-        clear = PHOTA_TENANT_SHARED;
-
-    } else {
-        return photactl_wrong(ctl, "--cache-scope \"%.64s\": not own or "
-                              "shared", scope);
+    if (rc == PHOTA_OK) {
+        rc = phota_tenant_edit(&ctl->tenants, ctl->args[0],
+                               photactl_tenant_edit, ctl,
+                               zone.n ? &zone : NULL, &ctl->err);
     }
 
-    return phota_tenant_change(&ctl->tenants, ctl->args[0], set, clear,
-                               &ctl->err);
+    phota_zone_free(&zone);
+
+    return rc;
+}
+
+
+static int
+photactl_tenant_zone(photactl_t *ctl, phota_zone_t *zone)
+{
+    const char  *name;
+
+    name = ctl->opts[PHOTACTL_OPT_TIME_ZONE];
+
+    if (name == NULL) {
+        return PHOTA_OK;
+    }
+
+    return phota_zone_create(zone, name, phota_now(), &ctl->err);
+}
+
+
+static int
+photactl_tenant_edit(void *ctx, phota_tenant_t *tenant, phota_error_t *err)
+{
+    photactl_t  *ctl = ctx;
+
+    int          rc;
+    const char  *scope;
+
+    (void) err;                             /* it is ctl's */
+
+    scope = ctl->opts[PHOTACTL_OPT_CACHE_SCOPE];
+
+    if (scope != NULL) {
+
+        if (strcmp(scope, "shared") == 0) {
+            tenant->flags |= PHOTA_TENANT_SHARED;
+
+        } else if (strcmp(scope, "own") == 0) {
+            tenant->flags &= ~(uint32_t) PHOTA_TENANT_SHARED;
+
+        } else {
+            return photactl_wrong(ctl, "--cache-scope \"%.64s\": not own or "
+                                  "shared", scope);
+        }
+    }
+
+    rc = photactl_parse_limits(ctl, &tenant->limits);
+
+    if (rc == PHOTA_OK) {
+        rc = photactl_parse_plan(ctl, &tenant->plan);
+    }
+
+    return rc;
 }
 
 
 int
 photactl_tenant_suspend(photactl_t *ctl)
 {
-    return phota_tenant_change(&ctl->tenants, ctl->args[0],
-                               PHOTA_TENANT_SUSPENDED, 0, &ctl->err);
+    return phota_tenant_edit(&ctl->tenants, ctl->args[0],
+                             photactl_tenant_stop, NULL, NULL, &ctl->err);
+}
+
+
+static int
+photactl_tenant_stop(void *ctx, phota_tenant_t *tenant, phota_error_t *err)
+{
+    (void) ctx;
+    (void) err;
+
+    tenant->flags |= PHOTA_TENANT_SUSPENDED;
+
+    return PHOTA_OK;
 }
 
 
 int
 photactl_tenant_resume(photactl_t *ctl)
 {
-    return phota_tenant_change(&ctl->tenants, ctl->args[0], 0,
-                               PHOTA_TENANT_SUSPENDED, &ctl->err);
+    return phota_tenant_edit(&ctl->tenants, ctl->args[0], photactl_tenant_go,
+                             NULL, NULL, &ctl->err);
+}
+
+
+static int
+photactl_tenant_go(void *ctx, phota_tenant_t *tenant, phota_error_t *err)
+{
+    (void) ctx;
+    (void) err;
+
+    tenant->flags &= ~(uint32_t) PHOTA_TENANT_SUSPENDED;
+
+    return PHOTA_OK;
 }

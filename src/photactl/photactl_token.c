@@ -13,7 +13,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "photactl.h"
+#include "photactl_plan.h"
 
 
 #define PHOTACTL_KEY_ROOM  (PHOTA_KEY_MAX + 3)      /* line end, too long */
@@ -25,14 +25,23 @@ typedef struct {
     size_t          n;
     size_t          size;
     uint32_t        tenant;             /* 0: all */
+    uint32_t        id;                 /* 0: all */
 } photactl_tokens_t;
 
 
+static int photactl_tokens_load(photactl_t *ctl, photactl_tokens_t *tokens);
 static int photactl_token_collect(void *ctx, const phota_token_t *token);
 static int photactl_token_cmp(const void *one, const void *two);
 static int photactl_token_table(photactl_t *ctl, photactl_tokens_t *tokens);
+static void photactl_token_values(photactl_t *ctl, photactl_value_t *values,
+    photactl_limits_text_t *limits, char buf[16],
+    const phota_token_t *token);
 static const char *photactl_token_state(const phota_token_t *token,
     uint64_t now);
+static int photactl_token_one(photactl_t *ctl,
+    const photactl_tokens_t *tokens);
+static int photactl_token_edit(void *ctx, phota_token_t *token,
+    phota_error_t *err);
 
 static int photactl_key_read(photactl_t *ctl, u_char *key, size_t *len);
 static int photactl_key_terminal(photactl_t *ctl, u_char *key, size_t *len);
@@ -61,8 +70,18 @@ static const photactl_column_t  photactl_token_columns[] = {
     { "created", "CREATED", PHOTACTL_TIME },
     { "expires", "EXPIRES", PHOTACTL_TIME },
     { "revoked", NULL, PHOTACTL_TIME },
-    { "state", "STATE", PHOTACTL_TEXT }
+    { "state", "STATE", PHOTACTL_TEXT },
+    { "budget_day", "DAY", PHOTACTL_TEXT },
+    { "budget_month", "MONTH", PHOTACTL_TEXT },
+    { "budget_total", "TOTAL", PHOTACTL_TEXT }
 };
+
+
+/* budgets of one token are shown with what is spent of them */
+
+#define PHOTACTL_TOKEN_LIMITS   3
+#define PHOTACTL_TOKEN_COLUMNS                                                \
+    (sizeof(photactl_token_columns) / sizeof(photactl_column_t))
 
 
 int
@@ -74,9 +93,16 @@ photactl_token_issue(photactl_t *ctl)
     uint64_t     expires;
     const char  *label;
 
+    phota_limits_t  limits = { -1, -1, -1 };
+
     expires = 0;
 
     rc = photactl_parse_expiry(ctl, PHOTACTL_OPT_EXPIRES, &expires);
+
+    if (rc == PHOTA_OK) {
+        rc = photactl_parse_limits(ctl, &limits);
+    }
+
     if (rc != PHOTA_OK) {
         return rc;
     }
@@ -84,8 +110,8 @@ photactl_token_issue(photactl_t *ctl)
     label = ctl->opts[PHOTACTL_OPT_LABEL];
     label = (label != NULL) ? label : "";
 
-    rc = phota_token_issue(&ctl->tenants, ctl->args[0], label, expires, token,
-                           &id, &ctl->err);
+    rc = phota_token_issue(&ctl->tenants, ctl->args[0], label, expires,
+                           &limits, token, &id, &ctl->err);
     if (rc != PHOTA_OK) {
         return rc;
     }
@@ -143,18 +169,29 @@ photactl_token_list(photactl_t *ctl)
         tokens.tenant = tenant.id;
     }
 
-    rc = photactl_names_load(ctl);
-
-    if (rc == PHOTA_OK) {
-        rc = phota_token_each(&ctl->tenants, photactl_token_collect, &tokens,
-                              &ctl->err);
-    }
+    rc = photactl_tokens_load(ctl, &tokens);
 
     if (rc == PHOTA_OK) {
         rc = photactl_token_table(ctl, &tokens);
     }
 
     free(tokens.tokens);
+
+    return rc;
+}
+
+
+static int
+photactl_tokens_load(photactl_t *ctl, photactl_tokens_t *tokens)
+{
+    int  rc;
+
+    rc = photactl_names_load(ctl);
+
+    if (rc == PHOTA_OK) {
+        rc = phota_token_each(&ctl->tenants, photactl_token_collect, tokens,
+                              &ctl->err);
+    }
 
     return rc;
 }
@@ -170,7 +207,9 @@ photactl_token_collect(void *ctx, const phota_token_t *token)
     size_t          size;
     phota_token_t  *tokens;
 
-    if (t->tenant != 0 && t->tenant != token->tenant) {
+    if ((t->tenant != 0 && t->tenant != token->tenant)
+        || (t->id != 0 && t->id != token->id))
+    {
         return PHOTA_OK;
     }
 
@@ -208,35 +247,22 @@ photactl_token_cmp(const void *one, const void *two)
 static int
 photactl_token_table(photactl_t *ctl, photactl_tokens_t *tokens)
 {
-    char              buf[16];
-    size_t            i;
-    uint64_t          now;
-    phota_token_t    *token;
-    photactl_table_t  table;
+    char                    buf[16];
+    size_t                  i;
+    photactl_table_t        table;
+    photactl_value_t        values[PHOTACTL_TOKEN_COLUMNS];
+    photactl_limits_text_t  limits;
 
     if (tokens->n != 0) {
         qsort(tokens->tokens, tokens->n, sizeof(phota_token_t),
               photactl_token_cmp);
     }
 
-    now = phota_now();
-
     photactl_table_init(&table, ctl, photactl_token_columns,
-                        sizeof(photactl_token_columns)
-                        / sizeof(photactl_column_t));
+                        PHOTACTL_TOKEN_COLUMNS);
 
     for (i = 0; i < tokens->n; i++) {
-        token = &tokens->tokens[i];
-
-        photactl_value_t  values[] = {
-            photactl_number(token->id),
-            photactl_text(photactl_name(ctl, token->tenant, buf)),
-            photactl_text(token->label),
-            photactl_time(token->created),
-            photactl_time(token->expires),
-            photactl_time(token->revoked),
-            photactl_text(photactl_token_state(token, now))
-        };
+        photactl_token_values(ctl, values, &limits, buf, &tokens->tokens[i]);
 
         if (photactl_table_row(&table, values) != PHOTA_OK) {
             photactl_table_free(&table);
@@ -245,6 +271,29 @@ photactl_token_table(photactl_t *ctl, photactl_tokens_t *tokens)
     }
 
     return photactl_table_end(&table);
+}
+
+
+static void
+photactl_token_values(photactl_t *ctl, photactl_value_t *values,
+    photactl_limits_text_t *limits, char buf[16], const phota_token_t *token)
+{
+    photactl_limits_text(limits, &token->limits);
+
+    photactl_value_t  row[] = {
+        photactl_number(token->id),
+        photactl_text(photactl_name(ctl, token->tenant, buf)),
+        photactl_text(token->label),
+        photactl_time(token->created),
+        photactl_time(token->expires),
+        photactl_time(token->revoked),
+        photactl_text(photactl_token_state(token, phota_now())),
+        photactl_text(limits->day),
+        photactl_text(limits->month),
+        photactl_text(limits->total)
+    };
+
+    memcpy(values, row, sizeof(row));
 }
 
 
@@ -260,6 +309,117 @@ photactl_token_state(const phota_token_t *token, uint64_t now)
     }
 
     return "active";
+}
+
+
+int
+photactl_token_show(photactl_t *ctl)
+{
+    int                rc;
+    photactl_tokens_t  tokens;
+
+    memset(&tokens, 0, sizeof(tokens));
+    tokens.ctl = ctl;
+
+    rc = photactl_parse_number(ctl, ctl->args[0], &tokens.id);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    if (tokens.id != 0) {
+        rc = photactl_tokens_load(ctl, &tokens);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = photactl_token_one(ctl, &tokens);
+    }
+
+    free(tokens.tokens);
+
+    return rc;
+}
+
+
+static int
+photactl_token_one(photactl_t *ctl, const photactl_tokens_t *tokens)
+{
+    int                     rc;
+    char                    buf[16];
+    phota_token_t          *token;
+    phota_tenant_t          tenant;
+    photactl_value_t        values[PHOTACTL_TOKEN_COLUMNS];
+    photactl_limits_text_t  limits;
+
+    if (tokens->n == 0) {
+        phota_error(&ctl->err, "token %u: there is none of this number",
+                    (unsigned) tokens->id);
+        return PHOTA_DECLINED;
+    }
+
+    token = &tokens->tokens[0];
+
+    photactl_token_values(ctl, values, &limits, buf, token);
+
+    /* its days are its tenant's */
+
+    rc = phota_tenant_get(&ctl->tenants,
+                          photactl_name(ctl, token->tenant, buf), &tenant,
+                          &ctl->err);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    return photactl_show(ctl, photactl_token_columns,
+                         PHOTACTL_TOKEN_COLUMNS - PHOTACTL_TOKEN_LIMITS,
+                         values, PHOTA_BUDGET_TOKEN, token->id,
+                         &token->limits, &tenant);
+}
+
+
+int
+photactl_token_set(photactl_t *ctl)
+{
+    int       rc;
+    uint32_t  id;
+
+    if (ctl->opts[PHOTACTL_OPT_LABEL] == NULL && !photactl_limits_given(ctl))
+    {
+        return photactl_wrong(ctl, "nothing to set");
+    }
+
+    rc = photactl_parse_number(ctl, ctl->args[0], &id);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    return phota_token_edit(&ctl->tenants, id, photactl_token_edit, ctl,
+                            &ctl->err);
+}
+
+
+static int
+photactl_token_edit(void *ctx, phota_token_t *token, phota_error_t *err)
+{
+    photactl_t  *ctl = ctx;
+
+    size_t       len;
+    const char  *label;
+
+    label = ctl->opts[PHOTACTL_OPT_LABEL];
+
+    if (label != NULL) {
+        len = strlen(label);
+
+        if (len > PHOTA_NAME_MAX) {
+            phota_error(err, "--label: longer than %d characters",
+                        PHOTA_NAME_MAX);
+            return PHOTA_INVALID;
+        }
+
+        memcpy(token->label, label, len + 1);
+    }
+
+    return photactl_parse_limits(ctl, &token->limits);
 }
 
 
