@@ -290,6 +290,81 @@ test_entry(uint64_t sequence, phota_entry_t *entry)
 }
 
 
+static inline phota_spending_t
+test_spending(unsigned scope, uint32_t id, unsigned period, uint32_t window)
+{
+    MDB_txn           *txn;
+    phota_spending_t   spending;
+
+    txn = test_begin(0);
+    assert_int_equal(phota_budget_get(&test_ledger.budgets, txn, scope, id,
+                                      period, window, &spending, &test_err),
+                     PHOTA_OK);
+    phota_store_abort(txn);
+
+    return spending;
+}
+
+
+/* of all six counters of a charge's tenant and token */
+
+static inline void
+test_spent(const phota_charge_t *charge, int64_t spent, int64_t held)
+{
+    unsigned          scope, period;
+    uint32_t          window;
+    phota_spending_t  spending;
+
+    for (scope = PHOTA_BUDGET_TENANT; scope <= PHOTA_BUDGET_TOKEN; scope++) {
+
+        for (period = PHOTA_BUDGET_DAY; period <= PHOTA_BUDGET_TOTAL;
+             period++)
+        {
+            window = (period == PHOTA_BUDGET_DAY) ? charge->windows.day
+                     : (period == PHOTA_BUDGET_MONTH) ? charge->windows.month
+                     : 0;
+
+            spending = test_spending(scope, (scope == PHOTA_BUDGET_TENANT)
+                                            ? charge->tenant : charge->token,
+                                     period, window);
+
+            assert_true(spending.spent == spent);
+            assert_true(spending.held == held);
+        }
+    }
+}
+
+
+/* settled at a cost that somebody else gave */
+
+static inline void
+test_bill(phota_outcome_t *outcome, int64_t cost)
+{
+    test_outcome(outcome, PHOTA_STATE_SETTLED, 0, 0, 0);
+
+    outcome->reason = PHOTA_REASON_BILL;
+    outcome->status = 0;
+    outcome->billed = 1;
+    outcome->cost = cost;
+    memcpy(outcome->by, "reconcile", sizeof("reconcile"));
+    memcpy(outcome->note, "bill of May", sizeof("bill of May"));
+}
+
+
+static inline int
+test_reverse(const phota_id_t *id, const char *by, const char *note,
+    phota_charge_t *view)
+{
+    MDB_txn  *txn;
+
+    txn = test_begin(1);
+
+    return test_wrote(txn, phota_ledger_reverse(&test_ledger, txn, id,
+                                                PHOTA_REASON_OPERATOR, by,
+                                                note, view, &test_err));
+}
+
+
 static inline int
 test_verify(uint64_t *entries)
 {
