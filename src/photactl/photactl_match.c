@@ -417,7 +417,8 @@ photactl_match_line(photactl_match_t *match, uint32_t n)
                                                   : PHOTACTL_NOT_CHARGED,
                                    held ? PHOTACTL_LEFT_HELD
                                         : PHOTACTL_LEFT_SHARED,
-                                   n + 1, line->claim, line->amount, charged);
+                                   n + 1, several ? 0 : line->claim,
+                                   line->amount, charged);
     }
 
     return charged < line->amount
