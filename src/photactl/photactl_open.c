@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "phota_replay.h"
 #include "photactl.h"
 
 
@@ -104,6 +105,8 @@ photactl_operator(photactl_t *ctl)
 int
 photactl_open(photactl_t *ctl, unsigned flags)
 {
+    phota_replays_t  replays;
+
     if (phota_store_open(&ctl->store, ctl->data, "books",
                          PHOTA_BOOKS_SCHEMA, PHOTA_BOOKS_MAP, flags,
                          &ctl->err)
@@ -121,7 +124,9 @@ photactl_open(photactl_t *ctl, unsigned flags)
         return PHOTA_ERROR;
     }
 
-    return PHOTA_OK;
+    /* no command needs them, but who makes the books makes all their tables */
+
+    return phota_replays_open(&replays, &ctl->store, &ctl->err);
 }
 
 
