@@ -228,6 +228,7 @@ photactl_price_import(photactl_t *ctl)
     int                 rc;
     char               *text;
     FILE               *file;
+    const char         *name;
     photactl_prices_t   p;
 
     memset(&p, 0, sizeof(p));
@@ -239,7 +240,9 @@ photactl_price_import(photactl_t *ctl)
         return PHOTA_ERROR;
     }
 
-    rc = photactl_csv_attach(&p.csv, file, ctl->args[0], &ctl->err);
+    name = (strcmp(ctl->args[0], "-") == 0) ? "stdin" : ctl->args[0];
+
+    rc = photactl_csv_attach(&p.csv, file, name, &ctl->err);
 
     if (rc == PHOTA_OK) {
         rc = photactl_price_rows(&p);
