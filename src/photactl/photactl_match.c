@@ -7,8 +7,10 @@
  */
 
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "photactl_reconcile.h"
 
@@ -28,6 +30,7 @@ typedef struct {
 
 
 static int photactl_match_period(photactl_match_t *match);
+static void photactl_match_scan(photactl_match_t *match);
 static int photactl_match_charges(photactl_match_t *match);
 static int photactl_match_charge(void *ctx, const phota_charge_t *charge);
 static int photactl_match_concerns(const phota_charge_t *charge,
@@ -38,7 +41,11 @@ static int photactl_match_claim(photactl_match_t *match,
 static int photactl_match_loose(photactl_match_t *match,
     const phota_charge_t *charge);
 
+static int photactl_match_archive(photactl_match_t *match);
+static int photactl_match_entry(void *ctx, const phota_entry_t *entry);
+
 static int photactl_match_lines(photactl_match_t *match);
+static int photactl_match_kept(photactl_match_t *match, uint32_t n);
 static int photactl_match_line(photactl_match_t *match, uint32_t n);
 static int photactl_match_more(photactl_match_t *match, uint32_t n,
     int64_t more);
@@ -79,6 +86,10 @@ photactl_match(photactl_match_t *match)
 
     if (rc == PHOTA_OK) {
         rc = photactl_match_charges(match);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = photactl_match_archive(match);
     }
 
     if (rc == PHOTA_OK) {
@@ -172,30 +183,37 @@ photactl_match_period(photactl_match_t *match)
 }
 
 
-static int
-photactl_match_charges(photactl_match_t *match)
+/* a line without a time may be of any charge */
+
+static void
+photactl_match_scan(photactl_match_t *match)
 {
     uint64_t          from, to;
     photactl_bill_t  *bill;
 
     bill = &match->bill;
 
-    /* a line without a time may be of any charge */
+    from = (bill->from != 0) ? bill->from : bill->first;
+    to = (bill->to != 0) ? bill->to : bill->last;
 
-    from = 0;
-    to = 0;
-
-    if (bill->from != 0 || bill->untimed == 0) {
-        from = (bill->from != 0) ? bill->from : bill->first;
-        from = (from > PHOTACTL_SLACK) ? from - PHOTACTL_SLACK : 0;
+    if (from > PHOTACTL_SLACK && (bill->from != 0 || bill->untimed == 0)) {
+        match->scan_from = from - PHOTACTL_SLACK;
     }
 
     if (bill->untimed == 0) {
-        to = (bill->to != 0 ? bill->to : bill->last) + PHOTACTL_SLACK;
+        match->scan_to = to + PHOTACTL_SLACK;
     }
+}
 
-    return phota_ledger_each(&match->ctl->ledger, from, to,
-                             photactl_match_charge, match, &match->ctl->err);
+
+static int
+photactl_match_charges(photactl_match_t *match)
+{
+    photactl_match_scan(match);
+
+    return phota_ledger_each(&match->ctl->ledger, match->scan_from,
+                             match->scan_to, photactl_match_charge, match,
+                             &match->ctl->err);
 }
 
 
@@ -336,6 +354,79 @@ photactl_match_loose(photactl_match_t *match, const phota_charge_t *charge)
 }
 
 
+/*
+ * A line that no charge has may be of one that was archived, and must not be
+ * booked once more.  The archive is slow to read, so only then.
+ */
+
+static int
+photactl_match_archive(photactl_match_t *match)
+{
+    int               rc;
+    char              path[sizeof(match->ctl->store.path) + 16];
+    size_t            i;
+    photactl_line_t  *line;
+
+    (void) snprintf(path, sizeof(path), "%s/archive", match->ctl->store.path);
+
+    if (access(path, F_OK) == -1) {
+        return PHOTA_OK;
+    }
+
+    for (i = 0; i < match->bill.n; i++) {
+        line = &match->bill.lines[i];
+
+        if (line->claim == 0 && !line->foreign && line->amount != 0) {
+            rc = phota_ledger_entries(&match->ctl->ledger, 0,
+                                      photactl_match_entry, match,
+                                      &match->ctl->err);
+
+            /* at an entry that is late enough */
+
+            return (rc == PHOTA_DECLINED) ? PHOTA_OK : rc;
+        }
+    }
+
+    return PHOTA_OK;
+}
+
+
+static int
+photactl_match_entry(void *ctx, const phota_entry_t *entry)
+{
+    photactl_match_t  *match = ctx;
+
+    photactl_line_t  *line;
+
+    if (match->scan_to != 0 && entry->time > match->scan_to) {
+        return PHOTA_DECLINED;
+    }
+
+    if (entry->type == PHOTA_ENTRY_HITS
+        || entry->charge.request_id[0] == '\0'
+        || entry->charge.cached == PHOTA_CACHED_HIT
+        || entry->charge.cached == PHOTA_CACHED_JOIN)
+    {
+        return PHOTA_OK;
+    }
+
+    line = photactl_bill_find(&match->bill, entry->charge.request_id);
+
+    if (line == NULL || line->claim != 0) {
+        return PHOTA_OK;
+    }
+
+    if (match->tenant.id != 0 && entry->charge.tenant != match->tenant.id) {
+        line->foreign = 1;
+    }
+
+    line->archived = 1;
+    line->kept += entry->delta.cost;
+
+    return PHOTA_OK;
+}
+
+
 static int
 photactl_match_lines(photactl_match_t *match)
 {
@@ -352,6 +443,9 @@ photactl_match_lines(photactl_match_t *match)
                                      PHOTACTL_LEFT_FOREIGN, n + 1, 0,
                                      line->amount, 0);
 
+        } else if (line->archived) {
+            rc = photactl_match_kept(match, n);
+
         } else if (line->claim != 0) {
             rc = photactl_match_line(match, n);
 
@@ -365,6 +459,26 @@ photactl_match_lines(photactl_match_t *match)
     }
 
     return PHOTA_OK;
+}
+
+
+static int
+photactl_match_kept(photactl_match_t *match, uint32_t n)
+{
+    photactl_line_t  *line;
+
+    line = &match->bill.lines[n];
+    match->charged += line->kept;
+
+    if (line->amount == line->kept) {
+        match->matched++;
+        return PHOTA_OK;
+    }
+
+    return photactl_match_item(match, line->kept ? PHOTACTL_DIFFERENT
+                                                 : PHOTACTL_NOT_CHARGED,
+                               PHOTACTL_LEFT_ARCHIVED, n + 1, 0,
+                               line->amount, line->kept);
 }
 
 
@@ -528,7 +642,7 @@ photactl_match_nameless(photactl_match_t *match)
     for (i = 0; i < match->bill.n; i++) {
         line = &match->bill.lines[i];
 
-        if (line->claim != 0 || line->foreign) {
+        if (line->claim != 0 || line->foreign || line->archived) {
             continue;
         }
 

@@ -692,6 +692,7 @@ photactl_resolution(const photactl_item_t *item)
                                    "this request id", NULL },
         [PHOTACTL_LEFT_FOREIGN] = { "left: the charge isn't this tenant's",
                                     NULL },
+        [PHOTACTL_LEFT_ARCHIVED] = { "left: the charge is archived", NULL },
         [PHOTACTL_LEFT_BEFORE] = { "left: held before the bill begins "
                                    "(--from)", NULL }
     };

@@ -32,6 +32,8 @@ typedef struct {
     uint8_t             operation;      /* PHOTA_OP_OTHER: not said */
     unsigned            counted:1;      /* outputs are said */
     unsigned            foreign:1;      /* is another tenant's */
+    unsigned            archived:1;     /* its charge is in the archive */
+    int64_t             kept;           /* and costs this */
 } photactl_line_t;
 
 
@@ -109,6 +111,7 @@ typedef enum {
     PHOTACTL_LEFT_HELD,
     PHOTACTL_LEFT_SHARED,
     PHOTACTL_LEFT_FOREIGN,
+    PHOTACTL_LEFT_ARCHIVED,
     PHOTACTL_LEFT_BEFORE
 } photactl_action_e;
 
@@ -151,6 +154,9 @@ typedef struct {
     uint64_t            before;
     uint64_t            begin;
     uint64_t            end;
+
+    uint64_t            scan_from;      /* ms, of the charges to look at */
+    uint64_t            scan_to;
 
     /* by tenant, up to the greatest id: has charges on the bill */
 

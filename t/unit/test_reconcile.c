@@ -762,6 +762,45 @@ test_shared_id(void **state)
 }
 
 
+/* a bill of days that were archived: nothing of it is booked again */
+
+static void
+test_archived(void **state)
+{
+    char             path[2048];
+    uint64_t         before, moved;
+    phota_charge_t   one, two;
+
+    (void) state;
+
+    test_clock += (int64_t) TEST_DAY;
+    charge(&one, test_acme, 4000000, PHOTA_STATE_SETTLED, "req_1");
+    charge(&two, test_acme, 3000000, PHOTA_STATE_SETTLED, "req_2");
+    bill_line(at(&one), "req_1", "remix", 2, 0);
+    bill_line(at(&two), "req_2", "remix", 2, 0);
+
+    test_clock += 3 * (int64_t) TEST_DAY;
+    before = (phota_now() / TEST_DAY - 1) * TEST_DAY;
+
+    assert_int_equal(phota_ledger_archive(&test_ledger, before, &moved, path,
+                                          sizeof(path), &test_err),
+                     PHOTA_OK);
+    assert_true(moved == 4);
+    assert_int_equal(run("--apply"), PHOTA_OK);
+    assert_non_null(strstr(test_out, "\"matched\":2"));
+
+    (void) snprintf(test_csv, sizeof(test_csv), TEST_HEAD);
+    bill_line(at(&one), "req_1", "remix", 1, 0);
+    bill_line(at(&two), "req_3", "remix", 2, 0);
+    assert_int_equal(run("--apply"), PHOTA_REFUSED);
+    row_is("req_1", "different_amount", "", "left: the charge is archived");
+    row_is("req_3", "billed_not_charged", "", "booked\"");
+
+    assert_int_equal(run("--tenant globex"), PHOTA_REFUSED);
+    row_is("req_1", "billed_not_charged", "", "left: the charge isn't");
+}
+
+
 /* more corrections than one transaction takes, beside another that applies */
 
 static void
@@ -807,6 +846,7 @@ main(void)
         CASE(test_columns),
         CASE(test_hostile),
         CASE(test_shared_id),
+        CASE(test_archived),
         CASE(test_many)
     };
 
