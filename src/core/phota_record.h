@@ -10,6 +10,7 @@
 #define _PHOTA_RECORD_H_INCLUDED_
 
 
+#include <endian.h>
 #include <string.h>
 
 #include "phota_core.h"
@@ -30,13 +31,13 @@ typedef struct {
 } phota_reader_t;
 
 
+/* at most 8 bytes; a number of them that is constant makes one instruction */
+
 static inline void
 phota_put_le(u_char *p, uint64_t n, unsigned bytes)
 {
-    while (bytes--) {
-        *p++ = (u_char) n;
-        n >>= 8;
-    }
+    n = htole64(n);
+    memcpy(p, &n, bytes);
 }
 
 
@@ -46,12 +47,9 @@ phota_get_le(const u_char *p, unsigned bytes)
     uint64_t  n;
 
     n = 0;
+    memcpy(&n, p, bytes);
 
-    while (bytes--) {
-        n = n << 8 | p[bytes];
-    }
-
-    return n;
+    return le64toh(n);
 }
 
 

@@ -292,17 +292,23 @@ phota_sums_grow(phota_sums_t *sums)
 static phota_sums_slot_t *
 phota_sums_slot(phota_sums_t *sums, const u_char *key, size_t len)
 {
-    size_t              i;
-    uint64_t            hash;
+    size_t              i, n;
+    uint64_t            hash, part;
     phota_sums_slot_t  *slot;
 
-    hash = 0xcbf29ce484222325;
+    hash = len;
 
-    for (i = 0; i < len; i++) {
-        hash = (hash ^ key[i]) * 0x100000001b3;
+    for (i = 0; i < len; i += n) {
+        n = (len - i < 8) ? len - i : 8;
+
+        part = 0;
+        memcpy(&part, key + i, n);
+
+        hash = (hash ^ part) * 0x9e3779b97f4a7c15;
+        hash ^= hash >> 32;
     }
 
-    for (i = hash ^ hash >> 32; /* void */ ; i++) {
+    for (i = hash; /* void */ ; i++) {
         slot = &sums->slots[i & (sums->size - 1)];
 
         if (slot->len == 0

@@ -517,6 +517,12 @@ phota_verify_counts(phota_verify_part_t *all)
     }
 
     if (charges.ms_entries != all->firsts || all->lasts != all->firsts) {
+
+        rc = phota_verify_stray(all);
+        if (rc != PHOTA_OK) {
+            return rc;
+        }
+
         phota_error(&all->err, "there are %llu charges, %llu beginnings and "
                     "%llu ends of them",
                     (unsigned long long) charges.ms_entries,

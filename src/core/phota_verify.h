@@ -17,7 +17,7 @@
 
 
 #define PHOTA_VERIFY_UNIT     8192      /* entries */
-#define PHOTA_VERIFY_SEEN     16384     /* a power of two */
+#define PHOTA_VERIFY_SEEN     4096      /* a power of two */
 #define PHOTA_VERIFY_BUCKETS  4096      /* the same */
 
 
@@ -52,11 +52,12 @@ typedef struct {
 } phota_gone_t;
 
 
-/* where the row of a charge lies, as long as the snapshot is open */
+/* rows of charges that were looked at lately, as most have two entries */
 
 typedef struct {
-    phota_id_t           id;
-    MDB_val              value;         /* mv_data NULL: nothing yet */
+    unsigned             used;
+    phota_span_t         span;
+    phota_charge_t       charge;
 } phota_seen_t;
 
 
@@ -141,6 +142,9 @@ int phota_verify_opened(const phota_entry_t *entry);
 /* whether they come to nothing: if not, whose do not */
 int phota_verify_balance(phota_verify_part_t *part);
 
+/* looks for a row without the entries that it says it has */
+int phota_verify_stray(phota_verify_part_t *part);
+
 /* damaged records may hold any number */
 void phota_verify_spending_add(phota_spending_t *to, int64_t spent,
     int64_t held);
@@ -148,9 +152,12 @@ void phota_verify_spending_add(phota_spending_t *to, int64_t spent,
 /* roll-ups, details and budgets against the sums of a part, of all entries */
 int phota_verify_sums(phota_verify_part_t *part);
 
-/* the row of a charge; PHOTA_DECLINED when there is none and needn't be */
+/*
+ * The row of a charge, until the next is asked for; PHOTA_DECLINED when there
+ * is none and needn't be.
+ */
 int phota_verify_row(phota_verify_part_t *part, const phota_id_t *id,
-    phota_charge_t *charge, phota_span_t *span);
+    const phota_seen_t **row);
 
 /* the record of a live entry; op: MDB_SET_KEY or MDB_NEXT */
 int phota_verify_get(phota_verify_part_t *part, uint64_t sequence,

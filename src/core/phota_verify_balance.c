@@ -29,6 +29,10 @@ static int phota_unbalanced_add(phota_unbalanced_t *u,
 static int phota_unbalanced_find(phota_unbalanced_t *u);
 static int phota_unbalanced_charge(phota_unbalanced_t *u,
     const phota_sums_slot_t *slot);
+static int phota_stray_row(phota_verify_part_t *part, const MDB_val *key,
+    const MDB_val *value);
+static int phota_stray_entry(phota_verify_part_t *part, const phota_id_t *id,
+    uint64_t sequence);
 
 
 int
@@ -228,24 +232,23 @@ phota_unbalanced_find(phota_unbalanced_t *u)
 static int
 phota_unbalanced_charge(phota_unbalanced_t *u, const phota_sums_slot_t *slot)
 {
-    int             rc;
-    int64_t         open;
-    phota_id_t      id;
-    phota_sum_t     sum;
-    phota_span_t    span;
-    phota_charge_t  charge;
+    int                  rc;
+    int64_t              open;
+    phota_id_t           id;
+    phota_sum_t          sum;
+    const phota_seen_t  *row;
 
     memcpy(id.b, slot->key, sizeof(phota_id_t));
     u->part->sequence = (uint64_t) slot->rollup.loose_saved;
 
-    rc = phota_verify_row(u->part, &id, &charge, &span);
+    rc = phota_verify_row(u->part, &id, &row);
 
     if (rc != PHOTA_OK && rc != PHOTA_DECLINED) {
         return rc;
     }
 
-    open = (rc == PHOTA_OK && (charge.state == PHOTA_STATE_HELD
-                               || charge.state == PHOTA_STATE_UNKNOWN));
+    open = (rc == PHOTA_OK && (row->charge.state == PHOTA_STATE_HELD
+                               || row->charge.state == PHOTA_STATE_UNKNOWN));
 
     if (slot->rollup.loose_hits != open) {
         return phota_verify_bad_charge(u->part, &id, "was not opened and "
@@ -256,11 +259,98 @@ phota_unbalanced_charge(phota_unbalanced_t *u, const phota_sums_slot_t *slot)
         return PHOTA_OK;
     }
 
-    phota_charge_sum(&charge, &sum);
+    phota_charge_sum(&row->charge, &sum);
 
     if (memcmp(&sum, &slot->rollup.sum, sizeof(phota_sum_t)) != 0) {
         return phota_verify_bad_charge(u->part, &id, "is not the sum of its "
                                        "entries");
+    }
+
+    return PHOTA_OK;
+}
+
+
+int
+phota_verify_stray(phota_verify_part_t *part)
+{
+    int            rc;
+    MDB_val        key, value;
+    MDB_cursor_op  op;
+
+    op = MDB_FIRST;
+
+    while ((rc = mdb_cursor_get(part->charges, &key, &value, op)) == 0) {
+
+        op = MDB_NEXT;
+
+        rc = phota_stray_row(part, &key, &value);
+        if (rc != PHOTA_OK) {
+            return rc;
+        }
+    }
+
+    return (rc == MDB_NOTFOUND)
+           ? PHOTA_OK
+           : phota_store_fail(&part->err,
+                              part->snapshot->ledger->store->path, rc);
+}
+
+
+static int
+phota_stray_row(phota_verify_part_t *part, const MDB_val *key,
+    const MDB_val *value)
+{
+    int             rc;
+    phota_span_t    span;
+    phota_charge_t  charge;
+
+    if (key->mv_size != sizeof(phota_id_t)) {
+        phota_error(&part->err, "a charge has no id");
+        return PHOTA_INVALID;
+    }
+
+    memcpy(charge.id.b, key->mv_data, sizeof(phota_id_t));
+
+    if (phota_charge_decode(&charge, &span, value->mv_data, value->mv_size)
+        != PHOTA_OK)
+    {
+        part->sequence = 0;
+        return phota_verify_bad_charge(part, &charge.id, "is damaged");
+    }
+
+    rc = phota_stray_entry(part, &charge.id, span.first);
+
+    return (rc == PHOTA_OK) ? phota_stray_entry(part, &charge.id, span.last)
+                            : rc;
+}
+
+
+/* one that is archived isn't looked for */
+
+static int
+phota_stray_entry(phota_verify_part_t *part, const phota_id_t *id,
+    uint64_t sequence)
+{
+    u_char         name[8];
+    MDB_val        key, value;
+    phota_entry_t  entry;
+
+    if (sequence != 0 && sequence <= part->snapshot->chain.archived) {
+        return PHOTA_OK;
+    }
+
+    phota_put_be(name, sequence, sizeof(name));
+    part->sequence = sequence;
+
+    key.mv_data = name;
+    key.mv_size = sizeof(name);
+
+    if (mdb_cursor_get(part->entries, &key, &value, MDB_SET_KEY) != 0
+        || phota_entry_decode(&entry, value.mv_data, value.mv_size)
+           != PHOTA_OK
+        || memcmp(&entry.charge.id, id, sizeof(phota_id_t)) != 0)
+    {
+        return phota_verify_bad_charge(part, id, "has no such entry");
     }
 
     return PHOTA_OK;

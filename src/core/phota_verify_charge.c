@@ -18,8 +18,6 @@
 
 static int phota_verify_hits(phota_verify_part_t *part,
     const phota_entry_t *entry);
-static int phota_verify_find(phota_verify_part_t *part, const phota_id_t *id,
-    MDB_val *value);
 static int phota_verify_span(const phota_entry_t *entry,
     const phota_span_t *span);
 static int phota_verify_constant(const phota_charge_t *entry,
@@ -43,9 +41,8 @@ int
 phota_verify_entry(phota_verify_part_t *part, const phota_entry_t *entry)
 {
     int                    rc;
-    phota_span_t           span;
-    phota_charge_t         charge;
-    const phota_charge_t  *e;
+    const phota_seen_t    *row;
+    const phota_charge_t  *e, *charge;
 
     if (entry->type == PHOTA_ENTRY_HITS) {
         return phota_verify_hits(part, entry);
@@ -58,7 +55,7 @@ phota_verify_entry(phota_verify_part_t *part, const phota_entry_t *entry)
                                 "its terms");
     }
 
-    rc = phota_verify_row(part, &e->id, &charge, &span);
+    rc = phota_verify_row(part, &e->id, &row);
 
     if (rc == PHOTA_DECLINED) {
         return phota_verify_gone(part, entry);
@@ -68,13 +65,15 @@ phota_verify_entry(phota_verify_part_t *part, const phota_entry_t *entry)
         return rc;
     }
 
-    if (!phota_verify_span(entry, &span)) {
+    charge = &row->charge;
+
+    if (!phota_verify_span(entry, &row->span)) {
         return phota_verify_bad_charge(part, &e->id, "has other entries");
     }
 
-    if (!phota_verify_constant(e, &charge)
-        || (entry->first && !phota_verify_origin(e, &charge))
-        || (entry->sequence == span.last && !phota_verify_view(e, &charge)))
+    if (!phota_verify_constant(e, charge)
+        || (entry->first && !phota_verify_origin(e, charge))
+        || (entry->sequence == row->span.last && !phota_verify_view(e, charge)))
     {
         return phota_verify_bad_charge(part, &e->id, "differs from it");
     }
@@ -83,15 +82,15 @@ phota_verify_entry(phota_verify_part_t *part, const phota_entry_t *entry)
     phota_verify_weigh(part, &e->id, &entry->delta,
                        phota_verify_opened(entry), 1);
 
-    if (entry->sequence == span.last) {
+    if (entry->sequence == row->span.last) {
 
-        rc = phota_verify_last(part, &charge);
+        rc = phota_verify_last(part, charge);
         if (rc != PHOTA_OK) {
             return rc;
         }
     }
 
-    return phota_verify_sum(part, entry, &charge.windows);
+    return phota_verify_sum(part, entry, &charge->windows);
 }
 
 
@@ -115,50 +114,27 @@ phota_verify_hits(phota_verify_part_t *part, const phota_entry_t *entry)
 
 int
 phota_verify_row(phota_verify_part_t *part, const phota_id_t *id,
-    phota_charge_t *charge, phota_span_t *span)
+    const phota_seen_t **row)
 {
     int            rc;
+    MDB_val        key, value;
     phota_seen_t  *seen;
 
     seen = &part->seen[phota_get_be(id->b + 12, 4) & (PHOTA_VERIFY_SEEN - 1)];
+    *row = seen;
 
-    if (seen->value.mv_data == NULL
-        || memcmp(&seen->id, id, sizeof(phota_id_t)) != 0)
+    if (seen->used
+        && memcmp(&seen->charge.id, id, sizeof(phota_id_t)) == 0)
     {
-        rc = phota_verify_find(part, id, &seen->value);
-
-        if (rc != PHOTA_OK) {
-            seen->value.mv_data = NULL;
-            return rc;
-        }
-
-        seen->id = *id;
+        return PHOTA_OK;
     }
 
-    charge->id = *id;
-
-    if (phota_charge_decode(charge, span, seen->value.mv_data,
-                            seen->value.mv_size)
-        != PHOTA_OK)
-    {
-        return phota_verify_bad_charge(part, id, "is damaged");
-    }
-
-    return PHOTA_OK;
-}
-
-
-static int
-phota_verify_find(phota_verify_part_t *part, const phota_id_t *id,
-    MDB_val *value)
-{
-    int      rc;
-    MDB_val  key;
+    seen->used = 0;
 
     key.mv_data = (void *) id->b;
     key.mv_size = sizeof(phota_id_t);
 
-    rc = mdb_cursor_get(part->charges, &key, value, MDB_SET);
+    rc = mdb_cursor_get(part->charges, &key, &value, MDB_SET);
 
     if (rc == MDB_NOTFOUND) {
         return (part->sequence <= part->snapshot->chain.archived)
@@ -166,10 +142,23 @@ phota_verify_find(phota_verify_part_t *part, const phota_id_t *id,
                : phota_verify_bad_charge(part, id, "is missing");
     }
 
-    return (rc == 0) ? PHOTA_OK
-                     : phota_store_fail(&part->err,
-                                        part->snapshot->ledger->store->path,
-                                        rc);
+    if (rc != 0) {
+        return phota_store_fail(&part->err,
+                                part->snapshot->ledger->store->path, rc);
+    }
+
+    seen->charge.id = *id;
+
+    if (phota_charge_decode(&seen->charge, &seen->span, value.mv_data,
+                            value.mv_size)
+        != PHOTA_OK)
+    {
+        return phota_verify_bad_charge(part, id, "is damaged");
+    }
+
+    seen->used = 1;
+
+    return PHOTA_OK;
 }
 
 

@@ -256,6 +256,10 @@ phota_verify_archived(void *ctx, const phota_entry_t *entry,
         return phota_verify_bad(part, "is not the one that was archived");
     }
 
+    if (entry->day >= chain->closed) {
+        return phota_verify_bad(part, "is archived, its day is not closed");
+    }
+
     part->archive_time = entry->time;
 
     rc = phota_verify_time(part, entry->time);
