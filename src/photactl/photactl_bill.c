@@ -14,6 +14,8 @@
 
 #define PHOTACTL_BILL_CHUNK  (1 << 20)
 
+#define PHOTACTL_BILL_MOST   ((int64_t) 1000000 * 1000000)  /* for a call */
+
 
 /* which of the row's fields says what, -1: none does */
 
@@ -121,17 +123,29 @@ static int
 photactl_bill_sums(photactl_bill_t *bill, photactl_csv_t *csv,
     phota_error_t *err)
 {
-    size_t  i;
+    size_t            i;
+    int64_t           sum;
+    photactl_line_t  *line;
+
+    sum = 0;
 
     for (i = 0; i < bill->n; i++) {
+        line = &bill->lines[i];
+        csv->line = line->row;
 
-        if (bill->lines[i].amount < 0) {
-            csv->line = bill->lines[i].row;
+        if (line->amount < 0) {
             return photactl_csv_bad(csv, -1, err, "more was paid back for "
                                     "this request than was billed");
         }
 
-        bill->untimed += (bill->lines[i].time == 0);
+        if (line->amount > PHOTACTL_BILL_MOST
+            || __builtin_add_overflow(sum, line->amount, &sum))
+        {
+            return photactl_csv_bad(csv, -1, err, "too large an amount for "
+                                    "a call, or for a bill");
+        }
+
+        bill->untimed += (line->time == 0);
     }
 
     return PHOTA_OK;
@@ -308,6 +322,8 @@ photactl_bill_parse(photactl_csv_t *csv, const photactl_columns_t *columns,
         return PHOTA_OK;
     }
 
+    /* a day alone doesn't say when: taken for its midnight, it would lie */
+
     field = &csv->fields[columns->time];
 
     if (field->len != 0
@@ -316,6 +332,10 @@ photactl_bill_parse(photactl_csv_t *csv, const photactl_columns_t *columns,
         return photactl_csv_bad(csv, columns->time, err, "\"%.40s\" is no "
                                 "time (as 2026-11-21T12:00:00Z)",
                                 field->text);
+    }
+
+    if (field->len == sizeof("2026-11-21") - 1) {
+        line->time = 0;
     }
 
     return PHOTA_OK;

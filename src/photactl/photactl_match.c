@@ -33,15 +33,15 @@ static int photactl_match_period(photactl_match_t *match);
 static void photactl_match_scan(photactl_match_t *match);
 static int photactl_match_charges(photactl_match_t *match);
 static int photactl_match_charge(void *ctx, const phota_charge_t *charge);
-static int photactl_match_concerns(const phota_charge_t *charge,
-    const photactl_line_t *line);
+static int photactl_match_concerns(const phota_charge_t *charge);
 static int photactl_match_reopens(const phota_charge_t *charge);
 static int photactl_match_claim(photactl_match_t *match,
     const phota_charge_t *charge, photactl_line_t *line);
 static int photactl_match_loose(photactl_match_t *match,
     const phota_charge_t *charge);
 
-static int photactl_match_archive(photactl_match_t *match);
+static int photactl_match_elsewhere(photactl_match_t *match);
+static int photactl_match_open_lines(photactl_match_t *match);
 static int photactl_match_entry(void *ctx, const phota_entry_t *entry);
 
 static int photactl_match_lines(photactl_match_t *match);
@@ -89,7 +89,7 @@ photactl_match(photactl_match_t *match)
     }
 
     if (rc == PHOTA_OK) {
-        rc = photactl_match_archive(match);
+        rc = photactl_match_elsewhere(match);
     }
 
     if (rc == PHOTA_OK) {
@@ -245,7 +245,9 @@ photactl_match_charge(void *ctx, const phota_charge_t *charge)
         return PHOTA_OK;
     }
 
-    if (!photactl_match_concerns(charge, line)) {
+    if (line == NULL
+        && (match->elsewhere || !photactl_match_concerns(charge)))
+    {
         return PHOTA_OK;
     }
 
@@ -253,14 +255,11 @@ photactl_match_charge(void *ctx, const phota_charge_t *charge)
 }
 
 
-static int
-photactl_match_concerns(const phota_charge_t *charge,
-    const photactl_line_t *line)
-{
-    if (line != NULL) {
-        return 1;
-    }
+/* one that isn't on the bill by its id */
 
+static int
+photactl_match_concerns(const phota_charge_t *charge)
+{
     switch (charge->state) {
 
     case PHOTA_STATE_UNKNOWN:
@@ -355,39 +354,64 @@ photactl_match_loose(photactl_match_t *match, const phota_charge_t *charge)
 
 
 /*
- * A line that no charge has may be of one that was archived, and must not be
- * booked once more.  The archive is slow to read, so only then.
+ * A line that no charge has must not be booked when there is one after all: of
+ * another time, for nobody knows what a bill takes for the time of a call, or
+ * in the archive.
  */
 
 static int
-photactl_match_archive(photactl_match_t *match)
+photactl_match_elsewhere(photactl_match_t *match)
 {
-    int               rc;
-    char              path[sizeof(match->ctl->store.path) + 16];
+    int              rc;
+    char             path[sizeof(match->ctl->store.path) + 16];
+    photactl_t      *ctl;
+
+    rc = PHOTA_OK;
+    ctl = match->ctl;
+    match->elsewhere = 1;
+
+    if (match->scan_from != 0 && photactl_match_open_lines(match)) {
+        rc = phota_ledger_each(&ctl->ledger, 0, match->scan_from,
+                               photactl_match_charge, match, &ctl->err);
+    }
+
+    if (rc == PHOTA_OK && match->scan_to != 0
+        && photactl_match_open_lines(match))
+    {
+        rc = phota_ledger_each(&ctl->ledger, match->scan_to, 0,
+                               photactl_match_charge, match, &ctl->err);
+    }
+
+    (void) snprintf(path, sizeof(path), "%s/archive", ctl->store.path);
+
+    if (rc == PHOTA_OK && access(path, F_OK) == 0
+        && photactl_match_open_lines(match))
+    {
+        rc = phota_ledger_entries(&ctl->ledger, 0, photactl_match_entry,
+                                  match, &ctl->err);
+    }
+
+    return rc;
+}
+
+
+/* whether there are lines that no charge has */
+
+static int
+photactl_match_open_lines(photactl_match_t *match)
+{
     size_t            i;
     photactl_line_t  *line;
-
-    (void) snprintf(path, sizeof(path), "%s/archive", match->ctl->store.path);
-
-    if (access(path, F_OK) == -1) {
-        return PHOTA_OK;
-    }
 
     for (i = 0; i < match->bill.n; i++) {
         line = &match->bill.lines[i];
 
         if (line->claim == 0 && !line->foreign && line->amount != 0) {
-            rc = phota_ledger_entries(&match->ctl->ledger, 0,
-                                      photactl_match_entry, match,
-                                      &match->ctl->err);
-
-            /* at an entry that is late enough */
-
-            return (rc == PHOTA_DECLINED) ? PHOTA_OK : rc;
+            return 1;
         }
     }
 
-    return PHOTA_OK;
+    return 0;
 }
 
 
@@ -397,10 +421,6 @@ photactl_match_entry(void *ctx, const phota_entry_t *entry)
     photactl_match_t  *match = ctx;
 
     photactl_line_t  *line;
-
-    if (match->scan_to != 0 && entry->time > match->scan_to) {
-        return PHOTA_DECLINED;
-    }
 
     if (entry->type == PHOTA_ENTRY_HITS
         || entry->charge.request_id[0] == '\0'

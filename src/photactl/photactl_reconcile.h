@@ -157,6 +157,7 @@ typedef struct {
 
     uint64_t            scan_from;      /* ms, of the charges to look at */
     uint64_t            scan_to;
+    unsigned            elsewhere:1;    /* now at those that aren't in it */
 
     /* by tenant, up to the greatest id: has charges on the bill */
 

@@ -696,6 +696,7 @@ test_hostile(void **state)
         { "request_id,amount\nreq_1,0.12\nr,\"1,5\"\n", "line 3" },
         { "request_id,amount\nreq_1,0.12\nr,-1\n", "line 3: more was paid" },
         { "request_id,amount\nr,9000000000000\nr,9000000000000\n", "large" },
+        { "request_id,amount\nr,1000001\n", "line 2: too large" },
         { "request_id,amount,time\nreq_1,1,\nreq_2,1,soon\n", "line 3" },
         { "request_id,amount,outputs,identity_outputs\nr,1,x,0\n", "line 2" },
         { "request_id,amount,outputs,identity_outputs\nr,1,1,2\n", "line 2" },
@@ -729,6 +730,32 @@ test_hostile(void **state)
     assert_int_equal(run("--unit pounds"), PHOTACTL_USAGE);
     assert_int_equal(run("--from 2026-01-02 --to 2026-01-01"),
                      PHOTACTL_USAGE);
+}
+
+
+/* what a bill takes for the time of a call may be days or hours off */
+
+static void
+test_times(void **state)
+{
+    phota_charge_t  one, two;
+
+    (void) state;
+
+    test_clock += 5 * (int64_t) TEST_DAY;
+
+    charge(&one, test_acme, 3 * TEST_DAY, PHOTA_STATE_SETTLED, "req_1");
+    charge(&two, test_acme, 5000000, PHOTA_STATE_SETTLED, "req_2");
+    bill_line(one.time + TEST_DAY, "req_1", "remix", 2, 0);
+    bill_line(one.time + TEST_DAY, "req_2", "remix", 2, 0);
+    assert_int_equal(run(""), PHOTA_OK);
+    assert_non_null(strstr(test_out, "\"matched\":2"));
+
+    (void) snprintf(test_csv, sizeof(test_csv),
+                    "time,request_id,amount\n2026-01-01,req_1,0.24\n"
+                    "2026-01-01,req_2,0.24\n");
+    assert_int_equal(run(""), PHOTA_OK);
+    assert_non_null(strstr(test_out, "\"matched\":2"));
 }
 
 
@@ -845,6 +872,7 @@ main(void)
         CASE(test_period),
         CASE(test_columns),
         CASE(test_hostile),
+        CASE(test_times),
         CASE(test_shared_id),
         CASE(test_archived),
         CASE(test_many)
