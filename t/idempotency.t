@@ -85,19 +85,24 @@ is_replay(keyed($acme, 'quiet', remix(prompt => 'quiet'),
 
 my $calls = $t->calls;
 my @answers = $t->parallel(map { [ 'remix', $acme, remix(prompt => 'race'),
-    fault => 'latency=400', headers => [ 'Idempotency-Key' => 'race' ] ] }
+    fault => 'latency=1000', headers => [ 'Idempotency-Key' => 'race' ] ] }
     1 .. 20);
 
 is($t->calls, $calls + 1, 'of twenty at once one buys');
-is(scalar(grep { $_->status == 200 } @answers), 1, 'and is answered');
+
+# those that come late on a busy machine get its answer
 
 my @others = grep { $_->status == 409 } @answers;
+my %charges = map { $_->header('Phota-Charge-Id') => 1 } @answers;
+my ($winner) = grep { $_->status == 200 && $_->header('Cache-Status') !~ /hit/ }
+    @answers;
 
-is(scalar @others, 19, 'the others are told to wait');
+ok($winner, 'and is answered');
+is(keys %charges, 1, 'all are told of one charge');
+cmp_ok(scalar @others, '>', 0, 'others are told to wait');
+is(scalar @others + grep({ $_->status == 200 } @answers), 20, 'or answered');
 $t->is_error($others[0], 409, 'IN_FLIGHT', 'in so many words')
     if @others;
-
-my ($winner) = grep { $_->status == 200 } @answers;
 
 is_replay(keyed($acme, 'race', remix(prompt => 'race')), $winner,
     'later they get it');
@@ -153,7 +158,7 @@ $t->ctl_ok('holds', 'settle', $hold->{charge_id}, '--outputs', 1,
     '--reason', 'it is on the bill');
 
 $t->is_error(keyed($acme, 'crash', remix(prompt => 'crash')), 410,
-    'REPLAY_GONE', 'paid, and its answer never came');
+    'REPLAY_GONE', 'it has ended, and its answer never came');
 
 # a key is 1 to 255 printable characters
 

@@ -52,18 +52,18 @@ sub arrange {
 
 arrange('acme', '--markup', '12.3457%');
 
-is_money(post('acme', remix(prompt => 1)), '0.120000', '0.134815', '0.000000',
+is_money(post('acme', remix(prompt => 'p1')), '0.120000', '0.134815', '0.000000',
     'the markup is on the price, rounded half up');
-is_money(post('acme', remix(prompt => 2, num_output_images => 3)), '0.360000',
+is_money(post('acme', remix(prompt => 'p2', num_output_images => 3)), '0.360000',
     '0.404445', '0.000000', 'once, not for each output');
-is_money(post('acme', remix(prompt => 1)), '0.000000', '0.000000', '0.120000',
+is_money(post('acme', remix(prompt => 'p1')), '0.000000', '0.000000', '0.120000',
     'a hit is free');
 
 # hits that cost
 
 arrange('acme', '--hit-price', '50%');
 
-my $hit = post('acme', remix(prompt => 1));
+my $hit = post('acme', remix(prompt => 'p1'));
 
 is_money($hit, '0.000000', '0.067407', '0.120000', 'half the price for a hit');
 
@@ -75,21 +75,21 @@ is("$charge->{cost} $charge->{price} $charge->{saved}",
     '0.000000 0.067407 0.120000', 'for what the headers say');
 
 arrange('acme', '--hit-price', 'full');
-is_money(post('acme', remix(prompt => 1)), '0.000000', '0.134815', '0.120000',
+is_money(post('acme', remix(prompt => 'p1')), '0.000000', '0.134815', '0.120000',
     'the full price for a hit');
 
 # which need the budget
 
 arrange('acme', '--budget-total', '0.80');
 
-is(post('acme', remix(prompt => 1))->status, 402, 'a hit that costs can be refused');
+is(post('acme', remix(prompt => 'p1'))->status, 402, 'a hit that costs can be refused');
 arrange('acme', '--budget-total', 'none');
 
 # and are served once per key
 
 my @key = (headers => [ 'Idempotency-Key' => 'a hit' ]);
-my $sold = post('acme', remix(prompt => 1), @key);
-my $again = post('acme', remix(prompt => 1), @key);
+my $sold = post('acme', remix(prompt => 'p1'), @key);
+my $again = post('acme', remix(prompt => 'p1'), @key);
 
 is_money($sold, '0.000000', '0.134815', '0.120000', 'a hit with a key');
 is_money($again, '0.000000', '0.000000', '0.000000', 'costs once');
@@ -100,21 +100,21 @@ is($again->header('Phota-Charge-Id'), $sold->header('Phota-Charge-Id'),
 
 arrange('globex', '--fixed-price', 'remix=0.20/0.30', '--markup', '500%');
 
-is_money(post('globex', remix(prompt => 3, num_output_images => 2,
+is_money(post('globex', remix(prompt => 'p3', num_output_images => 2,
     profile_ids => [ 'prof_once' ])), '0.270000', '0.500000', '0.000000',
     'fixed prices by output');
 
 arrange('globex', '--hit-price', '10%');
-is_money(post('globex', remix(prompt => 3, num_output_images => 2,
+is_money(post('globex', remix(prompt => 'p3', num_output_images => 2,
     profile_ids => [ 'prof_once' ])), '0.000000', '0.050000', '0.270000',
     'and what part of them a hit costs');
 
 # a plan changes nothing that was before
 
-is_money(post('initech', remix(prompt => 4)), '0.120000', '0.120000',
+is_money(post('initech', remix(prompt => 'p4')), '0.120000', '0.120000',
     '0.000000', 'no plan: the price is the cost');
 arrange('initech', '--markup', '-10%');
-is_money(post('initech', remix(prompt => 5)), '0.120000', '0.108000',
+is_money(post('initech', remix(prompt => 'p5')), '0.120000', '0.108000',
     '0.000000', 'a discount');
 
 sleep 2;

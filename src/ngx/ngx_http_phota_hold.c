@@ -409,12 +409,12 @@ ngx_http_phota_not_held(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     /* nothing of it may be told, or sent */
 
     ctx->purchase = NULL;
+    ctx->hit = NULL;
 
     if (p->taken) {
 
         /* another request with the key was first: now it can be seen */
 
-        ctx->hit = NULL;
         ngx_http_phota_resume(r, NGX_HTTP_PHOTA_DECIDE);
         return;
     }
