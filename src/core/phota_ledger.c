@@ -311,10 +311,10 @@ phota_ledger_allow(phota_ledger_t *l, MDB_txn *txn,
     if (rc == PHOTA_EXCEEDED) {
         phota_usd_format(left, shortage->left);
         phota_usd_format(asked, amount);
-        phota_error(err, "the %s's budget for the %s leaves %s of the %s "
-                    "USD that are needed",
-                    phota_budget_scope_name(shortage->scope),
-                    phota_budget_period_name(shortage->period), left, asked);
+        phota_error(err, "the %s limit of the %s leaves %s USD, and %s are "
+                    "needed",
+                    phota_budget_period_name(shortage->period),
+                    phota_budget_scope_name(shortage->scope), left, asked);
     }
 
     return rc;

@@ -293,7 +293,10 @@ int phota_ledger_resolve(phota_ledger_t *l, MDB_txn *txn,
     const phota_id_t *id, const phota_outcome_t *outcome,
     phota_charge_t *charge, phota_error_t *err);
 
-/* settles anew what is settled or void; PHOTA_REFUSED in any other state */
+/*
+ * Settles anew what is settled or void; PHOTA_REFUSED in any other state, of a
+ * hit or join, and when these are its amounts already.
+ */
 int phota_ledger_correct(phota_ledger_t *l, MDB_txn *txn,
     const phota_id_t *id, const phota_outcome_t *outcome,
     phota_charge_t *charge, phota_error_t *err);
@@ -340,7 +343,8 @@ int phota_ledger_each_open(phota_ledger_t *l, MDB_txn *txn,
 
 /*
  * Settles or voids, by the deadline, what has been unknown for longer; at most
- * limit of them.  *done counts them.
+ * limit of them.  *done counts them.  Damaged ones are left out, as of
+ * phota_ledger_each_open().
  */
 int phota_ledger_expire(phota_ledger_t *l, MDB_txn *txn, uint64_t now,
     unsigned limit, unsigned *done, phota_error_t *err);
