@@ -440,6 +440,10 @@ phota_verify_end(phota_verify_t *v, phota_verify_part_t *all)
         rc = phota_verify_sums(all);
     }
 
+    if (rc == PHOTA_OK) {
+        rc = phota_verify_budgets(all);
+    }
+
     return rc;
 }
 

@@ -29,6 +29,8 @@
 
 typedef struct {
     phota_budget_row_t   row;           /* scope 0: the slot is free */
+    uint32_t             newest_day;    /* of a total: the windows there are */
+    uint32_t             newest_month;
 } phota_counter_t;
 
 typedef struct {
@@ -118,6 +120,15 @@ int phota_verify_entry(phota_verify_part_t *part, const phota_entry_t *entry);
 int phota_verify_sum(phota_verify_part_t *part, const phota_entry_t *entry,
     const phota_windows_t *windows);
 
+/* to the counters of a charge's tenant and token */
+int phota_verify_spend(phota_verify_part_t *part,
+    const phota_charge_t *charge, const phota_windows_t *windows,
+    int64_t spent, int64_t held);
+
+/* a first entry made counters, which go when there are much newer ones */
+int phota_verify_windows(phota_verify_part_t *part,
+    const phota_entry_t *entry);
+
 /* a charge that stays open keeps what it holds */
 int phota_verify_held(phota_verify_part_t *part, const phota_charge_t *charge);
 
@@ -125,7 +136,7 @@ int phota_verify_held(phota_verify_part_t *part, const phota_charge_t *charge);
 int phota_verify_counted(const phota_snapshot_t *s, uint32_t tenant,
     uint32_t token, const phota_windows_t *windows);
 
-/* the counters that there are, and room in a part for sums of them */
+/* the counters that there are */
 int phota_verify_counters(phota_snapshot_t *s, MDB_txn *txn,
     phota_error_t *err);
 
@@ -149,8 +160,9 @@ int phota_verify_stray(phota_verify_part_t *part);
 void phota_verify_spending_add(phota_spending_t *to, int64_t spent,
     int64_t held);
 
-/* roll-ups, details and budgets against the sums of a part, of all entries */
+/* what tables say against the sums of a part, by now those of all entries */
 int phota_verify_sums(phota_verify_part_t *part);
+int phota_verify_budgets(phota_verify_part_t *part);
 
 /*
  * The row of a charge, until the next is asked for; PHOTA_DECLINED when there

@@ -79,6 +79,12 @@ phota_verify_entry(phota_verify_part_t *part, const phota_entry_t *entry)
     }
 
     part->firsts += entry->first;
+
+    rc = phota_verify_windows(part, entry);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
     phota_verify_weigh(part, &e->id, &entry->delta,
                        phota_verify_opened(entry), 1);
 

@@ -1,9 +1,8 @@
 
 /*
- * What entries add up to: details by day, tenant, operation, token and tag,
- * roll-ups, which are sums of those, and the counters of the budgets.  Free
- * hits that have no entry yet are what a row itself says they are; only that
- * the tables agree on them can be told.
+ * What entries add up to: details by day, tenant, operation, token and tag, and
+ * roll-ups, which are sums of those.  Free hits that have no entry yet are what
+ * a row itself says they are; only that the tables agree on them can be told.
  */
 
 
@@ -14,9 +13,6 @@
 #include "phota_verify.h"
 
 
-#define PHOTA_COUNTERS_MIN  64
-
-
 typedef struct {
     phota_verify_part_t  *part;
     phota_sums_t          rollups;
@@ -25,20 +21,6 @@ typedef struct {
 } phota_verify_tables_t;
 
 
-static int phota_verify_spend(phota_verify_part_t *part,
-    const phota_charge_t *charge, const phota_windows_t *windows,
-    int64_t spent, int64_t held);
-static int phota_verify_spend_one(phota_verify_part_t *part, unsigned scope,
-    uint32_t id, const phota_windows_t *windows, int64_t spent,
-    int64_t held);
-static void phota_verify_spend_add(phota_verify_part_t *part,
-    const phota_counter_t *counter, int64_t spent, int64_t held);
-static phota_counter_t *phota_counters_slot(const phota_counters_t *counters,
-    unsigned scope, uint32_t id, unsigned period, uint32_t window);
-static uint64_t phota_counters_hash(unsigned scope, uint32_t id,
-    unsigned period, uint32_t window);
-static int phota_counters_add(void *ctx, const phota_budget_row_t *row);
-static int phota_counters_grow(phota_counters_t *counters);
 static int phota_verify_roll_up(phota_verify_tables_t *t);
 static int phota_verify_table(phota_verify_tables_t *t, MDB_dbi table,
     phota_sums_t *sums);
@@ -51,9 +33,6 @@ static int phota_verify_row_loose(phota_verify_tables_t *t,
 static int phota_verify_table_end(phota_verify_tables_t *t,
     phota_sums_t *sums);
 static int phota_verify_loose(phota_verify_tables_t *t);
-static int phota_verify_budgets(phota_verify_part_t *part);
-static int phota_verify_stale(const phota_counters_t *counters,
-    const phota_budget_row_t *row);
 static int phota_verify_bad_row(phota_verify_tables_t *t, const void *key,
     size_t len);
 static int phota_verify_fail(phota_verify_part_t *part, int rc);
@@ -96,234 +75,6 @@ phota_verify_sum(phota_verify_part_t *part, const phota_entry_t *entry,
 
 
 int
-phota_verify_held(phota_verify_part_t *part, const phota_charge_t *charge)
-{
-    return phota_verify_spend(part, charge, &charge->windows, 0,
-                              charge->held);
-}
-
-
-static int
-phota_verify_spend(phota_verify_part_t *part, const phota_charge_t *charge,
-    const phota_windows_t *windows, int64_t spent, int64_t held)
-{
-    int  rc;
-
-    if (spent == 0 && held == 0) {
-        return PHOTA_OK;
-    }
-
-    rc = phota_verify_spend_one(part, PHOTA_BUDGET_TENANT, charge->tenant,
-                                windows, spent, held);
-
-    if (rc == PHOTA_OK) {
-        rc = phota_verify_spend_one(part, PHOTA_BUDGET_TOKEN, charge->token,
-                                    windows, spent, held);
-    }
-
-    return rc;
-}
-
-
-static int
-phota_verify_spend_one(phota_verify_part_t *part, unsigned scope,
-    uint32_t id, const phota_windows_t *windows, int64_t spent, int64_t held)
-{
-    phota_counter_t         *counter;
-    const phota_counters_t  *counters;
-
-    if (id == 0) {
-        return PHOTA_OK;
-    }
-
-    counters = &part->snapshot->counters;
-
-    counter = phota_counters_slot(counters, scope, id, PHOTA_BUDGET_TOTAL, 0);
-
-    if (counter == NULL) {
-        phota_error(&part->err, "entry %llu: the total of %s %u is missing "
-                    "in the budgets", (unsigned long long) part->sequence,
-                    phota_budget_scope_name(scope), (unsigned) id);
-        return PHOTA_INVALID;
-    }
-
-    phota_verify_spend_add(part, counter, spent, held);
-
-    if (windows == NULL) {
-        return PHOTA_OK;
-    }
-
-    counter = phota_counters_slot(counters, scope, id, PHOTA_BUDGET_DAY,
-                                  windows->day);
-    phota_verify_spend_add(part, counter, spent, held);
-
-    counter = phota_counters_slot(counters, scope, id, PHOTA_BUDGET_MONTH,
-                                  windows->month);
-    phota_verify_spend_add(part, counter, spent, held);
-
-    return PHOTA_OK;
-}
-
-
-/* a window that is no longer kept has no counter */
-
-static void
-phota_verify_spend_add(phota_verify_part_t *part,
-    const phota_counter_t *counter, int64_t spent, int64_t held)
-{
-    size_t  i;
-
-    if (counter != NULL) {
-        i = (size_t) (counter - part->snapshot->counters.slots);
-        phota_verify_spending_add(&part->spending[i], spent, held);
-    }
-}
-
-
-void
-phota_verify_spending_add(phota_spending_t *to, int64_t spent, int64_t held)
-{
-    to->spent = (int64_t) ((uint64_t) to->spent + (uint64_t) spent);
-    to->held = (int64_t) ((uint64_t) to->held + (uint64_t) held);
-}
-
-
-int
-phota_verify_counted(const phota_snapshot_t *s, uint32_t tenant,
-    uint32_t token, const phota_windows_t *windows)
-{
-    const phota_counters_t  *c;
-
-    c = &s->counters;
-
-    return phota_counters_slot(c, PHOTA_BUDGET_TENANT, tenant,
-                               PHOTA_BUDGET_DAY, windows->day) != NULL
-           || phota_counters_slot(c, PHOTA_BUDGET_TENANT, tenant,
-                                  PHOTA_BUDGET_MONTH, windows->month) != NULL
-           || phota_counters_slot(c, PHOTA_BUDGET_TOKEN, token,
-                                  PHOTA_BUDGET_DAY, windows->day) != NULL
-           || phota_counters_slot(c, PHOTA_BUDGET_TOKEN, token,
-                                  PHOTA_BUDGET_MONTH, windows->month) != NULL;
-}
-
-
-int
-phota_verify_counters(phota_snapshot_t *s, MDB_txn *txn, phota_error_t *err)
-{
-    int  rc;
-
-    rc = phota_budget_each(&s->ledger->budgets, txn, phota_counters_add,
-                           &s->counters, err);
-
-    if (rc == PHOTA_DECLINED) {
-        phota_error(err, "no memory");
-        return PHOTA_ERROR;
-    }
-
-    return (rc == PHOTA_OK) ? PHOTA_OK : PHOTA_INVALID;
-}
-
-
-static int
-phota_counters_add(void *ctx, const phota_budget_row_t *row)
-{
-    size_t             i;
-    phota_counters_t  *counters;
-
-    counters = ctx;
-
-    if (counters->count * 2 >= counters->size
-        && phota_counters_grow(counters) != PHOTA_OK)
-    {
-        return PHOTA_DECLINED;
-    }
-
-    i = (size_t) phota_counters_hash(row->scope, row->id, row->period,
-                                     row->window);
-
-    while (counters->slots[i & (counters->size - 1)].row.scope != 0) {
-        i++;
-    }
-
-    counters->slots[i & (counters->size - 1)].row = *row;
-    counters->count++;
-
-    return PHOTA_OK;
-}
-
-
-static int
-phota_counters_grow(phota_counters_t *counters)
-{
-    size_t            i;
-    phota_counters_t  bigger;
-
-    bigger.count = 0;
-    bigger.size = counters->size ? counters->size * 2 : PHOTA_COUNTERS_MIN;
-    bigger.slots = calloc(bigger.size, sizeof(phota_counter_t));
-
-    if (bigger.slots == NULL) {
-        return PHOTA_ERROR;
-    }
-
-    for (i = 0; i < counters->size; i++) {
-        if (counters->slots[i].row.scope != 0) {
-            (void) phota_counters_add(&bigger, &counters->slots[i].row);
-        }
-    }
-
-    free(counters->slots);
-    *counters = bigger;
-
-    return PHOTA_OK;
-}
-
-
-/* NULL where there is none */
-
-static phota_counter_t *
-phota_counters_slot(const phota_counters_t *counters, unsigned scope,
-    uint32_t id, unsigned period, uint32_t window)
-{
-    size_t            i;
-    phota_counter_t  *slot;
-
-    if (counters->size == 0) {
-        return NULL;
-    }
-
-    i = (size_t) phota_counters_hash(scope, id, period, window);
-
-    for ( ;; i++) {
-        slot = &counters->slots[i & (counters->size - 1)];
-
-        if (slot->row.scope == 0) {
-            return NULL;
-        }
-
-        if (slot->row.id == id && slot->row.window == window
-            && slot->row.scope == scope && slot->row.period == period)
-        {
-            return slot;
-        }
-    }
-}
-
-
-static uint64_t
-phota_counters_hash(unsigned scope, uint32_t id, unsigned period,
-    uint32_t window)
-{
-    uint64_t  hash;
-
-    hash = (uint64_t) id << 32 | window;
-    hash = (hash ^ (scope << 4 | period)) * 0x9e3779b97f4a7c15;
-
-    return hash ^ hash >> 32;
-}
-
-
-int
 phota_verify_sums(phota_verify_part_t *part)
 {
     int                    rc;
@@ -347,10 +98,6 @@ phota_verify_sums(phota_verify_part_t *part)
 
     if (rc == PHOTA_OK) {
         rc = phota_verify_loose(&t);
-    }
-
-    if (rc == PHOTA_OK) {
-        rc = phota_verify_budgets(part);
     }
 
     phota_sums_free(&t.rollups);
@@ -596,86 +343,6 @@ phota_verify_loose(phota_verify_tables_t *t)
     }
 
     return PHOTA_OK;
-}
-
-
-static int
-phota_verify_budgets(phota_verify_part_t *part)
-{
-    size_t                     i;
-    char                       found[PHOTA_USD_TEXT], sum[PHOTA_USD_TEXT];
-    const phota_spending_t    *spending;
-    const phota_counters_t    *counters;
-    const phota_budget_row_t  *row;
-
-    counters = &part->snapshot->counters;
-
-    for (i = 0; i < counters->size; i++) {
-        row = &counters->slots[i].row;
-        spending = &part->spending[i];
-
-        if (row->scope == 0
-            || (row->spending.spent == spending->spent
-                && row->spending.held == spending->held)
-            || phota_verify_stale(counters, row))
-        {
-            continue;
-        }
-
-        if (row->spending.spent != spending->spent) {
-            phota_usd_format(found, row->spending.spent);
-            phota_usd_format(sum, spending->spent);
-
-        } else {
-            phota_usd_format(found, row->spending.held);
-            phota_usd_format(sum, spending->held);
-        }
-
-        phota_error(&part->err, "the budget of %s %u, %s %u, counts %s %s, "
-                    "its entries say %s", phota_budget_scope_name(row->scope),
-                    (unsigned) row->id, phota_budget_period_name(row->period),
-                    (unsigned) row->window, found,
-                    (row->spending.spent != spending->spent) ? "spent"
-                                                             : "held", sum);
-        return PHOTA_INVALID;
-    }
-
-    return PHOTA_OK;
-}
-
-
-/*
- * A window so old that its counter was removed once, and made anew for a clock
- * that had been set back, doesn't know what was before.
- */
-
-static int
-phota_verify_stale(const phota_counters_t *counters,
-    const phota_budget_row_t *row)
-{
-    size_t                     i;
-    uint64_t                   keep;
-    const phota_budget_row_t  *other;
-
-    if (row->period == PHOTA_BUDGET_TOTAL) {
-        return 0;
-    }
-
-    keep = (row->period == PHOTA_BUDGET_DAY) ? PHOTA_BUDGET_DAYS
-                                             : PHOTA_BUDGET_MONTHS;
-
-    for (i = 0; i < counters->size; i++) {
-        other = &counters->slots[i].row;
-
-        if (other->scope == row->scope && other->id == row->id
-            && other->period == row->period
-            && other->window > row->window + keep)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 
