@@ -20,8 +20,6 @@
 #define PHOTA_DETAIL_KEY_MAX  (PHOTA_DETAIL_KEY + PHOTA_NAME_MAX)
 #define PHOTA_ROLLUP_LEN      (1 + 9 * 8)
 
-#define PHOTA_TAG_OTHER       "(other)"
-
 
 typedef struct {
     phota_sum_t     sum;
