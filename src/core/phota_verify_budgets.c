@@ -380,7 +380,8 @@ phota_verify_budgets(phota_verify_part_t *part)
         if (row->scope == 0
             || (row->spending.spent == spending->spent
                 && row->spending.held == spending->held)
-            || phota_verify_stale(counters, row))
+            || ((spending->spent != 0 || spending->held != 0)
+                && phota_verify_stale(counters, row)))
         {
             continue;
         }

@@ -5,7 +5,7 @@
  */
 
 
-#include "books.h"
+#include "story.h"
 
 
 /* what verify must find: each damage on fresh books of ten entries */
@@ -17,6 +17,7 @@ test_ten(phota_id_t *first)
     phota_charge_t   charge;
     phota_outcome_t  outcome;
 
+    assert_int_equal(mdb_env_set_flags(test_store.env, MDB_NOSYNC, 1), 0);
     test_outcome(&outcome, PHOTA_STATE_SETTLED, 1, 0, 0);
 
     for (i = 0; i < 6; i++) {
@@ -217,7 +218,10 @@ test_verify_end(void **state)
     assert_int_equal(mdb_get(txn, test_store.meta, &key, &value), 0);
     memcpy(buf, value.mv_data, value.mv_size);
     value.mv_data = buf;
-    buf[value.mv_size - 1] ^= 1;
+
+    /* the hash, behind version, count, time and epoch */
+
+    buf[1 + 3 * 8] ^= 1;
     assert_int_equal(mdb_put(txn, test_store.meta, &key, &value, 0), 0);
     test_commit(txn);
     test_found("entry 10 is not the one that was written last");
@@ -288,7 +292,7 @@ test_verify_views(void **state)
     txn = test_begin(1);
     assert_int_equal(mdb_put(txn, dbi, &key, &value, 0), 0);
     test_commit(txn);
-    test_found("there are 7 charges, 6 holds");
+    test_found("has no such entry");
 
     txn = test_begin(1);
     assert_int_equal(mdb_del(txn, dbi, &key, NULL), 0);
@@ -378,7 +382,7 @@ test_verify_last(void **state)
     assert_int_equal(mdb_put(txn, test_ledger.charges, &key, &value, 0), 0);
     test_commit(txn);
 
-    test_found("6 holds and 5 ends");
+    test_found("has no such entry");
 }
 
 
@@ -516,6 +520,352 @@ test_damaged_open(void **state)
 }
 
 
+/* every table, some bytes of it, some rows of it: nothing goes unseen */
+
+typedef struct {
+    u_char           key[128];
+    u_char           value[1024];
+    MDB_val          k;
+    MDB_val          v;
+} test_row_t;
+
+
+static void
+test_row_get(MDB_dbi dbi, uint32_t n, test_row_t *row)
+{
+    int          rc;
+    MDB_txn     *txn;
+    MDB_val      key, value;
+    MDB_stat     st;
+    MDB_cursor  *cursor;
+
+    txn = test_begin(0);
+    assert_int_equal(mdb_stat(txn, dbi, &st), 0);
+    assert_true(st.ms_entries != 0);
+    assert_int_equal(mdb_cursor_open(txn, dbi, &cursor), 0);
+
+    n %= (uint32_t) st.ms_entries;
+    rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+
+    while (n--) {
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+
+    assert_int_equal(rc, 0);
+    assert_true(key.mv_size <= sizeof(row->key));
+    assert_true(value.mv_size <= sizeof(row->value));
+
+    memcpy(row->key, key.mv_data, key.mv_size);
+    memcpy(row->value, value.mv_data, value.mv_size);
+    row->k.mv_data = row->key;
+    row->k.mv_size = key.mv_size;
+    row->v.mv_data = row->value;
+    row->v.mv_size = value.mv_size;
+
+    mdb_cursor_close(cursor);
+    phota_store_abort(txn);
+}
+
+
+static void
+test_row_put(MDB_dbi dbi, test_row_t *row)
+{
+    MDB_txn  *txn;
+
+    txn = test_begin(1);
+    assert_int_equal(mdb_put(txn, dbi, &row->k, &row->v, 0), 0);
+    test_commit(txn);
+}
+
+
+static void
+test_row_del(MDB_dbi dbi, test_row_t *row)
+{
+    MDB_txn  *txn;
+
+    txn = test_begin(1);
+    assert_int_equal(mdb_del(txn, dbi, &row->k, NULL), 0);
+    test_commit(txn);
+}
+
+
+static int
+test_row_is(MDB_dbi dbi, test_row_t *row)
+{
+    int       rc;
+    MDB_txn  *txn;
+    MDB_val   value;
+
+    txn = test_begin(0);
+    rc = mdb_get(txn, dbi, &row->k, &value);
+    phota_store_abort(txn);
+
+    return rc == 0;
+}
+
+
+static void
+test_row_found(MDB_dbi dbi, const char *what)
+{
+    uint64_t  entries;
+
+    if (test_verify(&entries) != PHOTA_INVALID) {
+        fail_msg("the %s of table %u: %s", what, dbi, test_err.text);
+    }
+}
+
+
+static void
+test_row_hurt(story_t *story, MDB_dbi dbi)
+{
+    int         zero;
+    u_char      byte;
+    size_t      at;
+    test_row_t  row, other;
+
+    test_row_get(dbi, story_random(story, 100000), &row);
+
+    /* a byte of its value */
+
+    if (row.v.mv_size != 0) {
+        at = story_random(story, (uint32_t) row.v.mv_size);
+        byte = row.value[at];
+        row.value[at] ^= (u_char) (1 << story_random(story, 8));
+        test_row_put(dbi, &row);
+        test_row_found(dbi, "value");
+        row.value[at] = byte;
+        test_row_put(dbi, &row);
+    }
+
+    /* cut */
+
+    if (row.v.mv_size != 0) {
+        at = row.v.mv_size;
+        row.v.mv_size = story_random(story, (uint32_t) at);
+        test_row_put(dbi, &row);
+        test_row_found(dbi, "value");
+        row.v.mv_size = at;
+        test_row_put(dbi, &row);
+    }
+
+    /* gone, and under another key, unless it says nothing */
+
+    zero = (row.v.mv_size > 1);
+
+    for (at = 1; at < row.v.mv_size; at++) {
+        zero &= (row.value[at] == 0);
+    }
+
+    if (zero) {
+        return;
+    }
+
+    test_row_del(dbi, &row);
+    test_row_found(dbi, "key");
+
+    other = row;
+    other.k.mv_data = other.key;
+    other.v.mv_data = other.value;
+
+    do {
+        at = story_random(story, (uint32_t) row.k.mv_size);
+        other.key[at] = (u_char) story_random(story, 256);
+    } while (test_row_is(dbi, &other)
+             || memcmp(other.key, row.key, row.k.mv_size) == 0);
+
+    test_row_put(dbi, &other);
+    test_row_found(dbi, "key");
+    test_row_put(dbi, &row);
+    test_row_found(dbi, "key");
+    test_row_del(dbi, &other);
+}
+
+
+static void
+test_verify_tables(void **state)
+{
+    size_t         i;
+    story_t        story;
+    unsigned       n;
+    uint64_t       count;
+    phota_chain_t  chain;
+
+    const MDB_dbi  tables[] = {
+        test_ledger.entries, test_ledger.charges, test_ledger.open,
+        test_ledger.rollups, test_ledger.details, test_ledger.loose,
+        test_ledger.budgets.budgets
+    };
+
+    (void) state;
+
+    story_begin(&story);
+    story_steps(&story, 600);
+
+    chain = story_chain();
+    count = chain.count;
+    assert_true(count > 200);
+    test_verify_ok(count);
+
+    for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        for (n = 0; n < 40; n++) {
+            test_row_hurt(&story, tables[i]);
+        }
+
+        test_verify_ok(count);
+    }
+}
+
+
+/* the last entry anew, with a hash and an end of the chain that fit it */
+
+static void
+test_forge(phota_entry_t *entry)
+{
+    size_t          len;
+    u_char          buf[PHOTA_LEDGER_RECORD], name[8];
+    MDB_txn        *txn;
+    MDB_val         key, value;
+    phota_chain_t   chain;
+    phota_entry_t   before;
+
+    txn = test_begin(1);
+    assert_int_equal(phota_chain_read(&test_ledger, txn, &chain), PHOTA_OK);
+    assert_true(entry->sequence == chain.count);
+
+    phota_put_be(name, chain.count - 1, sizeof(name));
+    key.mv_data = name;
+    key.mv_size = sizeof(name);
+    assert_int_equal(mdb_get(txn, test_ledger.entries, &key, &value), 0);
+    assert_int_equal(phota_entry_decode(&before, value.mv_data,
+                                        value.mv_size), PHOTA_OK);
+
+    len = sizeof(buf);
+    assert_int_equal(phota_entry_encode(entry, before.hash, buf, &len,
+                                        chain.hash), PHOTA_OK);
+
+    phota_put_be(name, chain.count, sizeof(name));
+    value.mv_data = buf;
+    value.mv_size = len;
+    assert_int_equal(mdb_put(txn, test_ledger.entries, &key, &value, 0), 0);
+    assert_int_equal(phota_chain_write(&test_ledger, txn, &chain), 0);
+    test_commit(txn);
+}
+
+
+/* a chain that is whole and lies: what a writer's mistake would look like */
+
+static void
+test_verify_forged(void **state)
+{
+    phota_id_t       ids[3];
+    phota_entry_t    entry;
+    phota_charge_t   charge;
+    phota_outcome_t  outcome;
+
+    (void) state;
+
+    test_ten(&ids[0]);
+    assert_int_equal(test_reverse(&ids[0], "ann", "once", NULL), PHOTA_OK);
+    test_verify_ok(11);
+
+    test_entry(11, &entry);
+    entry.delta.cost += 120000;
+    test_forge(&entry);
+    test_found("is not the sum of its entries");
+    entry.delta.cost -= 120000;
+    test_forge(&entry);
+    test_verify_ok(11);
+
+    entry.day++;
+    test_forge(&entry);
+    test_found("is not the sum of its entries");
+    entry.day--;
+
+    entry.time -= 10 * TEST_HOUR;
+    test_forge(&entry);
+    test_found("entry 11 is older than its predecessor");
+    entry.time += 10 * TEST_HOUR;
+
+    entry.charge.outputs = 1;
+    test_forge(&entry);
+    test_found("entry 11 has amounts that don't follow");
+    entry.charge.outputs = 0;
+
+    entry.charge.tenant++;
+    test_forge(&entry);
+    test_found("differs from it");
+    entry.charge.tenant--;
+
+    entry.sequence = 11;
+    test_forge(&entry);
+    test_verify_ok(11);
+
+    /* settled for more than its terms say */
+
+    test_charge(&charge, 1, 0, 1);
+    test_hold(&charge);
+    test_outcome(&outcome, PHOTA_STATE_SETTLED, 1, 0, 0);
+    assert_int_equal(test_end(&charge.id, &outcome, NULL), PHOTA_OK);
+    test_verify_ok(13);
+
+    test_entry(13, &entry);
+    entry.charge.price++;
+    test_forge(&entry);
+    test_found("entry 13 has amounts that don't follow");
+}
+
+
+/* somebody writes all the time */
+
+static void
+test_verify_while_written(void **state)
+{
+    int        n, rc, status;
+    pid_t      pid;
+    story_t    story;
+    uint64_t   entries, last;
+
+    (void) state;
+
+    test_close();
+
+    pid = fork();
+    assert_true(pid >= 0);
+
+    if (pid == 0) {
+        test_open(0);
+        story_begin(&story);
+
+        if (phota_ledger_own(&test_ledger, &test_err) != PHOTA_OK) {
+            _exit(1);
+        }
+
+        story_steps(&story, 20000);
+        _exit(0);
+    }
+
+    test_open(0);
+    last = 0;
+
+    for (n = 0; waitpid(pid, &status, WNOHANG) == 0; n++) {
+        rc = test_verify(&entries);
+
+        if (rc != PHOTA_OK) {
+            (void) kill(pid, SIGKILL);
+            (void) waitpid(pid, &status, 0);
+            fail_msg("%s", test_err.text);
+        }
+
+        assert_true(entries >= last);
+        last = entries;
+    }
+
+    assert_int_equal(status, 0);
+    assert_true(n > 3);
+    test_verify_ok(story_chain().count);
+}
+
+
 int
 main(void)
 {
@@ -527,6 +877,9 @@ main(void)
         TEST(test_verify_end),
         TEST(test_verify_views),
         TEST(test_verify_last),
+        TEST(test_verify_tables),
+        TEST(test_verify_forged),
+        TEST(test_verify_while_written),
         TEST(test_damaged),
         TEST(test_damaged_open)
     };
