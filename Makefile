@@ -202,6 +202,25 @@ valgrind:  ## the unit tests under memcheck
 	@t/run -j$(JOBS) --valgrind $(UNITS)
 
 
+# What money costs.  The books it makes are kept for the next run: BENCH_DIR
+# says where, SMALL=1 makes a tenth of them.
+
+BENCH_DIR   = $(BUILD)/bench/data
+SMALL       =
+
+$(BUILD)/bench/books: t/bench/books.c $(LIB)
+	@mkdir -p $(@D)
+	@$(CC) $(CORE_FLAGS) -Wl,--wrap=phota_now -o $@ $< $(LIB) $(LIBS) \
+	    -lpthread
+
+.PHONY: bench
+bench: test-deps  ## what the books cost, in ratios; SMALL=1: smaller ones
+	@$(MAKE) -s --no-print-directory -j$(JOBS) all $(BUILD)/bench/books
+	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
+	    PHOTA_BENCH=$(abspath $(BUILD))/bench/books \
+	    t/bench/run $(if $(SMALL),--small) $(BENCH_DIR)
+
+
 # fuzzing: seeds lie in t/fuzz/corpus/NAME, finds are kept in the build
 
 FUZZ_FLAGS  = -g -O1 -fsanitize=fuzzer,address,undefined \
