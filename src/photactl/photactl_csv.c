@@ -78,9 +78,11 @@ photactl_csv_attach(photactl_csv_t *csv, FILE *file, const char *name,
 
     len = strlen(name);
 
-    (void) snprintf(csv->name, sizeof(csv->name), "%s",
-                    len < sizeof(csv->name)
-                    ? name : name + len - (sizeof(csv->name) - 1));
+    if (len >= sizeof(csv->name)) {
+        name += len - (sizeof(csv->name) - 1);
+    }
+
+    (void) snprintf(csv->name, sizeof(csv->name), "%s", name);
 
     csv->header = malloc(PHOTACTL_CSV_ROW);
     csv->row = malloc(PHOTACTL_CSV_ROW);

@@ -171,9 +171,16 @@ typedef struct {
 } photactl_match_t;
 
 
-/* reads the charges and finds all differences */
+/* reads the charges; sets the period */
+int photactl_gather(photactl_match_t *match);
+
+/* does so, and finds all differences */
 int photactl_match(photactl_match_t *match);
 void photactl_match_free(photactl_match_t *match);
+
+/* the array with room for one more, where it is now; NULL without memory */
+void *photactl_match_room(photactl_match_t *match, void *array, size_t n,
+    size_t *size, size_t element);
 
 uint64_t photactl_claim_time(const photactl_claim_t *claim);
 

@@ -10,6 +10,7 @@
 #include "../../src/photactl/photactl_parse.c"
 #include "../../src/photactl/photactl_csv.c"
 #include "../../src/photactl/photactl_bill.c"
+#include "../../src/photactl/photactl_gather.c"
 #include "../../src/photactl/photactl_match.c"
 #include "../../src/photactl/photactl_reconcile.c"
 
