@@ -290,7 +290,9 @@ phota_budget_post(phota_budgets_t *b, MDB_txn *txn, uint32_t tenant,
     unsigned             scope, period;
     phota_budget_name_t  name;
 
-    if (spent == 0 && held == 0) {
+    /* a fresh nothing makes rows too: what it comes to later counts in them */
+
+    if (spent == 0 && held == 0 && !fresh) {
         return PHOTA_OK;
     }
 

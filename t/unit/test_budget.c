@@ -165,8 +165,17 @@ test_counters(void **state)
     test_post(2, 0, 100, 3, 1, 0, 1);
     assert_int_equal(test_rows(), 9);
     test_post(0, 0, 100, 3, 1, 0, 1);
-    test_post(3, 3, 100, 3, 0, 0, 1);
+    test_post(3, 3, 100, 3, 0, 0, 0);
     assert_int_equal(test_rows(), 9);
+
+    /* what was free at first, and isn't later, counts in its day and month */
+
+    test_post(3, 3, 100, 3, 0, 0, 1);
+    test_post(3, 3, 100, 3, 5, 0, 0);
+    assert_int_equal(test_get(PHOTA_BUDGET_TENANT, 3, PHOTA_BUDGET_DAY,
+                              100).spent, 5);
+    assert_int_equal(test_get(PHOTA_BUDGET_TOKEN, 3, PHOTA_BUDGET_MONTH,
+                              3).spent, 5);
 }
 
 
