@@ -146,11 +146,13 @@ phota_archiver_run(phota_archiver_t *a)
     int  rc;
 
     /*
-     * Days are closed first: from then on nothing new counts on them, and what
-     * of hits has no entry gets one.
+     * Hits that have no entry yet get one on the day they count on.  Then days
+     * are closed: from then on nothing new counts on them, and what came in
+     * between is moved to a day that is open.
      */
 
     if (phota_archiver_open(a) != PHOTA_OK
+        || phota_archiver_tally(a) != PHOTA_OK
         || phota_archiver_close_days(a) != PHOTA_OK
         || phota_archiver_tally(a) != PHOTA_OK
         || phota_archiver_chain(a) != PHOTA_OK)
