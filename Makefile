@@ -58,6 +58,7 @@ LIB         = $(BUILD)/libphota.a
 abspath_build = $(abspath $(BUILD))
 
 FAIL        = $(BUILD)/fail.so
+BOOKS       = $(BUILD)/books-driver
 
 
 .PHONY: all
@@ -136,6 +137,10 @@ $(FAIL): t/io/fail.c
 	@mkdir -p $(@D)
 	@$(CC) $(STD) -O2 -g $(WARNINGS) -fPIC -shared -o $@ $< -ldl
 
+$(BOOKS): $(wildcard t/books/*.c t/books/*.h) $(LIB)
+	@mkdir -p $(@D)
+	@$(CC) $(CORE_FLAGS) -o $@ $(filter %.c,$^) $(LIB) $(LIBS)
+
 $(BUILD)/unit/%: t/unit/%.c $(wildcard t/unit/*.h) $(LIB)
 	@mkdir -p $(@D)
 	@$(CC) $(CORE_FLAGS) -It/unit -o $@ $< $(LIB) $(LIBS) -lcmocka -lpthread
@@ -145,13 +150,14 @@ unit: $(UNITS)  ## the unit tests of src/core alone
 	@t/run -j$(JOBS) $(UNITS)
 
 .PHONY: check-build
-check-build: all $(UNITS) $(FAIL)
+check-build: all $(UNITS) $(FAIL) $(BOOKS)
 
 .PHONY: test
 test: test-deps  ## everything: unit tests, then real servers
 	@$(MAKE) -s --no-print-directory -j$(JOBS) check-build
 	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
-	    PHOTA_FAIL_SO=$(abspath $(FAIL)) t/run -j$(JOBS) $(UNITS) $(TESTS)
+	    PHOTA_FAIL_SO=$(abspath $(FAIL)) PHOTA_BOOKS=$(abspath $(BOOKS)) \
+	    t/run -j$(JOBS) $(UNITS) $(TESTS)
 
 .PHONY: crash
 crash: test-deps  ## kill -9 and failing disks, CRASH_ROUNDS=500 times
@@ -183,6 +189,7 @@ ASAN_NGX    = $(ASAN_FLAGS) -fno-sanitize=alignment,nonnull-attribute \
 asan: test-deps  ## the tests with AddressSanitizer and UBSan
 	@$(MAKE) -s --no-print-directory -j$(JOBS) BUILD=$(ASAN) \
 	    CFLAGS="-g -O1 $(ASAN_FLAGS)" $(ASAN)/photactl $(ASAN)/fail.so \
+	    $(ASAN)/books-driver \
 	    $(UNIT_SRCS:t/unit/%.c=$(ASAN)/unit/%)
 	@test -f $(ASAN)/source/configure \
 	    || contrib/nginx-source $(abspath $(ASAN))/source \

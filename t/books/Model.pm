@@ -16,7 +16,8 @@ use constant {
     DAY  => 86_400_000,
     HOUR => 3_600_000,
     PPM  => 1_000_000,
-    MAX  => '9223372036854775807',
+    MAX  => 10_000_000_000_000,         # of an amount
+    RATE => 1_000_000_000_000,          # of a price
 
     HELD => 1, SETTLED => 2, VOID => 3, UNKNOWN => 4, REVERSED => 5,
     CORRECTED => 6, HITS => 7,
@@ -93,25 +94,25 @@ sub half_up {
 }
 
 
-# the number, or nothing when it is none of 64 bits
+# the number, or nothing when it is no amount
 
 sub fitting {
     my ($n) = @_;
 
-    return $n if !ref $n;
-    return if $n->bcmp(MAX) > 0;
-    return $n->numify;
+    return if $n > MAX || $n < 0;
+    return ref $n ? $n->numify : $n;
 }
 
 
 sub count {
     my ($outputs, $identity, $base, $with) = @_;
 
-    return fitting(Math::BigInt->new($base)->bmul($outputs - $identity)
-        ->badd(Math::BigInt->new($with)->bmul($identity)))
-        if ($outputs + 1) * ($with + 1.0) > 9e18;
+    return if $identity > $outputs;
 
-    return ($outputs - $identity) * $base + $identity * $with;
+    # too much is too much, however it is rounded
+
+    return if ($outputs - $identity) * $base + $identity * $with > 9e18;
+    return fitting(($outputs - $identity) * $base + $identity * $with);
 }
 
 
@@ -214,7 +215,8 @@ sub do_price {
         @row{qw/ tenant from flags base with operation model resolution /} =
             splice @rows, 0, 8;
 
-        return 'INVALID' if $row{base} < 0 || $row{with} < $row{base};
+        return 'INVALID' if $row{base} < 0 || $row{with} < $row{base}
+            || $row{with} > RATE;
 
         if (my $own = $only{$row{operation}}) {
             $row{model} = $own->[0] if $row{model} eq '';
@@ -270,6 +272,11 @@ sub do_plan {
     my ($self, $books, $name, @plan) = @_;
     my $tenant = named($books, $name) or return 'DECLINED';
 
+    for my $base (3, 5, 7, 9) {
+        return 'INVALID' if $plan[$base] >= 0
+            && ($plan[$base + 1] < $plan[$base] || $plan[$base + 1] > RATE);
+    }
+
     $tenant->{plan} = \@plan;
     return 'OK';
 }
@@ -317,15 +324,16 @@ sub sum {
 }
 
 
-# the day on which something of a moment counts when it is written at another
+# the day on which something of a moment counts when it is written now
 
 sub counts_on {
-    my ($books, $time, $written) = @_;
+    my ($self, $books, $time) = @_;
     my $day = day($time);
+    my $today = day($self->{clock});
 
-    return day($written) if $written >= ($day + 1) * DAY + HOUR
-        || $day < $books->{closed};
-    return $day;
+    $day = $today if $self->{clock} >= ($day + 1) * DAY + HOUR;
+    return $day if $day >= $books->{closed};
+    return $today > $books->{closed} ? $today : $books->{closed};
 }
 
 
@@ -348,7 +356,7 @@ sub entry {
     $books->{time} = $time;
     $c->{updated} = $time;
 
-    my $day = counts_on($books, $c->{time}, $time);
+    my $day = $self->counts_on($books, $c->{time});
 
     push @{$books->{entries}}, { time => $time, day => $day, type => $type,
         first => $first ? 1 : 0, delta => $delta, by => $by, note => $note,
@@ -544,26 +552,50 @@ sub outcome {
     $new{request} = $o{request} if $o{request} ne '';
 
     return \%new, \%o if $o{state} != SETTLED;
-    return if $o{low} > $o{high} || $o{high} > $o{outputs};
 
-    @new{qw/ outputs low high /} = @o{qw/ outputs low high /};
+    if ($o{billed} && !$o{outputs}) {
+        @new{qw/ outputs low high /} = explained($c, $o{cost});
+
+    } else {
+        @new{qw/ outputs low high /} = @o{qw/ outputs low high /};
+    }
+
+    return if $new{low} > $new{high} || $new{high} > $new{outputs};
 
     if ($o{billed}) {
-        return if $o{cost} < 0;
-        $new{cost} = $new{cost_high} = $o{cost};
-        $new{high} = $o{low};
+        $new{cost} = $new{cost_high} = fitting($o{cost});
         $new{flags} |= BILLED;
 
     } else {
-        $new{cost} = cost_of($c->{terms}, @o{qw/ outputs low /});
-        $new{cost_high} = cost_of($c->{terms}, @o{qw/ outputs high /});
-        return if !defined $new{cost} || !defined $new{cost_high};
+        $new{cost} = cost_of($c->{terms}, @new{qw/ outputs low /});
+        $new{cost_high} = cost_of($c->{terms}, @new{qw/ outputs high /});
     }
 
+    return if !defined $new{cost} || !defined $new{cost_high};
+
     $new{price} = $c->{tenant}
-        ? price_of($c->{terms}, @o{qw/ outputs low /}, $new{cost}) : 0;
+        ? price_of($c->{terms}, @new{qw/ outputs low /}, $new{cost}) : 0;
 
     return defined $new{price} ? (\%new, \%o) : ();
+}
+
+
+# of a bill that says only an amount: the most outputs that cost it, or what was
+# known before
+
+sub explained {
+    my ($c, $cost) = @_;
+    my $most = $c->{asked} > $c->{outputs} ? $c->{asked} : $c->{outputs};
+
+    for my $outputs (reverse 0 .. $most) {
+        for my $identity (0 .. $outputs) {
+            my $is = cost_of($c->{terms}, $outputs, $identity);
+            return ($outputs, $identity, $identity)
+                if defined $is && $is == $cost;
+        }
+    }
+
+    return @$c{qw/ outputs low low /};
 }
 
 
@@ -622,9 +654,21 @@ sub do_resolve {
 
 
 sub do_correct {
-    my ($self, $books, $who, @arg) = @_;
+    my ($self, $books, $who, $id, @arg) = @_;
+    my $c = $books->{charges}{$id};
 
-    return $self->change($books, [ SETTLED, VOID ], CORRECTED, @arg);
+    # no bounds are left, and nothing is corrected to what it is
+
+    $arg[5] = $arg[4];
+
+    if ($c && !$c->{archived} && $c->{state} == SETTLED) {
+        my ($new) = outcome($c, @arg);
+
+        return 'REFUSED' if $new && !grep { $new->{$_} != $c->{$_} }
+            qw/ outputs low high cost cost_high price /;
+    }
+
+    return $self->change($books, [ SETTLED, VOID ], CORRECTED, $id, @arg);
 }
 
 
@@ -635,7 +679,8 @@ sub do_reverse {
     return 'DECLINED' if !$c || $c->{archived};
     return 'REFUSED' if $c->{state} != SETTLED;
 
-    my $new = { %$c, state => REVERSED, reason => $reason, map { $_ => 0 }
+    my $new = { %$c, state => REVERSED, reason => $reason,
+        flags => $c->{flags} & ~BILLED, map { $_ => 0 }
         qw/ outputs low high cost cost_high price saved / };
 
     $self->entry($books, REVERSED, $new, sum($c), $by, $note);
@@ -649,9 +694,7 @@ sub do_reverse {
 sub do_hit {
     my ($self, $books, $who, $time, $tenant, $token, $operation, $tag, $hits,
         $saved) = @_;
-    my $written = $self->{clock} > $books->{time} ? $self->{clock}
-        : $books->{time};
-    my $day = counts_on($books, $time, $written);
+    my $day = $self->counts_on($books, $time);
     my $key = join "\t", $tenant, $operation, $token, $tag;
 
     roll_up($books, $day, $key, [ $hits, $hits, 0, 0, 0, 0, $saved ]);
@@ -720,9 +763,9 @@ sub do_expire {
             || $c->{time} + $after >= $self->{clock};
 
         my ($new) = outcome($c, $state, DEADLINE, 0, @$c{qw/ asked
-            asked_identity asked_identity /}, 0, 0, '', '', '');
+            asked_identity asked_identity /}, 0, 0, '', '', '') or next;
 
-        $self->entry($books, $state, $new, sum($c), '', '');
+        $self->entry($books, $state, $new, sum($c), 'deadline', '');
         $done++;
     }
 
@@ -754,16 +797,21 @@ sub do_archive {
 
     return 'INVALID' if $before % DAY || $before + HOUR > $self->{clock};
 
+    # free hits get their entries first, for their days are closed with it
+
+    $books->{closed} = day($before) if $books->{closed} < day($before);
+    $self->do_tally($books, $who, scalar keys %{$books->{loose}});
+
     for my $entry (@{$books->{entries}}) {
-        last if $entry->{time} >= $before;
+        last if $entry->{time} >= $before || $entry->{day} >= day($before);
         $n++ if !$entry->{archived};
         $entry->{archived} = 1;
     }
 
-    $books->{closed} = day($before) if $books->{closed} < day($before);
+    $last{$_->{id}} = $_ for @{$books->{entries}};
 
     for my $c (values %{$books->{charges}}) {
-        $c->{archived} = 1 if $c->{updated} < $before
+        $c->{archived} = 1 if $last{$c->{id}}{archived}
             && grep { $_ == $c->{state} } SETTLED, VOID, REVERSED;
     }
 
@@ -913,7 +961,7 @@ sub closed_days {
 
     for my $day (keys %{$books->{days}}) {
         next if $day >= $books->{closed}
-            && $books->{time} < ($day + 1) * DAY + HOUR;
+            && $self->{clock} < ($day + 1) * DAY + HOUR;
 
         my $rows = $books->{days}{$day};
         $closed{$day} = join "\n",
