@@ -336,7 +336,9 @@ photactl_cursor_close(photactl_cursor_t *cursor)
 static int
 photactl_cursor_fail(photactl_t *ctl, const char *path)
 {
-    phota_error(&ctl->err, "cursor \"%.128s\": %s", path, strerror(errno));
+    phota_error(&ctl->err, "cursor \"%.128s\": %s%s", path, strerror(errno),
+                errno == EACCES ? " (it is the data directory's owner who "
+                                  "writes it)" : "");
 
     return PHOTA_ERROR;
 }
