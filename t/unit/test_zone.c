@@ -141,11 +141,11 @@ against_libc(void **state)
         unsigned     years;
     } zones[] = {
         { "UTC", "2026-01-01", 3 },
-        { "Europe/Berlin", "2026-01-01", 12 },
-        { "America/New_York", "2026-01-01", 12 },
+        { "Europe/Berlin", "2026-01-01", 5 },
+        { "America/New_York", "2026-01-01", 5 },
         { "Asia/Kolkata", "2026-01-01", 3 },
-        { "Africa/Casablanca", "2026-01-01", 12 },
-        { "America/Sao_Paulo", "2014-01-01", 8 },   /* midnights missing */
+        { "Africa/Casablanca", "2026-01-01", 5 },
+        { "America/Sao_Paulo", "2014-01-01", 6 },   /* midnights missing */
         { "America/Santiago", "2026-01-01", 5 },
         { "Asia/Beirut", "2026-01-01", 5 },
         { "America/Havana", "2026-01-01", 5 },
