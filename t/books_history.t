@@ -31,6 +31,7 @@ $SIG{PIPE} = 'IGNORE';
 my $top = tempdir('phota-books.XXXXXX', TMPDIR => 1, CLEANUP => 1);
 my %process;
 my $runs = 0;
+my %count = map { $_ => 0 } qw/ steps looks killed failed /;
 
 my @zones = ('UTC', '+05:30', '-09:30', '+14:00', '+00:00',
     grep { -e "/usr/share/zoneinfo/$_" } 'America/New_York', 'Europe/Berlin',
@@ -42,7 +43,7 @@ my %usual = (hold => 10, end => 10, resolve => 3, correct => 3, reverse => 2,
     sell => 4, hit => 3, tally => 2, book => 2, price => 1, plan => 1,
     zone => 0.3, limits => 2, deadline => 1, expire => 2, clock => 6,
     group => 4, restart => 0.5, kill => 0.5, fault => 0.5, archive => 0.5,
-    replay => 1, usage => 1, dump => 5, wrong => 1);
+    replay => 1, usage => 1, dump => 12, wrong => 1);
 
 my @kinds = (
     [ 'life of charges', {} ],
@@ -181,12 +182,16 @@ package History {
             || $command eq 'fault' && $self->blocked($who, $arg[2]);
 
         push @{$self->{steps}}, [ $who, $command, @arg ];
+        $count{steps}++;
 
         return $self->look($who) if $command eq 'dump';
 
         if ($command eq 'clock') {
             main::ask($_, 'clock', @arg) for 0, 1;
-            return $model->apply($who, 'clock', @arg);
+            $model->apply($who, 'clock', @arg);
+            delete @{$self->{closed}}{grep { !$model->is_closed($_) }
+                keys %{$self->{closed}}};
+            return;
         }
 
         return $self->restart($who) if $command eq 'restart';
@@ -205,6 +210,8 @@ package History {
     sub look {
         my ($self, $who) = @_;
         my @expected = $self->{model}->apply($who //= 0, 'dump');
+
+        $count{looks}++;
         my ($answer, @rows) = main::ask($who, 'dump');
 
         $self->compare('dump', \@expected, $answer, \@rows);
@@ -225,6 +232,7 @@ package History {
     sub killed {
         my ($self, $who) = @_;
 
+        $count{killed}++;
         kill 'KILL', $process{$who}{pid};
         main::gone($who);
         $self->{model}->ended($who);
@@ -253,6 +261,8 @@ package History {
 
         $self->broken("$command: ", $answer // 'died')
             if defined $answer ? !$errno : $errno;
+
+        $count{defined $answer ? 'failed' : 'killed'}++;
 
         if (defined $answer) {
             main::ask($who, 'close');
@@ -867,7 +877,9 @@ for my $k (0 .. $#kinds) {
     last if $total == 1;
 }
 
-note sprintf '%d histories in %.1f s', $done, time() - $started;
+note sprintf '%d histories in %.1f s: %d steps, %d looks, killed %d times, '
+    . '%d failed writes', $done, time() - $started,
+    @count{qw/ steps looks killed failed /};
 
 gone($_) for keys %process;
 done_testing();

@@ -109,10 +109,9 @@ sub count {
 
     return if $identity > $outputs;
 
-    # too much is too much, however it is rounded
+    my $sum = ($outputs - $identity) * $base + $identity * $with;
 
-    return if ($outputs - $identity) * $base + $identity * $with > 9e18;
-    return fitting(($outputs - $identity) * $base + $identity * $with);
+    return $sum > 9.2e18 ? undef : $sum;
 }
 
 
@@ -563,7 +562,7 @@ sub outcome {
     return if $new{low} > $new{high} || $new{high} > $new{outputs};
 
     if ($o{billed}) {
-        $new{cost} = $new{cost_high} = fitting($o{cost});
+        $new{cost} = $new{cost_high} = $o{cost};
         $new{flags} |= BILLED;
 
     } else {
@@ -571,7 +570,8 @@ sub outcome {
         $new{cost_high} = cost_of($c->{terms}, @new{qw/ outputs high /});
     }
 
-    return if !defined $new{cost} || !defined $new{cost_high};
+    return if grep { !defined $_ || !defined fitting($_) }
+        @new{qw/ cost cost_high /};
 
     $new{price} = $c->{tenant}
         ? price_of($c->{terms}, @new{qw/ outputs low /}, $new{cost}) : 0;
@@ -952,7 +952,17 @@ sub unsound {
 }
 
 
-# sums of the days that take no more, to be compared with later ones
+# Sums of the days that take no more, to be compared with later ones.  A clock
+# that is set back opens those again that are not archived.
+
+sub is_closed {
+    my ($self, $day) = @_;
+    my $books = $self->{saved} || $self->{books};
+
+    return $day < $books->{closed}
+        || $self->{clock} >= ($day + 1) * DAY + HOUR;
+}
+
 
 sub closed_days {
     my ($self) = @_;
@@ -960,8 +970,7 @@ sub closed_days {
     my %closed;
 
     for my $day (keys %{$books->{days}}) {
-        next if $day >= $books->{closed}
-            && $self->{clock} < ($day + 1) * DAY + HOUR;
+        next if !$self->is_closed($day);
 
         my $rows = $books->{days}{$day};
         $closed{$day} = join "\n",
