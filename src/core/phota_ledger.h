@@ -326,6 +326,10 @@ int phota_ledger_tally(phota_ledger_t *l, MDB_txn *txn, unsigned limit,
 int phota_ledger_get(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
     phota_charge_t *charge);
 
+/* the sequence number of its first entry; PHOTA_DECLINED as above */
+int phota_ledger_begins(phota_ledger_t *l, const phota_id_t *id,
+    uint64_t *sequence, phota_error_t *err);
+
 /*
  * In order of time, from <= time < to (ms; 0: unbounded).  A held charge whose
  * owner is dead reads as unknown, abandoned; phota_ledger_get() tells it from

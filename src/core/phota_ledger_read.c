@@ -65,6 +65,31 @@ phota_ledger_get(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
 
 
 int
+phota_ledger_begins(phota_ledger_t *l, const phota_id_t *id,
+    uint64_t *sequence, phota_error_t *err)
+{
+    int             rc;
+    MDB_txn        *txn;
+    phota_span_t    span;
+    phota_charge_t  charge;
+
+    if (phota_store_begin(l->store, 0, &txn, err) != PHOTA_OK) {
+        return PHOTA_ERROR;
+    }
+
+    rc = phota_charge_read(l, txn, id, &charge, &span);
+
+    phota_store_abort(txn);
+
+    if (rc == PHOTA_OK) {
+        *sequence = span.first;
+    }
+
+    return rc;
+}
+
+
+int
 phota_ledger_each(phota_ledger_t *l, uint64_t from, uint64_t to,
     phota_charge_pt handler, void *ctx, phota_error_t *err)
 {

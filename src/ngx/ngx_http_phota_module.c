@@ -15,6 +15,8 @@ static char *ngx_http_phota_pass(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_phota_cache(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static const phota_operation_t *ngx_http_phota_operation(ngx_conf_t *cf,
+    ngx_str_t *name);
 static char *ngx_http_phota_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_phota_signing_params(ngx_conf_t *cf,
@@ -260,12 +262,9 @@ ngx_http_phota_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     for (i = 1; i < cf->args->nelts; i++) {
-        op = phota_operation_by_name(PHOTA_PROVIDER_PHOTA, value[i].data,
-                                     value[i].len);
+        op = ngx_http_phota_operation(cf, &value[i]);
 
         if (op == NULL) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "unknown operation \"%V\"", &value[i]);
             return NGX_CONF_ERROR;
         }
 
@@ -273,6 +272,25 @@ ngx_http_phota_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* what has no path has a price at most */
+
+static const phota_operation_t *
+ngx_http_phota_operation(ngx_conf_t *cf, ngx_str_t *name)
+{
+    const phota_operation_t  *op;
+
+    op = phota_operation_by_name(PHOTA_PROVIDER_PHOTA, name->data, name->len);
+
+    if (op == NULL || op->path.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown operation \"%V\"", name);
+        return NULL;
+    }
+
+    return op;
 }
 
 
@@ -308,12 +326,9 @@ ngx_http_phota_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     for (i = 1; i < n; i++) {
-        op = phota_operation_by_name(PHOTA_PROVIDER_PHOTA, value[i].data,
-                                     value[i].len);
+        op = ngx_http_phota_operation(cf, &value[i]);
 
         if (op == NULL) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "unknown operation \"%V\"", &value[i]);
             return NGX_CONF_ERROR;
         }
 

@@ -228,7 +228,7 @@ photactl_history(photactl_t *ctl, photactl_history_t *history)
 {
     int       rc, shown;
     u_char   *b;
-    uint64_t  from;
+    uint64_t  from, first;
     unsigned  i;
 
     /*
@@ -246,8 +246,14 @@ photactl_history(photactl_t *ctl, photactl_history_t *history)
     (void) phota_ledger_each(&ctl->ledger, from, from + 1,
                              photactl_charge_find, history, NULL);
 
-    rc = phota_ledger_entries(&ctl->ledger, 0, photactl_history_entry,
-                              history, &ctl->err);
+    /* an archived one may begin anywhere */
+
+    first = 1;
+
+    (void) phota_ledger_begins(&ctl->ledger, &history->id, &first, NULL);
+
+    rc = phota_ledger_entries(&ctl->ledger, first - 1,
+                              photactl_history_entry, history, &ctl->err);
 
     if (rc == PHOTA_DECLINED) {
         rc = PHOTA_OK;
