@@ -109,6 +109,9 @@ for my $case (
     [ 'phota_cache of an unknown operation',
         sub { $_[0] =~ s/(phota_pass [^;]*;)/$1 phota_cache paint;/r },
         qr/paint/ ],
+    [ 'phota_cache of what only has a price',
+        sub { $_[0] =~ s/(phota_pass [^;]*;)/$1 phota_cache training;/r },
+        qr/training/ ],
 ) {
     my ($what, $change, $said) = @$case;
 
