@@ -660,8 +660,12 @@ my %next = (
             : [ 'archive', $before ];
     },
 
+    # an id again, but not of what is archived: nobody knows of those any more
+
     wrong => sub {
         my $again = known($_[0], 1 .. 5);
+        my $c = $_[0]{books}{charges}{$again};
+        return if !$c || $c->{archived};
         my @arg = purchase($_[0], 1);
         chance(0.5) ? [ 'hold', $again, @arg[1 .. 9] ]
             : [ 'hold', @arg[0 .. 5], $arg[5] + 1, @arg[7 .. 9] ];
