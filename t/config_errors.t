@@ -129,26 +129,6 @@ delete $g->{config};
 # what is found out at the first call
 
 my @unsafe = (
-    [ 'phota_cache of what only has a price',
-        sub { $_[0] =~ s/(phota_pass [^;]*;)/$1 phota_cache training;/r },
-        qr/training/ ],
-) {
-    my ($what, $change, $said) = @$case;
-
-    $g->{config} = $change;
-    $g->write_config;
-
-    my ($code, $words) = $g->run('-t');
-
-    isnt($code, 0, "$what: refused");
-    like($words, $said, "$what: and said so");
-}
-
-delete $g->{config};
-
-# what is found out at the first call
-
-my @unsafe = (
     [ 'client aborts are not ignored', { proxy_ignore_client_abort => 'off' },
         qr/proxy_ignore_client_abort/ ],
     [ 'it tries again', { proxy_next_upstream => 'error timeout' },
