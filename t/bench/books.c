@@ -35,6 +35,7 @@
 #define BENCH_COMMITS    500            /* commits of a kind in a repetition */
 #define BENCH_USAGES     40
 #define BENCH_RECORD     64             /* bytes, of the bare commit */
+#define BENCH_RECORDS    10000          /* there before it */
 
 
 typedef struct {
@@ -437,30 +438,23 @@ bench_group(char **arg)
 
 
 static uint64_t
-bench_count(phota_store_t *store, MDB_dbi table)
+bench_count(MDB_txn *txn, MDB_dbi table)
 {
-    MDB_txn   *txn;
-    MDB_stat   st;
-
-    txn = bench_begin(store);
+    MDB_stat  st;
 
     if (mdb_stat(txn, table, &st) != 0) {
         bench_die("stat");
     }
 
-    phota_store_abort(txn);
-
     return st.ms_entries;
 }
 
 
-static double
-bench_bare(phota_store_t *store, MDB_dbi table, uint64_t n)
+static void
+bench_put(MDB_txn *txn, MDB_dbi table, uint64_t n)
 {
-    double   began;
     u_char   name[8], buf[BENCH_RECORD];
     MDB_val  key, value;
-    MDB_txn *txn;
 
     memset(buf, 'x', sizeof(buf));
     phota_put_be(name, n, sizeof(name));
@@ -470,14 +464,22 @@ bench_bare(phota_store_t *store, MDB_dbi table, uint64_t n)
     value.mv_data = buf;
     value.mv_size = sizeof(buf);
 
-    began = bench_seconds();
-
-    txn = bench_begin(store);
-
     if (mdb_put(txn, table, &key, &value, MDB_APPEND) != 0) {
         bench_die("put");
     }
+}
 
+
+static double
+bench_bare(phota_store_t *store, MDB_dbi table, uint64_t n)
+{
+    double    began;
+    MDB_txn  *txn;
+
+    began = bench_seconds();
+
+    txn = bench_begin(store);
+    bench_put(txn, table, n);
     bench_commit(txn);
 
     return bench_seconds() - began;
@@ -511,6 +513,26 @@ bench_one(bench_books_t *b, bench_samples_t *hold, bench_samples_t *settle)
 }
 
 
+/* as many records as the books have entries: a tree as deep as theirs */
+
+static uint64_t
+bench_fill(phota_store_t *store, MDB_dbi table)
+{
+    MDB_txn   *txn;
+    uint64_t   n;
+
+    txn = bench_begin(store);
+
+    for (n = bench_count(txn, table); n < BENCH_RECORDS; n++) {
+        bench_put(txn, table, n);
+    }
+
+    bench_commit(txn);
+
+    return n;
+}
+
+
 /*
  * DIR REPETITIONS: hold and settle, each alone in its commit, against the
  * commit of one small record, in an environment beside it of the same kind.
@@ -536,7 +558,7 @@ bench_latency(char **arg)
         bench_die(arg[0]);
     }
 
-    n = bench_count(&bare, table);
+    n = bench_fill(&bare, table);
 
     for (i = atoi(arg[1]); i > 0; i--) {
 
@@ -681,6 +703,8 @@ main(int argc, char **argv)
         { "size", 3, bench_size },
         { "verify", 2, bench_verify }
     };
+
+    (void) setvbuf(stdout, NULL, _IOLBF, 0);
 
     for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         if (argc == 2 + commands[i].nargs
