@@ -379,7 +379,8 @@ rename(const char *from, const char *to)
 int
 mkdir(const char *path, mode_t mode)
 {
-    fail_simple(mkdir, fail_path(path, 'm'), (path, mode))
+    fail_simple(mkdir, fail_makes(path, O_CREAT) ? fail_path(path, 'm')
+                                                 : FAIL_DO, (path, mode))
 }
 
 
