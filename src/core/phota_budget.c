@@ -46,8 +46,10 @@ static int phota_budget_read(phota_budgets_t *b, MDB_txn *txn,
     const u_char key[PHOTA_BUDGET_KEY], phota_spending_t *spending,
     phota_error_t *err);
 static int phota_budget_add(phota_budgets_t *b, MDB_txn *txn,
-    const phota_budget_name_t *name, int64_t spent, int64_t held, int fresh,
-    phota_error_t *err);
+    const phota_budget_name_t *name, int64_t spent, int64_t held,
+    unsigned fresh, phota_error_t *err);
+static int phota_budget_may_make(const phota_budget_name_t *name,
+    unsigned fresh);
 static int phota_budget_write(phota_budgets_t *b, MDB_txn *txn,
     const u_char key[PHOTA_BUDGET_KEY], const phota_spending_t *spending,
     phota_error_t *err);
@@ -285,7 +287,7 @@ phota_budget_read(phota_budgets_t *b, MDB_txn *txn,
 int
 phota_budget_post(phota_budgets_t *b, MDB_txn *txn, uint32_t tenant,
     uint32_t token, const phota_windows_t *windows, int64_t spent,
-    int64_t held, int fresh, phota_error_t *err)
+    int64_t held, unsigned fresh, phota_error_t *err)
 {
     unsigned             scope, period;
     phota_budget_name_t  name;
@@ -323,8 +325,8 @@ phota_budget_post(phota_budgets_t *b, MDB_txn *txn, uint32_t tenant,
 
 static int
 phota_budget_add(phota_budgets_t *b, MDB_txn *txn,
-    const phota_budget_name_t *name, int64_t spent, int64_t held, int fresh,
-    phota_error_t *err)
+    const phota_budget_name_t *name, int64_t spent, int64_t held,
+    unsigned fresh, phota_error_t *err)
 {
     int               rc, made;
     u_char            key[PHOTA_BUDGET_KEY];
@@ -336,7 +338,7 @@ phota_budget_add(phota_budgets_t *b, MDB_txn *txn,
 
     made = (rc == PHOTA_DECLINED);
 
-    if (made && !fresh && name->period != PHOTA_BUDGET_TOTAL) {
+    if (made && !phota_budget_may_make(name, fresh)) {
         return PHOTA_OK;
     }
 
@@ -362,6 +364,23 @@ phota_budget_add(phota_budgets_t *b, MDB_txn *txn,
     }
 
     return phota_budget_trim(b, txn, name, err);
+}
+
+
+static int
+phota_budget_may_make(const phota_budget_name_t *name, unsigned fresh)
+{
+    switch (name->period) {
+
+    case PHOTA_BUDGET_DAY:
+        return (fresh & PHOTA_BUDGET_FRESH_DAY) != 0;
+
+    case PHOTA_BUDGET_MONTH:
+        return (fresh & PHOTA_BUDGET_FRESH_MONTH) != 0;
+
+    default: /* PHOTA_BUDGET_TOTAL */
+        return 1;
+    }
 }
 
 

@@ -92,14 +92,21 @@ int phota_budget_check(phota_budgets_t *b, MDB_txn *txn, uint32_t tenant,
     const phota_limits_t *token_limits, const phota_windows_t *windows,
     int64_t amount, phota_shortage_t *shortage, phota_error_t *err);
 
+/* windows so young that none of their rows was ever removed */
+
+#define PHOTA_BUDGET_FRESH        0x03
+#define PHOTA_BUDGET_FRESH_DAY    0x01
+#define PHOTA_BUDGET_FRESH_MONTH  0x02
+
+
 /*
- * Adds to all counters of tenant and token (0: none of either).  fresh: the
- * windows are those of now, and rows are made and old ones removed; else a day
- * or month whose row has gone stays gone.
+ * Adds to all counters of tenant and token (0: none of either).  Rows of fresh
+ * windows are made, and old ones removed; else a day or month whose row has
+ * gone stays gone.
  */
 int phota_budget_post(phota_budgets_t *b, MDB_txn *txn, uint32_t tenant,
     uint32_t token, const phota_windows_t *windows, int64_t spent,
-    int64_t held, int fresh, phota_error_t *err);
+    int64_t held, unsigned fresh, phota_error_t *err);
 
 /* rows, for verify and for those who watch; stops at anything but PHOTA_OK */
 

@@ -11,19 +11,24 @@
 
 #include "phota_ledger_post.h"
 #include "phota_order.h"
+#include "phota_zone.h"
 
 
-#define PHOTA_BOOK_FRESH  30        /* days: no budget's row has gone by then */
+/* no budget's row has gone by then, wherever midnight is */
+
+#define PHOTA_BOOK_DAYS    (PHOTA_BUDGET_DAYS - 10)
+#define PHOTA_BOOK_MONTHS  (PHOTA_BUDGET_MONTHS - 1)
 
 
 static int phota_ledger_tables(phota_ledger_t *l, phota_error_t *err);
+static unsigned phota_ledger_fresh(const phota_windows_t *windows);
 static int phota_ledger_prepare(phota_ledger_t *l, MDB_txn *txn,
     phota_charge_t *charge, phota_error_t *err);
 static int phota_ledger_allow(phota_ledger_t *l, MDB_txn *txn,
     const phota_charge_t *charge, int64_t amount,
     phota_allowance_t *allowance, phota_error_t *err);
 static int phota_ledger_first(phota_ledger_t *l, MDB_txn *txn,
-    phota_charge_t *charge, const char *by, const char *note, int fresh,
+    phota_charge_t *charge, const char *by, const char *note, unsigned fresh,
     phota_error_t *err);
 static int phota_ledger_next(phota_ledger_t *l, MDB_txn *txn, unsigned type,
     const phota_charge_t *view, phota_charge_t *next, phota_span_t *span,
@@ -151,7 +156,7 @@ phota_ledger_hold(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
         return rc;
     }
 
-    return phota_ledger_first(l, txn, charge, "", "", 1, err);
+    return phota_ledger_first(l, txn, charge, "", "", PHOTA_BUDGET_FRESH, err);
 }
 
 
@@ -188,7 +193,7 @@ phota_ledger_sell(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
         return rc;
     }
 
-    return phota_ledger_first(l, txn, charge, "", "", 1, err);
+    return phota_ledger_first(l, txn, charge, "", "", PHOTA_BUDGET_FRESH, err);
 }
 
 
@@ -196,7 +201,7 @@ int
 phota_ledger_book(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
     const phota_outcome_t *outcome, phota_error_t *err)
 {
-    int  rc, fresh;
+    int  rc;
 
     if (phota_outcome_check(outcome, err) != PHOTA_OK) {
         return PHOTA_INVALID;
@@ -228,13 +233,35 @@ phota_ledger_book(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
         return rc;
     }
 
-    /* a row that isn't there has never been, or was removed as too old */
-
-    fresh = (uint64_t) charge->windows.day + PHOTA_BOOK_FRESH
-            >= phota_now() / PHOTA_DAY;
-
     return phota_ledger_first(l, txn, charge, outcome->by, outcome->note,
-                              fresh, err);
+                              phota_ledger_fresh(&charge->windows), err);
+}
+
+
+/* a row that isn't there has never been, or was removed as too old */
+
+static unsigned
+phota_ledger_fresh(const phota_windows_t *windows)
+{
+    unsigned  fresh;
+    uint64_t  now;
+
+    now = phota_now();
+    fresh = 0;
+
+    if ((uint64_t) windows->day + PHOTA_BOOK_DAYS
+        >= phota_zone_day(NULL, now))
+    {
+        fresh |= PHOTA_BUDGET_FRESH_DAY;
+    }
+
+    if ((uint64_t) windows->month + PHOTA_BOOK_MONTHS
+        >= phota_zone_month(NULL, now))
+    {
+        fresh |= PHOTA_BUDGET_FRESH_MONTH;
+    }
+
+    return fresh;
 }
 
 
@@ -323,7 +350,7 @@ phota_ledger_allow(phota_ledger_t *l, MDB_txn *txn,
 
 static int
 phota_ledger_first(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
-    const char *by, const char *note, int fresh, phota_error_t *err)
+    const char *by, const char *note, unsigned fresh, phota_error_t *err)
 {
     phota_span_t   span;
     phota_entry_t  entry;

@@ -33,7 +33,7 @@ static int phota_ledger_roll_up_row(phota_ledger_t *l, MDB_txn *txn,
 
 int
 phota_ledger_post(phota_ledger_t *l, MDB_txn *txn, phota_entry_t *entry,
-    const phota_charge_t *before, phota_span_t *span, int fresh,
+    const phota_charge_t *before, phota_span_t *span, unsigned fresh,
     phota_error_t *err)
 {
     phota_chain_t    chain;

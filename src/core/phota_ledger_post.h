@@ -20,7 +20,7 @@
  * else of the entry is set here.  fresh: as phota_budget_post() has it.
  */
 int phota_ledger_post(phota_ledger_t *l, MDB_txn *txn, phota_entry_t *entry,
-    const phota_charge_t *before, phota_span_t *span, int fresh,
+    const phota_charge_t *before, phota_span_t *span, unsigned fresh,
     phota_error_t *err);
 
 /* only the entry; its day is given.  chain, which the caller writes, follows */

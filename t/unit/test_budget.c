@@ -90,7 +90,8 @@ test_post(uint32_t tenant, uint32_t token, uint32_t day, uint32_t month,
     phota_windows_t  windows = { .day = day, .month = month };
 
     assert_int_equal(phota_budget_post(&test_budgets, test_txn, tenant, token,
-                                       &windows, spent, held, fresh,
+                                       &windows, spent, held,
+                                       fresh ? PHOTA_BUDGET_FRESH : 0,
                                        &test_err),
                      PHOTA_OK);
 }

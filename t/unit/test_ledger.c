@@ -6,6 +6,7 @@
 
 
 #include "books.h"
+#include "phota_zone.h"
 
 
 static int
@@ -633,6 +634,47 @@ test_booked(void **state)
 }
 
 
+/* a month of a bill, of whose days some are too long ago for a counter */
+
+static void
+test_booked_late(void **state)
+{
+    uint64_t          now, time;
+    unsigned          i, days, late;
+    phota_charge_t    charge;
+    phota_outcome_t   outcome;
+    phota_spending_t  spending;
+
+    (void) state;
+
+    now = phota_now();
+    time = phota_zone_month_end(NULL, now - 60 * TEST_DAY);
+    late = phota_zone_month(NULL, time);
+    days = 0;
+
+    for (i = 0; phota_zone_month(NULL, time) == late; time += TEST_DAY) {
+        test_charge(&charge, 3, 0, 1);
+        assert_int_equal(phota_id_create(&charge.id, time), PHOTA_OK);
+        charge.windows.day = phota_zone_day(NULL, time);
+        charge.windows.month = phota_zone_month(NULL, time);
+        test_bill(&outcome, 100000);
+        outcome.outputs = 1;
+        assert_int_equal(test_book(&charge, &outcome), PHOTA_OK);
+        i++;
+        test_verify_ok(i);
+
+        spending = test_spending(PHOTA_BUDGET_TENANT, 3, PHOTA_BUDGET_DAY,
+                                 charge.windows.day);
+        days += (spending.spent != 0);
+    }
+
+    assert_true(days != 0 && days < i);
+
+    spending = test_spending(PHOTA_BUDGET_TENANT, 3, PHOTA_BUDGET_MONTH, late);
+    assert_true(spending.spent == (int64_t) i * 120000);
+}
+
+
 int
 main(void)
 {
@@ -646,7 +688,8 @@ main(void)
         TEST(test_correct_void),
         TEST(test_reversals),
         TEST(test_sales),
-        TEST(test_booked)
+        TEST(test_booked),
+        TEST(test_booked_late)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
