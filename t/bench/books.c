@@ -69,6 +69,8 @@ static phota_limits_t  bench_limits = {
 };
 
 
+static void bench_die(const char *what) __attribute__((noreturn));
+
 uint64_t __real_phota_now(void);
 uint64_t __wrap_phota_now(void);
 
