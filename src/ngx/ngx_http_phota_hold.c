@@ -101,9 +101,6 @@ ngx_http_phota_sell(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     charge->identity_high = result->identity_low;
     charge->saved = result->cost;
 
-    ngx_memcpy(charge->request_id, result->request_id,
-               sizeof(charge->request_id));
-
     ngx_http_phota_post_hold(ctx, p);
 
     return NGX_AGAIN;
