@@ -39,20 +39,20 @@ my @zones = ('UTC', '+05:30', '-09:30', '+14:00', '+00:00',
 
 # what one kind of history has more of
 
-my %usual = (hold => 10, end => 10, resolve => 3, correct => 3, reverse => 2,
+my %usual = (hold => 10, end => 10, resolve => 3, correct => 6, reverse => 2,
     sell => 4, hit => 3, tally => 2, book => 2, price => 1, plan => 1,
     zone => 0.3, limits => 2, deadline => 1, expire => 2, clock => 6,
     group => 4, restart => 0.5, kill => 0.5, fault => 0.5, archive => 0.5,
-    replay => 1, usage => 1, dump => 12, wrong => 1);
+    replay => 2, usage => 1, dump => 12, wrong => 1);
 
 my @kinds = (
     [ 'life of charges', {} ],
     [ 'limits', { limits => 8, hold => 20, sell => 10 } ],
     [ 'midnights and month ends', { clock => 25, usage => 5, zone => 2 } ],
     [ 'prices and plans', { price => 8, plan => 8, hold => 15 } ],
-    [ 'unknown for too long', { deadline => 5, expire => 10, clock => 10 } ],
+    [ 'unknown for too long', { deadline => 5, expire => 12 } ],
     [ 'two writers, grouped', { group => 20, dump => 10 } ],
-    [ 'killed', { kill => 6, restart => 3, group => 10, resolve => 8 } ],
+    [ 'killed', { kill => 6, group => 10, resolve => 8, replay => 4 } ],
     [ 'faults at every write', { fault => 15 } ],
     [ 'archived', { archive => 6, clock => 20, kill => 1, fault => 3 } ],
     [ 'free hits', { hit => 20, tally => 8, clock => 10, archive => 2 } ],
@@ -634,15 +634,30 @@ my %next = (
         [ 'deadline', pick(0, 1, 60_000, 3_600_000, DAY), pick(2, 3) ];
     },
 
-    expire => sub { [ 'expire', pick(1, 2, 100) ] },
+    # often at the very moment, or just before or after
+
+    expire => sub {
+        my $c = $_[0]{books}{charges}{known($_[0], 1, 4, 4)};
+        my $after = $_[0]{books}{deadline}[0];
+        my $expire = [ 'expire', pick(1, 2, 100) ];
+        return $expire if !$c || !$after || chance(0.5);
+        return ([ 'clock', $c->{time} + $after + pick(0, 1) ], $expire);
+    },
+
     clock => sub { [ 'clock', clock_step($_[0]) ] },
     restart => sub { [ 'restart' ] },
     kill => sub { [ 'kill' ] },
     dump => sub { [ 'dump' ] },
 
     replay => sub {
-        chance(0.5) ? [ 'replayed', 1, 'key ' . whole(3) ]
-            : [ 'replay', 1, 'key ' . whole(3), known($_[0], 1, 2) ];
+        my $rows = $_[0]{books}{replays};
+        my ($old) = pick(sort keys %$rows);
+        my @key = defined $old && chance(0.8) ? split(/\t/, $old)
+            : (1 + whole(2), 'key ' . whole(3));
+        my $row = $rows->{join "\t", @key};
+        return [ 'replay', @key, known($_[0], 1, 2) ] if !$row || chance(0.3);
+        return ((chance(0.5) ? [ 'clock', $row->[1] - pick(0, 1) ] : ()),
+            [ 'replayed', @key ]);
     },
 
     usage => sub {
@@ -653,8 +668,10 @@ my %next = (
 
     archive => sub {
         my $midnight = $_[0]{clock} - $_[0]{clock} % DAY;
-        my $before = pick($midnight - whole(3) * DAY, $midnight + DAY,
-            $midnight - DAY - 1);
+        my @days = sort keys %{$_[0]{books}{days}};
+        my $before = chance(0.2) ? pick($midnight + DAY, $midnight - DAY - 1)
+            : chance(0.4) || !@days ? $midnight - whole(3) * DAY
+            : (pick(@days) + pick(1, 2)) * DAY;
         my $at = $before + 3_600_000;
         $at > $_[0]{clock} && $at <= $_[0]{books}{time} ? ()
             : [ 'archive', $before ];
@@ -730,7 +747,7 @@ sub history {
         $history->open($_) for 0, 1;
 
         my @queue = prelude($history->{model});
-        my $left = 10 + whole(50);
+        my $left = 10 + whole(70);
 
         while (@queue || $left-- > 0) {
             if (!@queue) {
@@ -742,9 +759,10 @@ sub history {
                     push @queue, group($history->{model}, $who);
 
                 } elsif ($name eq 'fault') {
-                    my ($step) = $next{pick(@writes, 'archive', 'archive')}
+                    my @last = $next{pick(@writes, 'archive', 'archive')}
                         ->($history->{model});
-                    push @queue, [ $who, fault(@$step) ] if $step;
+                    push @queue, map { [ $who, fault(@$_) ] } $last[-1]
+                        if @last;
 
                 } else {
                     push @queue, map { [ $who, @$_ ] }
