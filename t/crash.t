@@ -224,14 +224,16 @@ sub bad_disk {
 
 # --- rounds
 
-# room for some, above what is spent: so that it runs out, and only ever grows
+# room for some, above what is spent: so that it runs out.  A limit only grows,
+# for workers see a smaller one up to a second later
 
 sub budgets {
     for my $tenant (@tenants) {
         my $now = spending($tenant);
+        my $new = micro($now->{spent}) + micro($now->{held}) + 200_000
+            + int(rand 1_500_000);
 
-        $limit{$tenant} = micro($now->{spent}) + micro($now->{held})
-            + 300_000 + int(rand 2_000_000);
+        $limit{$tenant} = $new if $new > ($limit{$tenant} // 0);
         $t->ctl_ok('tenant', 'set', $tenant, '--budget-total',
             usd($limit{$tenant}));
     }
