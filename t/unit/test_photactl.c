@@ -426,7 +426,8 @@ test_spend(int64_t spent, int64_t held)
     assert_int_equal(phota_budgets_open(&budgets, &store, &err), PHOTA_OK);
     assert_int_equal(phota_store_begin(&store, 1, &txn, &err), PHOTA_OK);
     assert_int_equal(phota_budget_post(&budgets, txn, 1, 1, &windows, spent,
-                                       held, 1, &err), PHOTA_OK);
+                                       held, PHOTA_BUDGET_FRESH, &err),
+                     PHOTA_OK);
     assert_int_equal(phota_store_commit(txn, &err), PHOTA_OK);
 
     phota_store_close(&store);
