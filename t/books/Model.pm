@@ -776,7 +776,13 @@ sub do_expire {
 sub do_replay {
     my ($self, $books, $who, $tenant, $key, $id) = @_;
 
-    $books->{replays}{"$tenant\t$key"} = [ $id, $self->{clock} + DAY ];
+    # others whose time is over may be removed, wherever the clock goes then
+
+    for my $row (values %{$books->{replays}}) {
+        $row->[2] = 1 if $row->[1] <= $self->{clock};
+    }
+
+    $books->{replays}{"$tenant\t$key"} = [ $id, $self->{clock} + DAY, 0 ];
     return 'OK';
 }
 
@@ -786,7 +792,7 @@ sub do_replayed {
     my $row = $books->{replays}{"$tenant\t$key"};
 
     return 'DECLINED' if !$row || $row->[1] <= $self->{clock};
-    return "OK\t$row->[0]\t$row->[1]";
+    return ("OK\t$row->[0]\t$row->[1]", $row->[2] ? 'DECLINED' : ());
 }
 
 
