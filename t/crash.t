@@ -457,6 +457,12 @@ sub reconciled {
 
     my ($code, $out, $err) = $t->ctl(reconcile());
 
+    # the commit of one that was killed behind its last write is there, but no
+    # reader sees it before the next writer: what was read is older than that
+
+    ($code, $out, $err) = $t->ctl(reconcile())
+        if $code && $out =~ /changed meanwhile/;
+
     is($code, 0, "$name: the books are reconciled") or diag("$out$err");
 
     is(usd(micro($g->usage->{total}{cost})), usd($t->bill->{amount}),
