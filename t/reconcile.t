@@ -157,14 +157,14 @@ buy('hooli', 'enhance', fault => 'garbage;bill=1');
 # can be globex's or acme's
 
 buy('acme', 'enhance', fault => 'reset;bill=1');
-buy('acme', 'remix', fault => 'reset;bill=1');
 
 my $client = $t->background(sub {
-    buy('globex', 'remix', fault => 'latency=' . 1500 * $slow);
+    buy('globex', 'remix', fault => 'latency=' . 3000 * $slow);
 });
 
 ok(wait_for(sub { ($t->sim->counters->{in_flight} // 0) == 1 }, 10),
     'a call is under way');
+buy('acme', 'remix', fault => 'reset;bill=1');
 $t->gateway->kill_worker for $t->gateway->workers;
 $t->reap($client);
 ok($t->sim->wait_in_flight(0, 20 * $slow), 'and goes on without its worker');
