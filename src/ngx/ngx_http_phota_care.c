@@ -105,7 +105,9 @@ ngx_http_phota_mend(ngx_http_phota_care_t *care)
 
     worker = &ngx_http_phota_worker;
 
-    if (worker->books.broken) {
+    /* paused: they couldn't be opened the last time, and jobs may wait */
+
+    if (worker->books.broken || worker->books_writer.paused) {
         worker->books_open = 0;
 
         if (ngx_http_phota_writer_pause(&worker->books_writer,
@@ -118,11 +120,11 @@ ngx_http_phota_mend(ngx_http_phota_care_t *care)
                 worker->books_txn = NULL;
             }
 
-            care->reopen_books = care->books_env;
+            care->reopen_books = (worker->books.broken && care->books_env);
         }
     }
 
-    if (worker->cache_store.broken) {
+    if (worker->cache_store.broken || worker->cache_writer.paused) {
         worker->cache_open = 0;
 
         if (ngx_http_phota_writer_pause(&worker->cache_writer,
@@ -138,7 +140,7 @@ ngx_http_phota_mend(ngx_http_phota_care_t *care)
                 worker->cache_txn = NULL;
             }
 
-            care->reopen_cache = care->cache;
+            care->reopen_cache = (worker->cache_store.broken && care->cache);
         }
     }
 }
