@@ -323,6 +323,10 @@ ngx_http_phota_hold_done(ngx_http_phota_job_t *job)
                       "bought: %s", job->err.text);
     }
 
+    if (rc == PHOTA_ERROR && !p->taken) {
+        ngx_http_phota_undo(p);
+    }
+
     if (p->held && !p->serves
         && (r == NULL || r->connection->error
             || ngx_http_phota_worker.exiting))

@@ -335,6 +335,9 @@ void ngx_http_phota_purchase_release(void *data);
 /* posts what became of a held charge, and its picture */
 void ngx_http_phota_end(ngx_http_phota_purchase_t *p);
 
+/* a hold or sale that could not be written: lest it be there after all */
+void ngx_http_phota_undo(ngx_http_phota_purchase_t *p);
+
 ngx_int_t ngx_http_phota_call(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 ngx_int_t ngx_http_phota_relay(ngx_http_request_t *r,

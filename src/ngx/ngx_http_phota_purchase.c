@@ -17,8 +17,10 @@ static ngx_int_t ngx_http_phota_called(ngx_http_request_t *sr, void *data,
 static int ngx_http_phota_settle_run(ngx_http_phota_job_t *job,
     MDB_txn *txn);
 static void ngx_http_phota_settle_done(ngx_http_phota_job_t *job);
+static int ngx_http_phota_undo_run(ngx_http_phota_job_t *job, MDB_txn *txn);
+static void ngx_http_phota_undo_done(ngx_http_phota_job_t *job);
 static void ngx_http_phota_store(ngx_http_phota_purchase_t *p);
-static void ngx_http_phota_store_copy(ngx_http_phota_purchase_t *p);
+static void ngx_http_phota_copy(ngx_http_phota_purchase_t *p);
 static int ngx_http_phota_store_run(ngx_http_phota_job_t *job, MDB_txn *txn);
 static void ngx_http_phota_store_done(ngx_http_phota_job_t *job);
 static int ngx_http_phota_copy_run(ngx_http_phota_job_t *job, MDB_txn *txn);
@@ -380,6 +382,71 @@ ngx_http_phota_settle_done(ngx_http_phota_job_t *job)
 }
 
 
+/*
+ * A commit that failed may be durable all the same, when LMDB could not take
+ * its head back: what is in the books then was never sent.
+ */
+
+void
+ngx_http_phota_undo(ngx_http_phota_purchase_t *p)
+{
+    p->r = NULL;
+
+    p->outcome.state = PHOTA_STATE_VOID;
+    p->outcome.reason = PHOTA_REASON_NOT_SENT;
+
+    p->settle.run = ngx_http_phota_undo_run;
+    p->settle.done = ngx_http_phota_undo_done;
+
+    p->refs++;
+    ngx_queue_insert_tail(&ngx_http_phota_worker.unsettled, &p->retry);
+}
+
+
+static int
+ngx_http_phota_undo_run(ngx_http_phota_job_t *job, MDB_txn *txn)
+{
+    phota_ledger_t             *ledger;
+    ngx_http_phota_purchase_t  *p;
+
+    p = (ngx_http_phota_purchase_t *)
+            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, settle));
+
+    ledger = &ngx_http_phota_worker.ledger;
+
+    if (p->serves) {
+        return phota_ledger_reverse(ledger, txn, &p->charge.id,
+                                    PHOTA_REASON_NOT_SENT, "", "", NULL,
+                                    &job->err);
+    }
+
+    return phota_ledger_end(ledger, txn, &p->charge.id, &p->outcome, NULL,
+                            &job->err);
+}
+
+
+static void
+ngx_http_phota_undo_done(ngx_http_phota_job_t *job)
+{
+    ngx_http_phota_purchase_t  *p;
+
+    p = (ngx_http_phota_purchase_t *)
+            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, settle));
+
+    if (job->rc == PHOTA_ERROR) {
+        p->refs++;
+        ngx_queue_insert_tail(&ngx_http_phota_worker.unsettled, &p->retry);
+
+    } else if (job->rc == PHOTA_OK) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "phota: a charge that could not be written was found "
+                      "in the books and taken back");
+    }
+
+    ngx_http_phota_job_finished(p);
+}
+
+
 void
 ngx_http_phota_settle_again(ngx_queue_t *q)
 {
@@ -440,20 +507,27 @@ ngx_http_phota_store(ngx_http_phota_purchase_t *p)
     p->key.outputs = (u_char) ngx_min(p->delivery.outputs, 255);
 
     if (p->keyed) {
-        ngx_http_phota_store_copy(p);
+        ngx_http_phota_copy(p);
     }
 
-    if (!p->storable) {
-        return;
+    if (p->storable) {
+        p->store.run = ngx_http_phota_store_run;
+        p->store.done = ngx_http_phota_store_done;
+
+        p->refs++;
+        p->pending++;
+
+        ngx_http_phota_post(&ngx_http_phota_worker.cache_writer, &p->store);
     }
 
-    p->store.run = ngx_http_phota_store_run;
-    p->store.done = ngx_http_phota_store_done;
+    /* the one that names the charge first: by it a crash is made good */
 
-    p->refs++;
-    p->pending++;
+    if (p->copy.run) {
+        p->refs++;
+        p->pending++;
 
-    ngx_http_phota_post(&ngx_http_phota_worker.cache_writer, &p->store);
+        ngx_http_phota_post(&ngx_http_phota_worker.cache_writer, &p->copy);
+    }
 }
 
 
@@ -463,7 +537,7 @@ ngx_http_phota_store(ngx_http_phota_purchase_t *p)
  */
 
 static void
-ngx_http_phota_store_copy(ngx_http_phota_purchase_t *p)
+ngx_http_phota_copy(ngx_http_phota_purchase_t *p)
 {
     phota_result_t  *copy;
 
@@ -484,11 +558,6 @@ ngx_http_phota_store_copy(ngx_http_phota_purchase_t *p)
 
     p->copy.run = ngx_http_phota_copy_run;
     p->copy.done = ngx_http_phota_copy_done;
-
-    p->refs++;
-    p->pending++;
-
-    ngx_http_phota_post(&ngx_http_phota_worker.cache_writer, &p->copy);
 }
 
 

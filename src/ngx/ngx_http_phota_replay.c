@@ -14,6 +14,8 @@ static ngx_int_t ngx_http_phota_replay_find(ngx_http_phota_ctx_t *ctx,
     phota_charge_t *charge);
 static ngx_int_t ngx_http_phota_replay_answer(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, phota_charge_t *charge);
+static ngx_int_t ngx_http_phota_replay_result(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, phota_charge_t *charge);
 static void ngx_http_phota_replay_open(ngx_http_phota_ctx_t *ctx,
     phota_charge_t *charge);
 static void ngx_http_phota_replay_refuse(ngx_http_phota_ctx_t *ctx,
@@ -140,11 +142,20 @@ ngx_http_phota_replay_answer(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
         key.mode = (u_char) ctx->scan.mode;
         key.outputs = (u_char) ctx->scan.outputs;
 
-    } else if (ngx_http_phota_replay_where(&charge->id, &key) != NGX_OK) {
-        return NGX_ERROR;
-    }
+        rc = ngx_http_phota_find(r, ctx, &key);
 
-    rc = ngx_http_phota_find(r, ctx, &key);
+    } else {
+
+        if (ngx_http_phota_replay_where(&charge->id, &key) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        rc = ngx_http_phota_find(r, ctx, &key);
+
+        if (rc == NGX_DECLINED) {
+            rc = ngx_http_phota_replay_result(r, ctx, charge);
+        }
+    }
 
     if (rc == NGX_OK) {
         ctx->replay = 1;
@@ -160,6 +171,37 @@ ngx_http_phota_replay_answer(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     }
 
     return rc;
+}
+
+
+/* its worker died before there was a copy: what it stored may still be there */
+
+static ngx_int_t
+ngx_http_phota_replay_result(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    phota_charge_t *charge)
+{
+    ngx_int_t           rc;
+    phota_result_t     *result;
+    phota_cache_key_t   key;
+
+    ngx_memcpy(key.fingerprint, charge->fingerprint, PHOTA_SHA256_LEN);
+    key.mode = (u_char) ctx->scan.mode;
+    key.outputs = (u_char) ngx_min(charge->outputs, 255);
+
+    rc = ngx_http_phota_find(r, ctx, &key);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    result = ngx_http_phota_hit_result(ctx->hit);
+
+    if (ngx_memcmp(&result->id, &charge->id, sizeof(phota_id_t)) != 0) {
+        ctx->hit = NULL;
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
 }
 
 
