@@ -191,6 +191,10 @@ phota_ledger_day(const phota_chain_t *chain, uint64_t time)
     now = phota_now();
     day = time / PHOTA_DAY;
 
+    if (chain->time > now && chain->time - now <= PHOTA_DAY) {
+        now = chain->time;
+    }
+
     if (now >= (day + 1) * PHOTA_DAY + PHOTA_CLOSES) {
         day = now / PHOTA_DAY;
     }

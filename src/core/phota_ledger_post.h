@@ -35,8 +35,9 @@ int phota_ledger_set_chain(phota_ledger_t *l, MDB_txn *txn,
 
 /*
  * On which day counts what happened at time and is written now: on its own
- * while that is open.  By the wall clock, not by the chain's, so that a clock
- * that once was far ahead misfiles nothing later.
+ * while that is open.  By the wall clock, or by the last entry's time where the
+ * clock was set back a little: that opens no day again.  Where it was set back
+ * by more than a day it was far ahead before, and shall misfile nothing later.
  */
 uint32_t phota_ledger_day(const phota_chain_t *chain, uint64_t time);
 

@@ -323,14 +323,25 @@ sub sum {
 }
 
 
+# by the last entry, where the clock was set back a little
+
+sub counted_now {
+    my ($self, $books) = @_;
+    my ($clock, $time) = ($self->{clock}, $books->{time});
+
+    return $time > $clock && $time - $clock <= DAY ? $time : $clock;
+}
+
+
 # the day on which something of a moment counts when it is written now
 
 sub counts_on {
     my ($self, $books, $time) = @_;
     my $day = day($time);
-    my $today = day($self->{clock});
+    my $now = $self->counted_now($books);
+    my $today = day($now);
 
-    $day = $today if $self->{clock} >= ($day + 1) * DAY + HOUR;
+    $day = $today if $now >= ($day + 1) * DAY + HOUR;
     return $day if $day >= $books->{closed};
     return $today > $books->{closed} ? $today : $books->{closed};
 }
@@ -959,14 +970,14 @@ sub unsound {
 
 
 # Sums of the days that take no more, to be compared with later ones.  A clock
-# that is set back opens those again that are not archived.
+# that is set back by more than a day opens those again that are not archived.
 
 sub is_closed {
     my ($self, $day) = @_;
     my $books = $self->{saved} || $self->{books};
 
     return $day < $books->{closed}
-        || $self->{clock} >= ($day + 1) * DAY + HOUR;
+        || $self->counted_now($books) >= ($day + 1) * DAY + HOUR;
 }
 
 
