@@ -14,6 +14,8 @@
 #define NGX_HTTP_PHOTA_LINGER  100
 
 
+static void ngx_http_phota_refuse_unsettled(ngx_http_phota_purchase_t *p,
+    ngx_http_phota_ctx_t *ctx);
 static ngx_int_t ngx_http_phota_send_error(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 static void ngx_http_phota_linger_end(ngx_event_t *ev);
@@ -64,14 +66,7 @@ ngx_http_phota_content(ngx_http_request_t *r)
         ngx_http_phota_translate(p, ctx);
 
         if (p->outcome.state == PHOTA_STATE_SETTLED && !p->settled) {
-
-            /* an answer that isn't in the books isn't given */
-
-            ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                  "BOOKS_UNAVAILABLE",
-                                  "the charge could not be written yet; the "
-                                  "result is kept, try again");
-            ctx->refusal.retry_after = 1;
+            ngx_http_phota_refuse_unsettled(p, ctx);
         }
     }
 
@@ -88,6 +83,30 @@ ngx_http_phota_content(ngx_http_request_t *r)
     }
 
     return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+/* an answer that isn't in the books isn't given */
+
+static void
+ngx_http_phota_refuse_unsettled(ngx_http_phota_purchase_t *p,
+    ngx_http_phota_ctx_t *ctx)
+{
+    if (p->stored || p->keyed) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
+                              "BOOKS_UNAVAILABLE",
+                              "the charge could not be written yet; the "
+                              "result is kept, try again");
+        ctx->refusal.retry_after = 1;
+        return;
+    }
+
+    /* who tries again on his own would pay twice */
+
+    ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "OUTCOME_UNKNOWN",
+                          "the call was bought, but its charge could not be "
+                          "written yet and its result is not kept; another "
+                          "request buys anew");
 }
 
 
