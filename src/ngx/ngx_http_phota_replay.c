@@ -12,6 +12,7 @@
 
 static ngx_int_t ngx_http_phota_replay_find(ngx_http_phota_ctx_t *ctx,
     phota_charge_t *charge);
+static void ngx_http_phota_replay_unreadable(ngx_http_phota_ctx_t *ctx);
 static ngx_int_t ngx_http_phota_replay_answer(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, phota_charge_t *charge);
 static ngx_int_t ngx_http_phota_replay_result(ngx_http_request_t *r,
@@ -68,10 +69,15 @@ ngx_http_phota_replay_find(ngx_http_phota_ctx_t *ctx, phota_charge_t *charge)
 
     txn = ngx_http_phota_read_books();
 
-    if (txn == NULL) {
+    if (txn == NULL && !worker->books_open) {
 
         /* a purchase will be refused, for it needs the books as well */
 
+        return NGX_DECLINED;
+    }
+
+    if (txn == NULL) {
+        ngx_http_phota_replay_unreadable(ctx);
         return NGX_DECLINED;
     }
 
@@ -116,14 +122,21 @@ ngx_http_phota_replay_find(ngx_http_phota_ctx_t *ctx, phota_charge_t *charge)
     mdb_txn_reset(txn);
 
     if (rc == PHOTA_ERROR) {
-        ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
-                              "BOOKS_UNAVAILABLE",
-                              "the books cannot be read; nothing was bought");
-        ctx->refusal.retry_after = 1;
+        ngx_http_phota_replay_unreadable(ctx);
         return NGX_DECLINED;
     }
 
     return (rc == PHOTA_OK) ? NGX_OK : NGX_DECLINED;
+}
+
+
+static void
+ngx_http_phota_replay_unreadable(ngx_http_phota_ctx_t *ctx)
+{
+    ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
+                          "BOOKS_UNAVAILABLE",
+                          "the books cannot be read; nothing was bought");
+    ctx->refusal.retry_after = 1;
 }
 
 
