@@ -181,14 +181,27 @@ photactl_reconcile_tenant(photactl_match_t *match)
 }
 
 
-/* goes with the process, however that ends */
+/*
+ * Goes with the process, however that ends.  The commit of one that was killed
+ * behind its last write is there, but readers don't see it before the next who
+ * writes: without that its lines would be booked again.
+ */
 
 static int
 photactl_reconcile_lock(photactl_t *ctl, int *fd)
 {
+    MDB_txn  *txn;
+
     *fd = open(ctl->store.path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
 
     if (*fd != -1 && flock(*fd, LOCK_EX|LOCK_NB) == 0) {
+
+        if (phota_store_begin(&ctl->store, 1, &txn, &ctl->err) != PHOTA_OK) {
+            return PHOTA_ERROR;
+        }
+
+        phota_store_abort(txn);
+
         return PHOTA_OK;
     }
 
