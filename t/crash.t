@@ -35,6 +35,10 @@ $g->{ctl_env} = $fail->env;
 # what the tenants pay isn't what Phota bills
 
 $t->ctl_ok('tenant', 'set', 'globex', '--markup', '5%', '--hit-price', '10%');
+
+my (%count, %ended, %open, %limit, @last_keys);
+
+budgets();
 $t->start;
 
 # photographs are made once, not by each client in its own way
@@ -49,8 +53,6 @@ my $bill = $t->dir . '/bill.csv';
 my @faults = ('', '', '', 'latency=50', 'latency=200', 'slow=100', 'chunked',
     'status=400', 'status=500', 'status=504', 'truncate', 'chunkedcut=500',
     'reset', 'reset;bill=1', 'resetlate', 'close', 'garbage', 'partial=1');
-
-my (%count, %ended, %open, %limit, @last_keys);
 
 sub stamp {
     my ($time) = @_;
@@ -99,6 +101,7 @@ sub client {
 
         push @good, $number if $answer && $answer->status == 200
             && !$keyed;
+        sleep 0.05 if $answer && $answer->status != 200;
     }
 }
 
@@ -230,8 +233,8 @@ sub bad_disk {
 sub budgets {
     for my $tenant (@tenants) {
         my $now = spending($tenant);
-        my $new = micro($now->{spent}) + micro($now->{held}) + 200_000
-            + int(rand 1_500_000);
+        my $new = micro($now->{spent}) + micro($now->{held}) + 500_000
+            + int(rand 4_000_000);
 
         $limit{$tenant} = $new if $new > ($limit{$tenant} // 0);
         $t->ctl_ok('tenant', 'set', $tenant, '--budget-total',
@@ -456,12 +459,6 @@ sub reconciled {
     my ($name, $begin) = @_;
 
     my ($code, $out, $err) = $t->ctl(reconcile());
-
-    # the commit of one that was killed behind its last write is there, but no
-    # reader sees it before the next writer: what was read is older than that
-
-    ($code, $out, $err) = $t->ctl(reconcile())
-        if $code && $out =~ /changed meanwhile/;
 
     is($code, 0, "$name: the books are reconciled") or diag("$out$err");
 
