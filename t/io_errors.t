@@ -234,7 +234,10 @@ every_write($_, [ 'temp' ], least => 2, step => $all ? 1 : 5, @big)
 cmp_ok($unsure, '>', 2, 'some were bought before it failed');
 
 
-# --- photactl: done or not, and it says so
+# --- photactl: done or not, and it says so; nginx has orders of its own
+
+my $ctl = Phota::Fail->new($t->dir . '/fail_ctl',
+    books => $g->data . '/books');
 
 sub state_of {
     my ($subject) = @_;
@@ -248,16 +251,16 @@ sub state_of {
 sub failing_ctl {
     my ($way, $at, @args) = @_;
 
-    local $g->{ctl_env} = $fail->env;
+    local $g->{ctl_env} = $ctl->env;
 
-    $fail->arm(in => [ 'books' ], at => $at, error => $way->{error},
+    $ctl->arm(in => [ 'books' ], at => $at, error => $way->{error},
         how => $way->{how}, to => $way->{to});
 
     my @result = $t->ctl(@args);
 
-    $fail->clear;
+    $ctl->clear;
 
-    return ($fail->failed, @result);
+    return ($ctl->failed, @result);
 }
 
 # args: a function that makes another command line each time
@@ -271,7 +274,7 @@ sub every_write_of_ctl {
         my @args = $args->();
         my $before = state_of($name =~ /^(\w+)/);
         my ($failed, $code, $out, $err) = failing_ctl($way, $at, @args);
-        my $what = "at $at (" . $fail->trace . '): ';
+        my $what = "at $at (" . $ctl->trace . '): ';
         my $same = state_of($name =~ /^(\w+)/) eq $before;
 
         if (!$failed) {
