@@ -7,6 +7,7 @@
 
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,6 +21,7 @@
 #define PHOTA_STORE_READERS   1024
 #define PHOTA_STORE_TABLES    32
 #define PHOTA_STORE_ATTEMPTS  10
+#define PHOTA_STORE_LOCK      (64 * PHOTA_STORE_READERS + 128)  /* bytes */
 
 
 static int phota_store_prepare(phota_store_t *store, const char *dir,
@@ -28,6 +30,7 @@ static int phota_store_mkdir(const char *path, phota_error_t *err);
 static int phota_store_env(phota_store_t *store, size_t map_size,
     phota_error_t *err);
 static int phota_store_env_open(phota_store_t *store, size_t map_size);
+static int phota_store_lock_file(phota_store_t *store);
 static int phota_store_map(phota_store_t *store, size_t map_size);
 static void phota_store_modes(phota_store_t *store);
 static int phota_store_check(phota_store_t *store, const char *kind,
@@ -231,6 +234,10 @@ phota_store_env_open(phota_store_t *store, size_t map_size)
     }
 
     if (rc == 0) {
+        rc = phota_store_lock_file(store);
+    }
+
+    if (rc == 0) {
         rc = mdb_env_open(store->env, store->path, flags, 0600);
     }
 
@@ -247,6 +254,37 @@ phota_store_env_open(phota_store_t *store, size_t map_size)
     }
 
     return rc;
+}
+
+
+/*
+ * LMDB maps its table of readers from a file with holes: on a disk that is full
+ * a reader in a new page of it would die of SIGBUS.  Before LMDB opens the file,
+ * for closing it later would drop LMDB's locks.
+ */
+
+static int
+phota_store_lock_file(phota_store_t *store)
+{
+    int   fd, rc;
+    char  file[sizeof(store->path) + sizeof("/lock.mdb")];
+
+    (void) snprintf(file, sizeof(file), "%s/lock.mdb", store->path);
+
+    fd = open(file, O_RDWR|O_CREAT|O_CLOEXEC|O_NOFOLLOW, 0600);
+
+    if (fd == -1) {
+
+        /* read-only: LMDB says what it thinks of it */
+
+        return 0;
+    }
+
+    rc = posix_fallocate(fd, 0, PHOTA_STORE_LOCK);
+
+    (void) close(fd);
+
+    return (rc == EOPNOTSUPP || rc == EINVAL) ? 0 : rc;
 }
 
 

@@ -121,7 +121,11 @@ ngx_http_phota_claim(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 
     worker = &ngx_http_phota_worker;
 
-    if (!worker->books_open || worker->directory == NULL) {
+    /* while what was bought can't be written, nothing more is */
+
+    if (!worker->books_open || worker->directory == NULL
+        || !ngx_queue_empty(&worker->unsettled))
+    {
         ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
                               "BOOKS_UNAVAILABLE",
                               "the books cannot be written; nothing was "
