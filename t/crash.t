@@ -184,6 +184,7 @@ sub doomed {
 
     if (!$pid) {
         POSIX::setpgid(0, 0);
+        $ENV{TMPDIR} = $t->dir . '/client';
         my ($code) = $t->ctl(@args);
         POSIX::_exit($code > 1 ? 3 : $code);
     }
