@@ -13,9 +13,9 @@
 #define NGX_HTTP_PHOTA_BUCKETS  256
 #define NGX_HTTP_PHOTA_TOUCHES  256
 
-/* sums at a time: tags are the clients' to choose, memory isn't */
+/* sums at a time: tags are the clients' to choose, memory and rows aren't */
 
-#define NGX_HTTP_PHOTA_SUMS     4096
+#define NGX_HTTP_PHOTA_SUMS     512
 
 /* ms: a result used more often than this is not moved each time */
 
@@ -94,7 +94,7 @@ ngx_http_phota_count_hit(ngx_http_phota_ctx_t *ctx, int64_t saved)
 
     ngx_memcpy(sum.tag, ctx->tag, sizeof(sum.tag));
 
-    if (ngx_http_phota_counts.count >= NGX_HTTP_PHOTA_SUMS) {
+    if (sum.tag[0] && ngx_http_phota_counts.count >= NGX_HTTP_PHOTA_SUMS) {
         (void) ngx_cpystrn((u_char *) sum.tag, (u_char *) PHOTA_TAG_OTHER,
                            sizeof(sum.tag));
     }

@@ -65,7 +65,10 @@ ngx_http_phota_recover(ngx_http_phota_job_t *job, MDB_txn *txn)
                       rec.settled, rec.unknown);
     }
 
-    if (rc == PHOTA_ERROR) {
+    if (rc == PHOTA_ERROR || rec.cache == NULL) {
+
+        /* what the cache may settle yet isn't ended without having asked it */
+
         return rc;
     }
 
