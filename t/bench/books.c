@@ -34,6 +34,7 @@
 #define BENCH_ROUNDS     32             /* groups in a repetition */
 #define BENCH_COMMITS    500            /* commits of a kind in a repetition */
 #define BENCH_USAGES     40
+#define BENCH_PAGE       4096           /* bytes */
 #define BENCH_RECORD     64             /* bytes, of the bare commit */
 #define BENCH_RECORDS    10000          /* there before it */
 
@@ -49,6 +50,16 @@ typedef struct {
     unsigned         n;
     double           values[BENCH_SAMPLES];
 } bench_samples_t;
+
+
+/* of commits of a kind */
+
+typedef struct {
+    bench_samples_t  seconds;
+    double           pages;             /* written, of all */
+    double           began;
+    double           pages_before;
+} bench_cost_t;
 
 
 typedef struct {
@@ -472,46 +483,96 @@ bench_put(MDB_txn *txn, MDB_dbi table, uint64_t n)
 }
 
 
+/* that this process wrote; LMDB's own head is written too, but not as a page */
+
 static double
-bench_bare(phota_store_t *store, MDB_dbi table, uint64_t n)
+bench_pages(void)
 {
-    double    began;
+    FILE                *file;
+    char                 line[128];
+    unsigned long long   bytes;
+
+    bytes = 0;
+    file = fopen("/proc/self/io", "r");
+
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        (void) sscanf(line, "wchar: %llu", &bytes);
+    }
+
+    if (file != NULL) {
+        (void) fclose(file);
+    }
+
+    return (double) bytes / BENCH_PAGE;
+}
+
+
+static void
+bench_begins(bench_cost_t *cost)
+{
+    cost->pages_before = bench_pages();
+    cost->began = bench_seconds();
+}
+
+
+static void
+bench_ends(bench_cost_t *cost)
+{
+    bench_sample(&cost->seconds, bench_seconds() - cost->began);
+
+    cost->pages += bench_pages() - cost->pages_before;
+}
+
+
+/* the time's median, in microseconds, and the pages' mean */
+
+static void
+bench_print_cost(const char *name, bench_cost_t *cost)
+{
+    printf("%s_pages\t%.2f\n", name, cost->pages / cost->seconds.n);
+    bench_print_median(name, &cost->seconds);
+    cost->pages = 0;
+}
+
+
+static void
+bench_bare(phota_store_t *store, MDB_dbi table, uint64_t n,
+    bench_cost_t *cost)
+{
     MDB_txn  *txn;
 
-    began = bench_seconds();
+    bench_begins(cost);
 
     txn = bench_begin(store);
     bench_put(txn, table, n);
     bench_commit(txn);
 
-    return bench_seconds() - began;
+    bench_ends(cost);
 }
 
 
 static void
-bench_one(bench_books_t *b, bench_samples_t *hold, bench_samples_t *settle)
+bench_one(bench_books_t *b, bench_cost_t *hold, bench_cost_t *settle)
 {
-    double           began;
     MDB_txn         *txn;
     phota_charge_t   charge;
 
     bench_charge(b, &charge);
 
-    began = bench_seconds();
+    bench_begins(hold);
 
     txn = bench_begin(&b->store);
     bench_hold(b, txn, &charge);
     bench_commit(txn);
 
-    bench_sample(hold, bench_seconds() - began);
-
-    began = bench_seconds();
+    bench_ends(hold);
+    bench_begins(settle);
 
     txn = bench_begin(&b->store);
     bench_settle(b, txn, &charge);
     bench_commit(txn);
 
-    bench_sample(settle, bench_seconds() - began);
+    bench_ends(settle);
 }
 
 
@@ -548,7 +609,7 @@ bench_latency(char **arg)
     uint64_t                n;
     bench_books_t           b;
     phota_store_t           bare;
-    static bench_samples_t  hold, settle, commit;
+    static bench_cost_t     hold, settle, commit;
 
     bench_open(&b, arg[0]);
 
@@ -565,13 +626,13 @@ bench_latency(char **arg)
     for (i = atoi(arg[1]); i > 0; i--) {
 
         for (j = 0; j < BENCH_COMMITS; j++) {
-            bench_sample(&commit, bench_bare(&bare, table, n++));
+            bench_bare(&bare, table, n++, &commit);
             bench_one(&b, &hold, &settle);
         }
 
-        bench_print_median("commit", &commit);
-        bench_print_median("hold", &hold);
-        bench_print_median("settle", &settle);
+        bench_print_cost("commit", &commit);
+        bench_print_cost("hold", &hold);
+        bench_print_cost("settle", &settle);
     }
 
     phota_store_close(&bare);
@@ -620,7 +681,8 @@ bench_size(char **arg)
 {
     int                     i, j;
     bench_books_t           small, big;
-    static bench_samples_t  hold[2], settle[2], usage[2];
+    static bench_cost_t     hold[2], settle[2];
+    static bench_samples_t  usage[2];
 
     bench_open(&small, arg[0]);
     bench_open(&big, arg[1]);
@@ -637,10 +699,10 @@ bench_size(char **arg)
             bench_sample(&usage[1], bench_usage(&big));
         }
 
-        bench_print_median("hold_small", &hold[0]);
-        bench_print_median("hold_big", &hold[1]);
-        bench_print_median("settle_small", &settle[0]);
-        bench_print_median("settle_big", &settle[1]);
+        bench_print_cost("hold_small", &hold[0]);
+        bench_print_cost("hold_big", &hold[1]);
+        bench_print_cost("settle_small", &settle[0]);
+        bench_print_cost("settle_big", &settle[1]);
         bench_print_median("usage_small", &usage[0]);
         bench_print_median("usage_big", &usage[1]);
     }
