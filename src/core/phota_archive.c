@@ -805,12 +805,10 @@ phota_archiver_take_charge(phota_archiver_t *a, MDB_txn *txn,
     rc = phota_charge_read(a->ledger, txn, &entry->charge.id, &charge, &span);
 
     if (rc != PHOTA_OK) {
-        return phota_ledger_fail(a->ledger, "charges", MDB_CORRUPTED, a->err);
+        return phota_ledger_damaged(a->ledger, &entry->charge.id, a->err);
     }
 
-    if (span.last != entry->sequence || charge.state == PHOTA_STATE_HELD
-        || charge.state == PHOTA_STATE_UNKNOWN)
-    {
+    if (span.last != entry->sequence || phota_charge_open(&charge)) {
         return PHOTA_OK;
     }
 

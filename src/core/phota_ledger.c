@@ -300,7 +300,7 @@ phota_ledger_prepare(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
     }
 
     if (rc != PHOTA_DECLINED) {
-        return phota_ledger_fail(l, "charges", MDB_CORRUPTED, err);
+        return phota_ledger_damaged(l, &charge->id, err);
     }
 
     charge->time = phota_get_be(charge->id.b, 6);
@@ -458,7 +458,7 @@ phota_ledger_find(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
     }
 
     if (rc != PHOTA_OK) {
-        return phota_ledger_fail(l, "charges", MDB_CORRUPTED, err);
+        return phota_ledger_damaged(l, id, err);
     }
 
     if (charge != NULL) {

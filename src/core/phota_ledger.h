@@ -204,8 +204,8 @@ typedef struct {
     phota_store_t   *store;
     phota_budgets_t  budgets;
     MDB_dbi          entries;       /* sequence -> entry */
-    MDB_dbi          charges;       /* charge id -> charge */
-    MDB_dbi          open;          /* charge id of the held and unknown */
+    MDB_dbi          charges;       /* charge id -> charge that has ended */
+    MDB_dbi          open;          /* the same, held or unknown */
     MDB_dbi          owners;        /* slot -> epoch */
     MDB_dbi          rollups;       /* day, tenant, operation -> sums */
     MDB_dbi          details;       /* the same, token, tag -> sums */
@@ -336,9 +336,9 @@ int phota_ledger_begins(phota_ledger_t *l, const phota_id_t *id,
  * one that is written so.  The list of open ones: held and unknown.  No
  * transaction is open during the calls of phota_ledger_each().  Both stop when
  * a handler returns anything but PHOTA_OK, and return that.  A charge whose
- * record is missing or damaged is left out: at the end phota_ledger_each()
- * returns PHOTA_ERROR, phota_ledger_each_open() PHOTA_INVALID, for the rest was
- * visited and the transaction is good; err names the first of them.
+ * record is damaged is left out: at the end phota_ledger_each() returns
+ * PHOTA_ERROR, phota_ledger_each_open() PHOTA_INVALID, for the rest was visited
+ * and the transaction is good; err names the first of them.
  */
 int phota_ledger_each(phota_ledger_t *l, uint64_t from, uint64_t to,
     phota_charge_pt handler, void *ctx, phota_error_t *err);

@@ -1,7 +1,7 @@
 
 /*
- * The machinery of an entry: the chain, the charge's present view, the list of
- * open ones, roll-ups, budgets, all in the caller's transaction.
+ * The machinery of an entry: the chain, the charge's present view, roll-ups,
+ * budgets, all in the caller's transaction.
  *
  * An entry's time is the wall clock's, or the last entry's where the clock was
  * set back, so that it never decreases along the chain.
@@ -22,8 +22,8 @@ static int64_t phota_ledger_held(const phota_charge_t *charge);
 static int phota_ledger_put_charge(phota_ledger_t *l, MDB_txn *txn,
     const phota_charge_t *charge, const phota_span_t *span,
     phota_error_t *err);
-static int phota_ledger_put_open(phota_ledger_t *l, MDB_txn *txn,
-    const phota_entry_t *entry, phota_error_t *err);
+static int phota_ledger_del_open(phota_ledger_t *l, MDB_txn *txn,
+    const phota_id_t *id, phota_error_t *err);
 static int phota_ledger_roll_up(phota_ledger_t *l, MDB_txn *txn,
     const phota_entry_t *entry, phota_error_t *err);
 static int phota_ledger_roll_up_row(phota_ledger_t *l, MDB_txn *txn,
@@ -63,8 +63,14 @@ phota_ledger_post(phota_ledger_t *l, MDB_txn *txn, phota_entry_t *entry,
 
     span->last = entry->sequence;
 
+    if (before != NULL && phota_charge_open(before)
+        && !phota_charge_open(charge)
+        && phota_ledger_del_open(l, txn, &charge->id, err) != PHOTA_OK)
+    {
+        return PHOTA_ERROR;
+    }
+
     if (phota_ledger_put_charge(l, txn, charge, span, err) != PHOTA_OK
-        || phota_ledger_put_open(l, txn, entry, err) != PHOTA_OK
         || phota_ledger_roll_up(l, txn, entry, err) != PHOTA_OK)
     {
         return PHOTA_ERROR;
@@ -108,14 +114,7 @@ phota_ledger_delta(phota_entry_t *entry, const phota_charge_t *before)
 static int64_t
 phota_ledger_held(const phota_charge_t *charge)
 {
-    if (charge == NULL
-        || (charge->state != PHOTA_STATE_HELD
-            && charge->state != PHOTA_STATE_UNKNOWN))
-    {
-        return 0;
-    }
-
-    return charge->held;
+    return (charge != NULL && phota_charge_open(charge)) ? charge->held : 0;
 }
 
 
@@ -211,20 +210,28 @@ phota_ledger_day(const phota_chain_t *chain, uint64_t time)
 }
 
 
+/*
+ * What is open lies whole in a small table of its own, and goes to the large
+ * one when it has ended: a hold, which somebody waits for, writes fewer pages.
+ */
+
 static int
 phota_ledger_put_charge(phota_ledger_t *l, MDB_txn *txn,
     const phota_charge_t *charge, const phota_span_t *span,
     phota_error_t *err)
 {
-    int      rc;
-    size_t   len;
-    u_char   buf[PHOTA_LEDGER_RECORD];
-    MDB_val  key, value;
+    int          rc, open;
+    size_t       len;
+    u_char       buf[PHOTA_LEDGER_RECORD];
+    MDB_val      key, value;
+    const char  *table;
 
     len = sizeof(buf);
+    open = phota_charge_open(charge);
+    table = open ? "open" : "charges";
 
     if (phota_charge_encode(charge, span, buf, &len) != PHOTA_OK) {
-        return phota_ledger_fail(l, "charges", MDB_BAD_VALSIZE, err);
+        return phota_ledger_fail(l, table, MDB_BAD_VALSIZE, err);
     }
 
     key.mv_data = (void *) charge->id.b;
@@ -232,38 +239,23 @@ phota_ledger_put_charge(phota_ledger_t *l, MDB_txn *txn,
     value.mv_data = buf;
     value.mv_size = len;
 
-    rc = mdb_put(txn, l->charges, &key, &value, 0);
+    rc = mdb_put(txn, open ? l->open : l->charges, &key, &value, 0);
 
-    return (rc == 0) ? PHOTA_OK : phota_ledger_fail(l, "charges", rc, err);
+    return (rc == 0) ? PHOTA_OK : phota_ledger_fail(l, table, rc, err);
 }
 
 
-/* an unknown one is in the list since it was held */
-
 static int
-phota_ledger_put_open(phota_ledger_t *l, MDB_txn *txn,
-    const phota_entry_t *entry, phota_error_t *err)
+phota_ledger_del_open(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
+    phota_error_t *err)
 {
     int      rc;
-    MDB_val  key, value;
+    MDB_val  key;
 
-    key.mv_data = (void *) entry->charge.id.b;
+    key.mv_data = (void *) id->b;
     key.mv_size = sizeof(phota_id_t);
 
-    rc = 0;
-
-    if (entry->type == PHOTA_ENTRY_HELD) {
-        value.mv_data = NULL;
-        value.mv_size = 0;
-
-        rc = mdb_put(txn, l->open, &key, &value, 0);
-
-    } else if (!entry->first
-               && (entry->type == PHOTA_ENTRY_SETTLED
-                   || entry->type == PHOTA_ENTRY_VOID))
-    {
-        rc = mdb_del(txn, l->open, &key, NULL);
-    }
+    rc = mdb_del(txn, l->open, &key, NULL);
 
     return (rc == 0) ? PHOTA_OK : phota_ledger_fail(l, "open", rc, err);
 }
@@ -351,4 +343,19 @@ phota_ledger_fail(phota_ledger_t *l, const char *table, int rc,
                     l->store->path, table);
 
     return phota_store_fail(err, what, rc);
+}
+
+
+int
+phota_ledger_damaged(phota_ledger_t *l, const phota_id_t *id,
+    phota_error_t *err)
+{
+    char  text[PHOTA_ID_TEXT];
+    char  what[sizeof(l->store->path) + 64];
+
+    phota_id_format(text, id);
+    (void) snprintf(what, sizeof(what), "%.120s, charge %s", l->store->path,
+                    text);
+
+    return phota_store_fail(err, what, MDB_CORRUPTED);
 }

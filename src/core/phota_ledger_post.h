@@ -14,10 +14,10 @@
 
 
 /*
- * Writes an entry of a charge, and with it the charge, the list of open ones,
- * roll-ups and budgets.  The caller fills type, charge, by and note; before is
- * the charge's view until now, NULL for the first entry, which sets span.  All
- * else of the entry is set here.  fresh: as phota_budget_post() has it.
+ * Writes an entry of a charge, and with it the charge, roll-ups and budgets.
+ * The caller fills type, charge, by and note; before is the charge's view until
+ * now, NULL for the first entry, which sets span.  All else of the entry is set
+ * here.  fresh: as phota_budget_post() has it.
  */
 int phota_ledger_post(phota_ledger_t *l, MDB_txn *txn, phota_entry_t *entry,
     const phota_charge_t *before, phota_span_t *span, unsigned fresh,
@@ -46,6 +46,10 @@ int phota_ledger_printable(const char *text, size_t size);
 
 /* PHOTA_ERROR, with the name of the table */
 int phota_ledger_fail(phota_ledger_t *l, const char *table, int rc,
+    phota_error_t *err);
+
+/* the same, of a charge that can't be read */
+int phota_ledger_damaged(phota_ledger_t *l, const phota_id_t *id,
     phota_error_t *err);
 
 

@@ -29,18 +29,34 @@ typedef struct {
 } phota_batch_t;
 
 
+/* both tables of charges, as one in the order of ids */
+
+typedef struct {
+    MDB_cursor     *cursors[2];     /* of those that have ended, of the open */
+    int             rc[2];          /* where each of them is: an MDB code */
+    MDB_val         keys[2];
+    MDB_val         values[2];
+} phota_merge_t;
+
+
 static int phota_ledger_batch(phota_ledger_t *l, phota_batch_t *batch,
     phota_error_t *err);
 static int phota_ledger_batch_fill(phota_ledger_t *l, MDB_txn *txn,
-    MDB_cursor *cursor, phota_batch_t *batch, phota_error_t *err);
+    phota_merge_t *merge, phota_batch_t *batch);
 static void phota_ledger_batch_add(phota_ledger_t *l, MDB_txn *txn,
-    phota_batch_t *batch, const MDB_val *value);
+    phota_batch_t *batch, int open, const MDB_val *value);
+static int phota_merge_open(phota_merge_t *merge, phota_ledger_t *l,
+    MDB_txn *txn, const phota_id_t *from);
+static void phota_merge_close(phota_merge_t *merge);
+static int phota_merge_next(phota_merge_t *merge, phota_id_t *id, int *open,
+    MDB_val *value);
+static int phota_merge_move(phota_merge_t *merge, int i, MDB_cursor_op op);
 static int phota_ledger_next_open(phota_ledger_t *l, MDB_txn *txn,
-    phota_id_t *id);
+    phota_id_t *id, MDB_val *value);
 static void phota_ledger_present(phota_ledger_t *l, MDB_txn *txn,
     phota_charge_t *charge);
 static int phota_ledger_id_after(phota_id_t *id);
-static void phota_ledger_damaged(const char *what, const phota_id_t *id,
+static void phota_ledger_left_out(const char *what, const phota_id_t *id,
     phota_error_t *err);
 static int phota_ledger_sum(phota_ledger_t *l, uint64_t from, uint64_t to,
     unsigned by, phota_sums_t *sums, phota_error_t *err);
@@ -131,76 +147,60 @@ static int
 phota_ledger_batch(phota_ledger_t *l, phota_batch_t *batch,
     phota_error_t *err)
 {
-    int          rc;
-    MDB_txn     *txn;
-    MDB_cursor  *cursor;
+    int            rc;
+    MDB_txn       *txn;
+    phota_merge_t  merge;
 
     if (phota_store_begin(l->store, 0, &txn, err) != PHOTA_OK) {
         return PHOTA_ERROR;
     }
 
-    rc = mdb_cursor_open(txn, l->charges, &cursor);
+    rc = phota_merge_open(&merge, l, txn, &batch->next);
 
     if (rc == 0) {
-        rc = phota_ledger_batch_fill(l, txn, cursor, batch, err);
-        mdb_cursor_close(cursor);
-
-    } else {
-        rc = phota_store_fail(err, l->store->path, rc);
+        rc = phota_ledger_batch_fill(l, txn, &merge, batch);
     }
 
+    phota_merge_close(&merge);
     phota_store_abort(txn);
 
-    return rc;
+    return (rc == 0) ? PHOTA_OK : phota_store_fail(err, l->store->path, rc);
 }
 
 
+/* an MDB code */
+
 static int
-phota_ledger_batch_fill(phota_ledger_t *l, MDB_txn *txn, MDB_cursor *cursor,
-    phota_batch_t *batch, phota_error_t *err)
+phota_ledger_batch_fill(phota_ledger_t *l, MDB_txn *txn, phota_merge_t *merge,
+    phota_batch_t *batch)
 {
-    int      rc;
-    MDB_val  key, value;
+    int      rc, open;
+    MDB_val  value;
 
     batch->n = 0;
     batch->more = 0;
 
-    key.mv_data = batch->next.b;
-    key.mv_size = sizeof(phota_id_t);
-
-    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-
-    while (rc == 0) {
-
-        if (key.mv_size != sizeof(phota_id_t)) {
-            rc = MDB_CORRUPTED;
-            break;
-        }
-
-        memcpy(batch->next.b, key.mv_data, sizeof(phota_id_t));
+    while ((rc = phota_merge_next(merge, &batch->next, &open, &value)) == 0) {
 
         if (batch->to != 0 && phota_get_be(batch->next.b, 6) >= batch->to) {
-            return PHOTA_OK;
+            return 0;
         }
 
         if (batch->n == PHOTA_LEDGER_BATCH) {
             batch->more = 1;
-            return PHOTA_OK;
+            return 0;
         }
 
-        phota_ledger_batch_add(l, txn, batch, &value);
-
-        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+        phota_ledger_batch_add(l, txn, batch, open, &value);
     }
 
-    return (rc == MDB_NOTFOUND) ? PHOTA_OK
-                                : phota_store_fail(err, l->store->path, rc);
+    return (rc == MDB_NOTFOUND) ? 0 : rc;
 }
 
 
 static void
 phota_ledger_batch_add(phota_ledger_t *l, MDB_txn *txn, phota_batch_t *batch,
-    const MDB_val *value)
+    int open, const MDB_val *value)
 {
     phota_span_t     span;
     phota_charge_t  *charge;
@@ -209,11 +209,10 @@ phota_ledger_batch_add(phota_ledger_t *l, MDB_txn *txn, phota_batch_t *batch,
 
     charge->id = batch->next;
 
-    if (phota_charge_decode(charge, &span, value->mv_data, value->mv_size)
-        != PHOTA_OK)
-    {
+    if (phota_charge_row(charge, &span, open, value) != PHOTA_OK) {
+
         if (batch->damaged++ == 0) {
-            phota_ledger_damaged("charge", &charge->id, &batch->damage);
+            phota_ledger_left_out("charge", &charge->id, &batch->damage);
         }
 
         return;
@@ -225,11 +224,111 @@ phota_ledger_batch_add(phota_ledger_t *l, MDB_txn *txn, phota_batch_t *batch,
 }
 
 
+/* to be closed whatever it returns, an MDB code */
+
+static int
+phota_merge_open(phota_merge_t *merge, phota_ledger_t *l, MDB_txn *txn,
+    const phota_id_t *from)
+{
+    int  i, rc;
+
+    const MDB_dbi  tables[] = { l->charges, l->open };
+
+    memset(merge, 0, sizeof(phota_merge_t));
+
+    for (i = 0; i < 2; i++) {
+
+        rc = mdb_cursor_open(txn, tables[i], &merge->cursors[i]);
+
+        if (rc != 0) {
+            merge->cursors[i] = NULL;
+            return rc;
+        }
+
+        merge->keys[i].mv_data = (void *) from->b;
+        merge->keys[i].mv_size = sizeof(phota_id_t);
+
+        merge->rc[i] = phota_merge_move(merge, i, MDB_SET_RANGE);
+    }
+
+    return 0;
+}
+
+
+static void
+phota_merge_close(phota_merge_t *merge)
+{
+    int  i;
+
+    for (i = 0; i < 2; i++) {
+        if (merge->cursors[i] != NULL) {
+            mdb_cursor_close(merge->cursors[i]);
+        }
+    }
+}
+
+
+/* an MDB code; of one that is in both tables the open one, as it is read */
+
+static int
+phota_merge_next(phota_merge_t *merge, phota_id_t *id, int *open,
+    MDB_val *value)
+{
+    int  i, order;
+
+    for (i = 0; i < 2; i++) {
+        if (merge->rc[i] != 0 && merge->rc[i] != MDB_NOTFOUND) {
+            return merge->rc[i];
+        }
+    }
+
+    if (merge->rc[0] != 0 && merge->rc[1] != 0) {
+        return MDB_NOTFOUND;
+    }
+
+    if (merge->rc[0] == 0 && merge->rc[1] == 0) {
+        order = memcmp(merge->keys[1].mv_data, merge->keys[0].mv_data,
+                       sizeof(phota_id_t));
+
+    } else {
+        order = (merge->rc[1] == 0) ? -1 : 1;
+    }
+
+    i = (order <= 0);
+
+    *open = i;
+    *value = merge->values[i];
+    memcpy(id->b, merge->keys[i].mv_data, sizeof(phota_id_t));
+
+    merge->rc[i] = phota_merge_move(merge, i, MDB_NEXT);
+
+    if (order == 0) {
+        merge->rc[0] = phota_merge_move(merge, 0, MDB_NEXT);
+    }
+
+    return 0;
+}
+
+
+static int
+phota_merge_move(phota_merge_t *merge, int i, MDB_cursor_op op)
+{
+    int  rc;
+
+    rc = mdb_cursor_get(merge->cursors[i], &merge->keys[i], &merge->values[i],
+                        op);
+
+    return (rc == 0 && merge->keys[i].mv_size != sizeof(phota_id_t))
+           ? MDB_CORRUPTED : rc;
+}
+
+
 int
 phota_ledger_each_open(phota_ledger_t *l, MDB_txn *txn,
     phota_charge_pt handler, void *ctx, phota_error_t *err)
 {
     int             rc;
+    MDB_val         value;
     unsigned        damaged;
     phota_id_t      id;
     phota_span_t    span;
@@ -240,7 +339,7 @@ phota_ledger_each_open(phota_ledger_t *l, MDB_txn *txn,
     memset(&id, 0, sizeof(phota_id_t));
 
     do {
-        rc = phota_ledger_next_open(l, txn, &id);
+        rc = phota_ledger_next_open(l, txn, &id, &value);
 
         if (rc == MDB_NOTFOUND) {
             break;
@@ -250,14 +349,14 @@ phota_ledger_each_open(phota_ledger_t *l, MDB_txn *txn,
             return phota_store_fail(err, l->store->path, rc);
         }
 
-        memset(&charge, 0, sizeof(phota_charge_t));
+        charge.id = id;
 
-        if (phota_charge_read(l, txn, &id, &charge, &span) != PHOTA_OK) {
+        if (phota_charge_row(&charge, &span, 1, &value) != PHOTA_OK) {
 
             /* kept apart: a handler may write to the same err */
 
             if (damaged++ == 0) {
-                phota_ledger_damaged("open charge", &id, &damage);
+                phota_ledger_left_out("open charge", &id, &damage);
             }
 
             continue;
@@ -285,10 +384,11 @@ phota_ledger_each_open(phota_ledger_t *l, MDB_txn *txn,
 /* the first open one from id on; an MDB code */
 
 static int
-phota_ledger_next_open(phota_ledger_t *l, MDB_txn *txn, phota_id_t *id)
+phota_ledger_next_open(phota_ledger_t *l, MDB_txn *txn, phota_id_t *id,
+    MDB_val *value)
 {
     int          rc;
-    MDB_val      key, value;
+    MDB_val      key;
     MDB_cursor  *cursor;
 
     rc = mdb_cursor_open(txn, l->open, &cursor);
@@ -300,7 +400,7 @@ phota_ledger_next_open(phota_ledger_t *l, MDB_txn *txn, phota_id_t *id)
     key.mv_data = id->b;
     key.mv_size = sizeof(phota_id_t);
 
-    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    rc = mdb_cursor_get(cursor, &key, value, MDB_SET_RANGE);
 
     if (rc == 0 && key.mv_size != sizeof(phota_id_t)) {
         rc = MDB_CORRUPTED;
@@ -346,13 +446,13 @@ phota_ledger_id_after(phota_id_t *id)
 
 
 static void
-phota_ledger_damaged(const char *what, const phota_id_t *id,
+phota_ledger_left_out(const char *what, const phota_id_t *id,
     phota_error_t *err)
 {
     char  text[PHOTA_ID_TEXT];
 
     phota_id_format(text, id);
-    phota_error(err, "the record of %s %s is missing or damaged", what, text);
+    phota_error(err, "the record of %s %s is damaged", what, text);
 }
 
 

@@ -430,13 +430,18 @@ int
 phota_charge_read(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
     phota_charge_t *charge, phota_span_t *span)
 {
-    int      rc;
+    int      rc, open;
     MDB_val  key, value;
 
     key.mv_data = (void *) id->b;
     key.mv_size = sizeof(phota_id_t);
 
-    rc = mdb_get(txn, l->charges, &key, &value);
+    rc = mdb_get(txn, l->open, &key, &value);
+    open = (rc == 0);
+
+    if (rc == MDB_NOTFOUND) {
+        rc = mdb_get(txn, l->charges, &key, &value);
+    }
 
     if (rc != 0) {
         return (rc == MDB_NOTFOUND) ? PHOTA_DECLINED : PHOTA_ERROR;
@@ -444,7 +449,30 @@ phota_charge_read(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
 
     charge->id = *id;
 
-    return phota_charge_decode(charge, span, value.mv_data, value.mv_size);
+    return phota_charge_row(charge, span, open, &value);
+}
+
+
+int
+phota_charge_row(phota_charge_t *charge, phota_span_t *span, int open,
+    const MDB_val *value)
+{
+    if (phota_charge_decode(charge, span, value->mv_data, value->mv_size)
+        != PHOTA_OK
+        || phota_charge_open(charge) != open)
+    {
+        return PHOTA_ERROR;
+    }
+
+    return PHOTA_OK;
+}
+
+
+int
+phota_charge_open(const phota_charge_t *charge)
+{
+    return charge->state == PHOTA_STATE_HELD
+           || charge->state == PHOTA_STATE_UNKNOWN;
 }
 
 

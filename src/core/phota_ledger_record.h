@@ -61,6 +61,13 @@ int phota_charge_encode(const phota_charge_t *charge,
 int phota_charge_decode(phota_charge_t *charge, phota_span_t *span,
     const void *p, size_t len);
 
+/* a row of the open ones, or of the others: PHOTA_ERROR when it isn't that */
+int phota_charge_row(phota_charge_t *charge, phota_span_t *span, int open,
+    const MDB_val *value);
+
+/* held or unknown */
+int phota_charge_open(const phota_charge_t *charge);
+
 /* PHOTA_DECLINED when there is none; what lies there as it is written */
 int phota_charge_read(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
     phota_charge_t *charge, phota_span_t *span);

@@ -1,7 +1,7 @@
 
 /*
  * Verifies the books: the chain, archived files and live entries, in one
- * snapshot, and what has to follow from it: charges, the list of open ones,
+ * snapshot, and what has to follow from it: charges, open ones and others,
  * roll-ups, budgets.  As each entry keeps its hash, the chain is cut into units
  * that several threads walk; of what they find the first in the chain counts.
  */
@@ -506,6 +506,7 @@ phota_verify_counts(phota_verify_part_t *all)
 {
     int              rc;
     MDB_stat         charges, open;
+    uint64_t         rows;
     phota_ledger_t  *l;
 
     l = all->snapshot->ledger;
@@ -520,29 +521,27 @@ phota_verify_counts(phota_verify_part_t *all)
         return phota_store_fail(&all->err, l->store->path, rc);
     }
 
-    if (charges.ms_entries != all->firsts || all->lasts != all->firsts) {
+    rows = (uint64_t) charges.ms_entries + open.ms_entries;
 
-        rc = phota_verify_stray(all);
-        if (rc != PHOTA_OK) {
-            return rc;
-        }
+    if (rows == all->firsts && all->lasts == all->firsts
+        && open.ms_entries == all->opens)
+    {
+        return PHOTA_OK;
+    }
 
-        phota_error(&all->err, "there are %llu charges, %llu beginnings and "
-                    "%llu ends of them",
-                    (unsigned long long) charges.ms_entries,
+    rc = phota_verify_stray(all);
+
+    if (rc == PHOTA_OK) {
+        phota_error(&all->err, "there are %llu charges, %llu of them open, "
+                    "%llu beginnings and %llu ends of them",
+                    (unsigned long long) rows,
+                    (unsigned long long) open.ms_entries,
                     (unsigned long long) all->firsts,
                     (unsigned long long) all->lasts);
-        return PHOTA_INVALID;
+        rc = PHOTA_INVALID;
     }
 
-    if (open.ms_entries != all->opens) {
-        phota_error(&all->err, "%llu charges are listed as open, %llu are",
-                    (unsigned long long) open.ms_entries,
-                    (unsigned long long) all->opens);
-        return PHOTA_INVALID;
-    }
-
-    return PHOTA_OK;
+    return rc;
 }
 
 

@@ -29,8 +29,10 @@ static int phota_unbalanced_add(phota_unbalanced_t *u,
 static int phota_unbalanced_find(phota_unbalanced_t *u);
 static int phota_unbalanced_charge(phota_unbalanced_t *u,
     const phota_sums_slot_t *slot);
-static int phota_stray_row(phota_verify_part_t *part, const MDB_val *key,
-    const MDB_val *value);
+static int phota_stray_rows(phota_verify_part_t *part, MDB_cursor *cursor);
+static int phota_stray_row(phota_verify_part_t *part, MDB_cursor *cursor,
+    const MDB_val *key, const MDB_val *value);
+static int phota_stray_twice(phota_verify_part_t *part, MDB_val *key);
 static int phota_stray_entry(phota_verify_part_t *part, const phota_id_t *id,
     uint64_t sequence);
 
@@ -247,8 +249,7 @@ phota_unbalanced_charge(phota_unbalanced_t *u, const phota_sums_slot_t *slot)
         return rc;
     }
 
-    open = (rc == PHOTA_OK && (row->charge.state == PHOTA_STATE_HELD
-                               || row->charge.state == PHOTA_STATE_UNKNOWN));
+    open = (rc == PHOTA_OK && phota_charge_open(&row->charge));
 
     if (slot->rollup.loose_hits != open) {
         return phota_verify_bad_charge(u->part, &id, "was not opened and "
@@ -273,17 +274,28 @@ phota_unbalanced_charge(phota_unbalanced_t *u, const phota_sums_slot_t *slot)
 int
 phota_verify_stray(phota_verify_part_t *part)
 {
+    int  rc;
+
+    rc = phota_stray_rows(part, part->charges);
+
+    return (rc == PHOTA_OK) ? phota_stray_rows(part, part->open) : rc;
+}
+
+
+static int
+phota_stray_rows(phota_verify_part_t *part, MDB_cursor *cursor)
+{
     int            rc;
     MDB_val        key, value;
     MDB_cursor_op  op;
 
     op = MDB_FIRST;
 
-    while ((rc = mdb_cursor_get(part->charges, &key, &value, op)) == 0) {
+    while ((rc = mdb_cursor_get(cursor, &key, &value, op)) == 0) {
 
         op = MDB_NEXT;
 
-        rc = phota_stray_row(part, &key, &value);
+        rc = phota_stray_row(part, cursor, &key, &value);
         if (rc != PHOTA_OK) {
             return rc;
         }
@@ -297,10 +309,11 @@ phota_verify_stray(phota_verify_part_t *part)
 
 
 static int
-phota_stray_row(phota_verify_part_t *part, const MDB_val *key,
-    const MDB_val *value)
+phota_stray_row(phota_verify_part_t *part, MDB_cursor *cursor,
+    const MDB_val *key, const MDB_val *value)
 {
     int             rc;
+    MDB_val         name;
     phota_span_t    span;
     phota_charge_t  charge;
 
@@ -311,7 +324,7 @@ phota_stray_row(phota_verify_part_t *part, const MDB_val *key,
 
     memcpy(charge.id.b, key->mv_data, sizeof(phota_id_t));
 
-    if (phota_charge_decode(&charge, &span, value->mv_data, value->mv_size)
+    if (phota_charge_row(&charge, &span, cursor == part->open, value)
         != PHOTA_OK)
     {
         part->sequence = 0;
@@ -320,8 +333,44 @@ phota_stray_row(phota_verify_part_t *part, const MDB_val *key,
 
     rc = phota_stray_entry(part, &charge.id, span.first);
 
-    return (rc == PHOTA_OK) ? phota_stray_entry(part, &charge.id, span.last)
-                            : rc;
+    if (rc == PHOTA_OK) {
+        rc = phota_stray_entry(part, &charge.id, span.last);
+    }
+
+    if (rc != PHOTA_OK || cursor != part->open) {
+        return rc;
+    }
+
+    name.mv_data = charge.id.b;
+    name.mv_size = sizeof(phota_id_t);
+
+    return phota_stray_twice(part, &name);
+}
+
+
+/* an open one among those that have ended */
+
+static int
+phota_stray_twice(phota_verify_part_t *part, MDB_val *key)
+{
+    int         rc;
+    MDB_val     value;
+    phota_id_t  id;
+
+    rc = mdb_cursor_get(part->charges, key, &value, MDB_SET);
+
+    if (rc == MDB_NOTFOUND) {
+        return PHOTA_OK;
+    }
+
+    if (rc != 0) {
+        return phota_store_fail(&part->err,
+                                part->snapshot->ledger->store->path, rc);
+    }
+
+    memcpy(id.b, key->mv_data, sizeof(phota_id_t));
+
+    return phota_verify_bad_charge(part, &id, "is listed as open");
 }
 
 

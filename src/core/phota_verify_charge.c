@@ -122,7 +122,7 @@ int
 phota_verify_row(phota_verify_part_t *part, const phota_id_t *id,
     const phota_seen_t **row)
 {
-    int            rc;
+    int            rc, open;
     MDB_val        key, value;
     phota_seen_t  *seen;
 
@@ -141,6 +141,14 @@ phota_verify_row(phota_verify_part_t *part, const phota_id_t *id,
     key.mv_size = sizeof(phota_id_t);
 
     rc = mdb_cursor_get(part->charges, &key, &value, MDB_SET);
+    open = 0;
+
+    /* most have ended */
+
+    if (rc == MDB_NOTFOUND) {
+        rc = mdb_cursor_get(part->open, &key, &value, MDB_SET);
+        open = 1;
+    }
 
     if (rc == MDB_NOTFOUND) {
         return (part->sequence <= part->snapshot->chain.archived)
@@ -160,6 +168,11 @@ phota_verify_row(phota_verify_part_t *part, const phota_id_t *id,
         != PHOTA_OK)
     {
         return phota_verify_bad_charge(part, id, "is damaged");
+    }
+
+    if (phota_charge_open(&seen->charge) != open) {
+        return phota_verify_bad_charge(part, id, open ? "is listed as open"
+                                                 : "is not listed as open");
     }
 
     seen->used = 1;
@@ -268,39 +281,22 @@ phota_verify_view(const phota_charge_t *e, const phota_charge_t *charge)
 static int
 phota_verify_last(phota_verify_part_t *part, const phota_charge_t *charge)
 {
-    int          rc;
-    MDB_val      key, value;
+    int          open;
     phota_sum_t  sum;
 
     part->lasts++;
 
-    rc = (charge->state == PHOTA_STATE_HELD
-          || charge->state == PHOTA_STATE_UNKNOWN);
+    open = phota_charge_open(charge);
 
     phota_charge_sum(charge, &sum);
 
-    phota_verify_weigh(part, &charge->id, &sum, rc, -1);
+    phota_verify_weigh(part, &charge->id, &sum, open, -1);
 
-    if (!rc) {
+    if (!open) {
         return PHOTA_OK;
     }
 
     part->opens++;
-
-    key.mv_data = (void *) charge->id.b;
-    key.mv_size = sizeof(phota_id_t);
-
-    rc = mdb_cursor_get(part->open, &key, &value, MDB_SET);
-
-    if (rc == MDB_NOTFOUND) {
-        return phota_verify_bad_charge(part, &charge->id,
-                                       "is not listed as open");
-    }
-
-    if (rc != 0) {
-        return phota_store_fail(&part->err,
-                                part->snapshot->ledger->store->path, rc);
-    }
 
     return phota_verify_held(part, charge);
 }

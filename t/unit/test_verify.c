@@ -296,13 +296,44 @@ test_verify_views(void **state)
 
     txn = test_begin(1);
     assert_int_equal(mdb_del(txn, dbi, &key, NULL), 0);
-    value.mv_size = 0;
     assert_int_equal(mdb_put(txn, test_ledger.open, &key, &value, 0), 0);
     test_commit(txn);
-    test_found("3 charges are listed as open, 2 are");
+    test_found("is damaged");
 
     txn = test_begin(1);
     assert_int_equal(mdb_del(txn, test_ledger.open, &key, NULL), 0);
+    test_commit(txn);
+    test_verify_ok(10);
+
+    /* in the other table, in both */
+
+    txn = test_begin(1);
+    key.mv_data = id.b;
+    assert_int_equal(mdb_del(txn, dbi, &key, NULL), 0);
+    assert_int_equal(mdb_put(txn, test_ledger.open, &key, &value, 0), 0);
+    test_commit(txn);
+    test_found("is listed as open");
+
+    txn = test_begin(1);
+    assert_int_equal(mdb_put(txn, dbi, &key, &value, 0), 0);
+    test_commit(txn);
+    test_found("is damaged");
+
+    txn = test_begin(1);
+    assert_int_equal(mdb_del(txn, test_ledger.open, &key, NULL), 0);
+    assert_int_equal(mdb_cursor_open(txn, test_ledger.open, &cursor), 0);
+    assert_int_equal(mdb_cursor_get(cursor, &key, &value, MDB_FIRST), 0);
+    memcpy(id.b, key.mv_data, sizeof(phota_id_t));
+    memcpy(buf, value.mv_data, value.mv_size);
+    mdb_cursor_close(cursor);
+    value.mv_data = buf;
+    key.mv_data = id.b;
+    assert_int_equal(mdb_put(txn, dbi, &key, &value, 0), 0);
+    test_commit(txn);
+    test_found("is not listed as open");
+
+    txn = test_begin(1);
+    assert_int_equal(mdb_del(txn, dbi, &key, NULL), 0);
     test_commit(txn);
     test_verify_ok(10);
 
@@ -372,14 +403,14 @@ test_verify_last(void **state)
     mdb_cursor_close(cursor);
 
     key.mv_data = id;
-    assert_int_equal(mdb_get(txn, test_ledger.charges, &key, &value), 0);
+    assert_int_equal(mdb_get(txn, test_ledger.open, &key, &value), 0);
     memcpy(buf, value.mv_data, value.mv_size);
     value.mv_data = buf;
 
     /* behind version, state and the first entry's number */
 
     buf[10] += 16;
-    assert_int_equal(mdb_put(txn, test_ledger.charges, &key, &value, 0), 0);
+    assert_int_equal(mdb_put(txn, test_ledger.open, &key, &value, 0), 0);
     test_commit(txn);
 
     test_found("has no such entry");
@@ -458,7 +489,7 @@ test_end_shown(void *ctx, const phota_charge_t *charge)
 }
 
 
-/* a damaged one and one without a record: the rest is seen, and can end */
+/* a damaged one and an empty one: the rest is seen, and can end */
 
 static void
 test_damaged_open(void **state)
@@ -490,14 +521,15 @@ test_damaged_open(void **state)
         if (i == 1) {
             first = charge.id;
             txn = test_begin(1);
-            assert_int_equal(mdb_put(txn, test_ledger.charges, &key, &value,
-                                     0), 0);
+            assert_int_equal(mdb_put(txn, test_ledger.open, &key, &value, 0),
+                             0);
             test_commit(txn);
         }
 
         if (i == 3) {
+            value.mv_size = 0;
             txn = test_begin(1);
-            assert_int_equal(mdb_del(txn, test_ledger.charges, &key, NULL),
+            assert_int_equal(mdb_put(txn, test_ledger.open, &key, &value, 0),
                              0);
             test_commit(txn);
         }
