@@ -163,7 +163,7 @@ phota_ledger_chain(phota_ledger_t *l, MDB_txn *txn, phota_chain_t *chain,
     phota_error_t *err)
 {
     if (phota_chain_read(l, txn, chain) == PHOTA_ERROR) {
-        return phota_ledger_fail(l, "meta", MDB_CORRUPTED, err);
+        return phota_ledger_fail(l, "open", MDB_CORRUPTED, err);
     }
 
     return PHOTA_OK;
@@ -178,7 +178,7 @@ phota_ledger_set_chain(phota_ledger_t *l, MDB_txn *txn,
 
     rc = phota_chain_write(l, txn, chain);
 
-    return (rc == 0) ? PHOTA_OK : phota_ledger_fail(l, "meta", rc, err);
+    return (rc == 0) ? PHOTA_OK : phota_ledger_fail(l, "open", rc, err);
 }
 
 

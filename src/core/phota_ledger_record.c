@@ -611,6 +611,14 @@ phota_charge_sum(const phota_charge_t *charge, phota_sum_t *sum)
 
 
 int
+phota_chain_key(const MDB_val *key)
+{
+    return key->mv_size == PHOTA_CHAIN_KEY_LEN
+           && memcmp(key->mv_data, PHOTA_CHAIN_KEY, PHOTA_CHAIN_KEY_LEN) == 0;
+}
+
+
+int
 phota_chain_read(phota_ledger_t *l, MDB_txn *txn, phota_chain_t *chain)
 {
     int              rc;
@@ -620,10 +628,10 @@ phota_chain_read(phota_ledger_t *l, MDB_txn *txn, phota_chain_t *chain)
 
     memset(chain, 0, sizeof(phota_chain_t));
 
-    key.mv_data = "chain";
-    key.mv_size = sizeof("chain") - 1;
+    key.mv_data = PHOTA_CHAIN_KEY;
+    key.mv_size = PHOTA_CHAIN_KEY_LEN;
 
-    rc = mdb_get(txn, l->store->meta, &key, &value);
+    rc = mdb_get(txn, l->open, &key, &value);
 
     if (rc != 0) {
         return (rc == MDB_NOTFOUND) ? PHOTA_DECLINED : PHOTA_ERROR;
@@ -672,10 +680,10 @@ phota_chain_write(phota_ledger_t *l, MDB_txn *txn, const phota_chain_t *chain)
     phota_write_bytes(&w, chain->archived_hash, PHOTA_SHA256_LEN);
     phota_write_number(&w, chain->closed, 4);
 
-    key.mv_data = "chain";
-    key.mv_size = sizeof("chain") - 1;
+    key.mv_data = PHOTA_CHAIN_KEY;
+    key.mv_size = PHOTA_CHAIN_KEY_LEN;
     value.mv_data = buf;
     value.mv_size = (size_t) (w.pos - w.start);
 
-    return mdb_put(txn, l->store->meta, &key, &value, 0);
+    return mdb_put(txn, l->open, &key, &value, 0);
 }

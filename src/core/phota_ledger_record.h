@@ -29,7 +29,14 @@ typedef struct {
 } phota_span_t;
 
 
-/* the end of the chain, kept apart from it so that a cut is seen */
+/*
+ * The end of the chain, kept apart from it so that a cut is seen.  Every writer
+ * writes it: it lies where the open charges do, before the first of them, so
+ * that it costs no page of its own.
+ */
+
+#define PHOTA_CHAIN_KEY      "\0"
+#define PHOTA_CHAIN_KEY_LEN  1
 
 typedef struct {
     uint64_t        count;
@@ -81,6 +88,9 @@ int phota_charge_amounts(phota_charge_t *charge);
 
 /* what a charge counts for as it stands, zeros unless it is settled */
 void phota_charge_sum(const phota_charge_t *charge, phota_sum_t *sum);
+
+/* whether a key of the open ones is the chain's end */
+int phota_chain_key(const MDB_val *key);
 
 /* PHOTA_DECLINED, and zeros, before the first entry */
 int phota_chain_read(phota_ledger_t *l, MDB_txn *txn, phota_chain_t *chain);

@@ -506,7 +506,8 @@ phota_verify_counts(phota_verify_part_t *all)
 {
     int              rc;
     MDB_stat         charges, open;
-    uint64_t         rows;
+    uint64_t         rows, opens;
+    phota_chain_t    chain;
     phota_ledger_t  *l;
 
     l = all->snapshot->ledger;
@@ -521,10 +522,14 @@ phota_verify_counts(phota_verify_part_t *all)
         return phota_store_fail(&all->err, l->store->path, rc);
     }
 
-    rows = (uint64_t) charges.ms_entries + open.ms_entries;
+    /* one row is the chain's end */
+
+    opens = open.ms_entries
+            - (phota_chain_read(l, all->txn, &chain) == PHOTA_OK);
+    rows = charges.ms_entries + opens;
 
     if (rows == all->firsts && all->lasts == all->firsts
-        && open.ms_entries == all->opens)
+        && opens == all->opens)
     {
         return PHOTA_OK;
     }
@@ -535,7 +540,7 @@ phota_verify_counts(phota_verify_part_t *all)
         phota_error(&all->err, "there are %llu charges, %llu of them open, "
                     "%llu beginnings and %llu ends of them",
                     (unsigned long long) rows,
-                    (unsigned long long) open.ms_entries,
+                    (unsigned long long) opens,
                     (unsigned long long) all->firsts,
                     (unsigned long long) all->lasts);
         rc = PHOTA_INVALID;

@@ -295,6 +295,10 @@ phota_stray_rows(phota_verify_part_t *part, MDB_cursor *cursor)
 
         op = MDB_NEXT;
 
+        if (cursor == part->open && phota_chain_key(&key)) {
+            continue;
+        }
+
         rc = phota_stray_row(part, cursor, &key, &value);
         if (rc != PHOTA_OK) {
             return rc;

@@ -171,8 +171,9 @@ phota_verify_row(phota_verify_part_t *part, const phota_id_t *id,
     }
 
     if (phota_charge_open(&seen->charge) != open) {
-        return phota_verify_bad_charge(part, id, open ? "is listed as open"
-                                                 : "is not listed as open");
+        return phota_verify_bad_charge(part, id,
+                                       open ? "is listed as open"
+                                            : "is not listed as open");
     }
 
     seen->used = 1;
