@@ -16,23 +16,23 @@
 
 
 #define PHOTA_BUDGET_VERSION  1
-#define PHOTA_BUDGET_PREFIX   6         /* scope 1, id 4, period 1 */
-#define PHOTA_BUDGET_KEY      (PHOTA_BUDGET_PREFIX + 4)     /* and window */
+#define PHOTA_BUDGET_PREFIX   5         /* tenant 4, period 1 */
+#define PHOTA_BUDGET_KEY      (PHOTA_BUDGET_PREFIX + 8)     /* window, token */
 #define PHOTA_BUDGET_LEN      (1 + 2 * 8)
 
 
 /* a counter, and what it is asked or told */
 
 typedef struct {
-    unsigned        scope;
-    uint32_t        id;
+    uint32_t        tenant;
     unsigned        period;
     uint32_t        window;
+    uint32_t        token;          /* 0: the tenant's own */
 } phota_budget_name_t;
 
 
-static void phota_budget_name(phota_budget_name_t *name, unsigned scope,
-    uint32_t id, unsigned period, const phota_windows_t *windows);
+static void phota_budget_name(phota_budget_name_t *name, uint32_t tenant,
+    uint32_t token, unsigned period, const phota_windows_t *windows);
 static void phota_budget_key(u_char key[PHOTA_BUDGET_KEY],
     const phota_budget_name_t *name);
 static int64_t phota_budget_limit(const phota_limits_t *limits,
@@ -48,6 +48,8 @@ static int phota_budget_read(phota_budgets_t *b, MDB_txn *txn,
 static int phota_budget_add(phota_budgets_t *b, MDB_txn *txn,
     const phota_budget_name_t *name, int64_t spent, int64_t held,
     unsigned fresh, phota_error_t *err);
+static int phota_budget_overflow(const phota_budget_name_t *name,
+    phota_error_t *err);
 static int phota_budget_may_make(const phota_budget_name_t *name,
     unsigned fresh);
 static int phota_budget_write(phota_budgets_t *b, MDB_txn *txn,
@@ -55,8 +57,6 @@ static int phota_budget_write(phota_budgets_t *b, MDB_txn *txn,
     phota_error_t *err);
 static int phota_budget_trim(phota_budgets_t *b, MDB_txn *txn,
     const phota_budget_name_t *name, phota_error_t *err);
-static int phota_budget_old(const MDB_val *key,
-    const u_char first[PHOTA_BUDGET_KEY], uint32_t window, uint32_t keep);
 static int phota_budget_decode(phota_spending_t *spending,
     const MDB_val *value);
 static int phota_budget_row(phota_budget_row_t *row, const MDB_val *key,
@@ -75,18 +75,18 @@ phota_budgets_open(phota_budgets_t *b, phota_store_t *store,
 
 
 int
-phota_budget_get(phota_budgets_t *b, MDB_txn *txn, unsigned scope,
-    uint32_t id, unsigned period, uint32_t window,
+phota_budget_get(phota_budgets_t *b, MDB_txn *txn, uint32_t tenant,
+    uint32_t token, unsigned period, uint32_t window,
     phota_spending_t *spending, phota_error_t *err)
 {
     int                  rc;
     u_char               key[PHOTA_BUDGET_KEY];
     phota_budget_name_t  name;
 
-    name.scope = scope;
-    name.id = id;
+    name.tenant = tenant;
     name.period = period;
     name.window = window;
+    name.token = token;
 
     phota_budget_key(key, &name);
 
@@ -103,6 +103,7 @@ phota_budget_check(phota_budgets_t *b, MDB_txn *txn, uint32_t tenant,
     int64_t amount, phota_shortage_t *shortage, phota_error_t *err)
 {
     int                  rc, exceeded;
+    int64_t              limit;
     unsigned             scope, period;
     phota_budget_name_t  name;
 
@@ -121,15 +122,18 @@ phota_budget_check(phota_budgets_t *b, MDB_txn *txn, uint32_t tenant,
         for (scope = PHOTA_BUDGET_TENANT; scope <= PHOTA_BUDGET_TOKEN;
              scope++)
         {
-            phota_budget_name(&name, scope,
-                              (scope == PHOTA_BUDGET_TENANT) ? tenant : token,
-                              period, windows);
+            if (scope == PHOTA_BUDGET_TENANT) {
+                phota_budget_name(&name, tenant, 0, period, windows);
+                limit = phota_budget_limit(tenant_limits, period);
 
-            rc = phota_budget_ask(b, txn, &name,
-                                  phota_budget_limit(
-                                      (scope == PHOTA_BUDGET_TENANT)
-                                      ? tenant_limits : token_limits, period),
-                                  amount, shortage, err);
+            } else {
+                phota_budget_name(&name, tenant, token, period, windows);
+                limit = (token != 0) ? phota_budget_limit(token_limits, period)
+                                     : -1;
+            }
+
+            rc = phota_budget_ask(b, txn, &name, limit, amount, shortage,
+                                  err);
 
             if (rc == PHOTA_EXCEEDED) {
                 exceeded = 1;
@@ -145,11 +149,11 @@ phota_budget_check(phota_budgets_t *b, MDB_txn *txn, uint32_t tenant,
 
 
 static void
-phota_budget_name(phota_budget_name_t *name, unsigned scope, uint32_t id,
+phota_budget_name(phota_budget_name_t *name, uint32_t tenant, uint32_t token,
     unsigned period, const phota_windows_t *windows)
 {
-    name->scope = scope;
-    name->id = id;
+    name->tenant = tenant;
+    name->token = token;
     name->period = period;
 
     switch (period) {
@@ -168,14 +172,19 @@ phota_budget_name(phota_budget_name_t *name, unsigned scope, uint32_t id,
 }
 
 
+/*
+ * Backwards in time: a tenant's totals, its newest month and its newest day,
+ * which a charge counts in, are neighbours, mostly in one page.
+ */
+
 static void
 phota_budget_key(u_char key[PHOTA_BUDGET_KEY],
     const phota_budget_name_t *name)
 {
-    key[0] = (u_char) name->scope;
-    phota_put_be(key + 1, name->id, 4);
-    key[5] = (u_char) name->period;
-    phota_put_be(key + PHOTA_BUDGET_PREFIX, name->window, 4);
+    phota_put_be(key, name->tenant, 4);
+    key[4] = (u_char) ~name->period;
+    phota_put_be(key + PHOTA_BUDGET_PREFIX, ~name->window, 4);
+    phota_put_be(key + PHOTA_BUDGET_PREFIX + 4, name->token, 4);
 }
 
 
@@ -208,13 +217,14 @@ phota_budget_ask(phota_budgets_t *b, MDB_txn *txn,
     phota_shortage_t *shortage, phota_error_t *err)
 {
     int64_t           left;
+    uint32_t          id;
     phota_spending_t  spending;
 
-    if (limit < 0 || name->id == 0) {
+    if (limit < 0 || name->tenant == 0) {
         return PHOTA_OK;
     }
 
-    if (phota_budget_get(b, txn, name->scope, name->id, name->period,
+    if (phota_budget_get(b, txn, name->tenant, name->token, name->period,
                          name->window, &spending, err)
         != PHOTA_OK)
     {
@@ -228,7 +238,8 @@ phota_budget_ask(phota_budgets_t *b, MDB_txn *txn,
     }
 
     if (shortage->scope == 0 || left <= shortage->left) {
-        shortage->scope = (uint8_t) name->scope;
+        shortage->scope = (uint8_t) phota_budget_scope(name->tenant,
+                                                       name->token, &id);
         shortage->period = (uint8_t) name->period;
         shortage->limit = limit;
         shortage->left = left;
@@ -289,33 +300,32 @@ phota_budget_post(phota_budgets_t *b, MDB_txn *txn, uint32_t tenant,
     uint32_t token, const phota_windows_t *windows, int64_t spent,
     int64_t held, unsigned fresh, phota_error_t *err)
 {
-    unsigned             scope, period;
+    unsigned             period;
     phota_budget_name_t  name;
 
     /* a fresh nothing makes rows too: what it comes to later counts in them */
 
-    if (spent == 0 && held == 0 && !fresh) {
+    if (tenant == 0 || (spent == 0 && held == 0 && !fresh)) {
         return PHOTA_OK;
     }
 
-    for (scope = PHOTA_BUDGET_TENANT; scope <= PHOTA_BUDGET_TOKEN; scope++) {
+    for (period = PHOTA_BUDGET_DAY; period <= PHOTA_BUDGET_TOTAL; period++) {
 
-        for (period = PHOTA_BUDGET_DAY; period <= PHOTA_BUDGET_TOTAL;
-             period++)
+        phota_budget_name(&name, tenant, 0, period, windows);
+
+        if (phota_budget_add(b, txn, &name, spent, held, fresh, err)
+            != PHOTA_OK)
         {
-            phota_budget_name(&name, scope,
-                              (scope == PHOTA_BUDGET_TENANT) ? tenant : token,
-                              period, windows);
+            return PHOTA_ERROR;
+        }
 
-            if (name.id == 0) {
-                continue;
-            }
+        name.token = token;
 
-            if (phota_budget_add(b, txn, &name, spent, held, fresh, err)
-                != PHOTA_OK)
-            {
-                return PHOTA_ERROR;
-            }
+        if (token != 0
+            && phota_budget_add(b, txn, &name, spent, held, fresh, err)
+               != PHOTA_OK)
+        {
+            return PHOTA_ERROR;
         }
     }
 
@@ -349,10 +359,7 @@ phota_budget_add(phota_budgets_t *b, MDB_txn *txn,
     if (__builtin_add_overflow(spending.spent, spent, &spending.spent)
         || __builtin_add_overflow(spending.held, held, &spending.held))
     {
-        phota_error(err, "the %s counter of %s %u overflows",
-                    phota_budget_period_name(name->period),
-                    phota_budget_scope_name(name->scope), name->id);
-        return PHOTA_ERROR;
+        return phota_budget_overflow(name, err);
     }
 
     if (phota_budget_write(b, txn, key, &spending, err) != PHOTA_OK) {
@@ -364,6 +371,22 @@ phota_budget_add(phota_budgets_t *b, MDB_txn *txn,
     }
 
     return phota_budget_trim(b, txn, name, err);
+}
+
+
+static int
+phota_budget_overflow(const phota_budget_name_t *name, phota_error_t *err)
+{
+    uint32_t  id;
+    unsigned  scope;
+
+    scope = phota_budget_scope(name->tenant, name->token, &id);
+
+    phota_error(err, "the %s counter of %s %u overflows",
+                phota_budget_period_name(name->period),
+                phota_budget_scope_name(scope), (unsigned) id);
+
+    return PHOTA_ERROR;
 }
 
 
@@ -411,7 +434,7 @@ phota_budget_write(phota_budgets_t *b, MDB_txn *txn,
 }
 
 
-/* the first of its scope, id and period as long as that one is too old */
+/* those of the tenant and period whose window is too old by now */
 
 static int
 phota_budget_trim(phota_budgets_t *b, MDB_txn *txn,
@@ -422,14 +445,19 @@ phota_budget_trim(phota_budgets_t *b, MDB_txn *txn,
     MDB_val              key, value;
     uint32_t             keep;
     MDB_cursor          *cursor;
-    phota_budget_name_t  oldest;
+    phota_budget_name_t  newest;
 
     keep = (name->period == PHOTA_BUDGET_DAY) ? PHOTA_BUDGET_DAYS
                                               : PHOTA_BUDGET_MONTHS;
-    oldest = *name;
-    oldest.window = 0;
+    if (name->window <= keep) {
+        return PHOTA_OK;
+    }
 
-    phota_budget_key(first, &oldest);
+    newest = *name;
+    newest.window -= keep + 1;
+    newest.token = 0;
+
+    phota_budget_key(first, &newest);
 
     rc = mdb_cursor_open(txn, b->budgets, &cursor);
     if (rc != 0) {
@@ -442,7 +470,10 @@ phota_budget_trim(phota_budgets_t *b, MDB_txn *txn,
 
         rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
 
-        if (rc == 0 && !phota_budget_old(&key, first, name->window, keep)) {
+        if (rc == 0
+            && (key.mv_size != PHOTA_BUDGET_KEY
+                || memcmp(key.mv_data, first, PHOTA_BUDGET_PREFIX) != 0))
+        {
             break;
         }
 
@@ -456,25 +487,6 @@ phota_budget_trim(phota_budgets_t *b, MDB_txn *txn,
 
     return (rc == 0 || rc == MDB_NOTFOUND) ? PHOTA_OK
                                            : phota_budget_fail(b, rc, err);
-}
-
-
-static int
-phota_budget_old(const MDB_val *key, const u_char first[PHOTA_BUDGET_KEY],
-    uint32_t window, uint32_t keep)
-{
-    uint64_t  found;
-
-    if (key->mv_size != PHOTA_BUDGET_KEY
-        || memcmp(key->mv_data, first, PHOTA_BUDGET_PREFIX) != 0)
-    {
-        return 0;
-    }
-
-    found = phota_get_be((const u_char *) key->mv_data + PHOTA_BUDGET_PREFIX,
-                         4);
-
-    return found + keep < window;
 }
 
 
@@ -525,17 +537,18 @@ phota_budget_row(phota_budget_row_t *row, const MDB_val *key,
 
     p = key->mv_data;
 
-    if (key->mv_size != PHOTA_BUDGET_KEY
-        || p[0] < PHOTA_BUDGET_TENANT || p[0] > PHOTA_BUDGET_TOKEN
-        || p[5] < PHOTA_BUDGET_DAY || p[5] > PHOTA_BUDGET_TOTAL)
-    {
+    if (key->mv_size != PHOTA_BUDGET_KEY) {
         return PHOTA_INVALID;
     }
 
-    row->scope = p[0];
-    row->id = (uint32_t) phota_get_be(p + 1, 4);
-    row->period = p[5];
-    row->window = (uint32_t) phota_get_be(p + PHOTA_BUDGET_PREFIX, 4);
+    row->tenant = (uint32_t) phota_get_be(p, 4);
+    row->period = (uint8_t) ~p[4];
+    row->window = ~(uint32_t) phota_get_be(p + PHOTA_BUDGET_PREFIX, 4);
+    row->token = (uint32_t) phota_get_be(p + PHOTA_BUDGET_PREFIX + 4, 4);
+
+    if (row->period < PHOTA_BUDGET_DAY || row->period > PHOTA_BUDGET_TOTAL) {
+        return PHOTA_INVALID;
+    }
 
     return phota_budget_decode(&row->spending, value);
 }
@@ -577,6 +590,15 @@ phota_budget_scope_name(unsigned scope)
     static const char  *names[] = { "?", "tenant", "token" };
 
     return (scope <= PHOTA_BUDGET_TOKEN) ? names[scope] : names[0];
+}
+
+
+unsigned
+phota_budget_scope(uint32_t tenant, uint32_t token, uint32_t *id)
+{
+    *id = (token != 0) ? token : tenant;
+
+    return (token != 0) ? PHOTA_BUDGET_TOKEN : PHOTA_BUDGET_TENANT;
 }
 
 

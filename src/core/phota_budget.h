@@ -31,7 +31,7 @@ typedef enum {
 
 #define PHOTA_WARN_PERCENT   80     /* from here on a budget is said to warn */
 
-#define PHOTA_BUDGET_DAYS    40     /* a row older than these is removed */
+#define PHOTA_BUDGET_DAYS    40     /* a tenant's older rows are removed */
 #define PHOTA_BUDGET_MONTHS  3
 
 
@@ -70,16 +70,19 @@ typedef struct {
 
 typedef struct {
     phota_store_t  *store;
-    MDB_dbi         budgets;        /* scope, id, period, window -> spending */
+    MDB_dbi         budgets;        /* tenant, window, token -> spending */
 } phota_budgets_t;
 
 
 int phota_budgets_open(phota_budgets_t *b, phota_store_t *store,
     phota_error_t *err);
 
-/* zeros where there is none; window: 0 for the total */
-int phota_budget_get(phota_budgets_t *b, MDB_txn *txn, unsigned scope,
-    uint32_t id, unsigned period, uint32_t window,
+/*
+ * Zeros where there is none.  token 0: the tenant's own counter; window: 0 for
+ * the total.
+ */
+int phota_budget_get(phota_budgets_t *b, MDB_txn *txn, uint32_t tenant,
+    uint32_t token, unsigned period, uint32_t window,
     phota_spending_t *spending, phota_error_t *err);
 
 /*
@@ -100,9 +103,9 @@ int phota_budget_check(phota_budgets_t *b, MDB_txn *txn, uint32_t tenant,
 
 
 /*
- * Adds to all counters of tenant and token (0: none of either).  Rows of fresh
- * windows are made, and old ones removed; else a day or month whose row has
- * gone stays gone.
+ * Adds to all counters of tenant (0: nobody, there are none) and token (0: only
+ * the tenant's).  Rows of fresh windows are made, and the tenant's old ones
+ * removed; else a day or month whose row has gone stays gone.
  */
 int phota_budget_post(phota_budgets_t *b, MDB_txn *txn, uint32_t tenant,
     uint32_t token, const phota_windows_t *windows, int64_t spent,
@@ -111,10 +114,10 @@ int phota_budget_post(phota_budgets_t *b, MDB_txn *txn, uint32_t tenant,
 /* rows, for verify and for those who watch; stops at anything but PHOTA_OK */
 
 typedef struct {
-    uint8_t           scope;
-    uint8_t           period;
-    uint32_t          id;
+    uint32_t          tenant;
+    uint32_t          token;        /* 0: the tenant's own */
     uint32_t          window;
+    uint8_t           period;
     phota_spending_t  spending;
 } phota_budget_row_t;
 
@@ -124,6 +127,10 @@ int phota_budget_each(phota_budgets_t *b, MDB_txn *txn,
     phota_budget_pt handler, void *ctx, phota_error_t *err);
 
 const char *phota_budget_scope_name(unsigned scope);
+
+/* whose a counter is, and the id of that */
+unsigned phota_budget_scope(uint32_t tenant, uint32_t token, uint32_t *id);
+
 const char *phota_budget_period_name(unsigned period);
 
 

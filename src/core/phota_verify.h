@@ -22,14 +22,14 @@
 
 
 /*
- * The counters that there are, found by scope, id, period and window.  The
+ * The counters that there are, found by tenant, token and window.  The
  * table doesn't change while threads look into it; each has sums of its own,
  * by the counter's place in it.
  */
 
 typedef struct {
-    phota_budget_row_t   row;           /* scope 0: the slot is free */
-    uint32_t             newest_day;    /* of a total: the windows there are */
+    phota_budget_row_t   row;           /* period 0: the slot is free */
+    uint32_t             newest_day;    /* in a tenant's total: of all of it */
     uint32_t             newest_month;
 } phota_counter_t;
 

@@ -13,16 +13,16 @@
 #define PHOTA_COUNTERS_MIN  64
 
 
-static int phota_verify_spend_one(phota_verify_part_t *part, unsigned scope,
-    uint32_t id, const phota_windows_t *windows, int64_t spent,
+static int phota_verify_spend_one(phota_verify_part_t *part, uint32_t tenant,
+    uint32_t token, const phota_windows_t *windows, int64_t spent,
     int64_t held);
 static void phota_verify_spend_add(phota_verify_part_t *part,
     const phota_counter_t *counter, int64_t spent, int64_t held);
-static int phota_verify_window(phota_verify_part_t *part, unsigned scope,
-    uint32_t id, const phota_windows_t *windows);
+static int phota_verify_window(phota_verify_part_t *part, uint32_t tenant,
+    uint32_t token, const phota_windows_t *windows);
 static phota_counter_t *phota_counters_slot(const phota_counters_t *counters,
-    unsigned scope, uint32_t id, unsigned period, uint32_t window);
-static uint64_t phota_counters_hash(unsigned scope, uint32_t id,
+    uint32_t tenant, uint32_t token, unsigned period, uint32_t window);
+static uint64_t phota_counters_hash(uint32_t tenant, uint32_t token,
     unsigned period, uint32_t window);
 static int phota_counters_add(void *ctx, const phota_budget_row_t *row);
 static int phota_counters_grow(phota_counters_t *counters);
@@ -45,15 +45,15 @@ phota_verify_spend(phota_verify_part_t *part, const phota_charge_t *charge,
 {
     int  rc;
 
-    if (spent == 0 && held == 0) {
+    if (charge->tenant == 0 || (spent == 0 && held == 0)) {
         return PHOTA_OK;
     }
 
-    rc = phota_verify_spend_one(part, PHOTA_BUDGET_TENANT, charge->tenant,
-                                windows, spent, held);
+    rc = phota_verify_spend_one(part, charge->tenant, 0, windows, spent,
+                                held);
 
-    if (rc == PHOTA_OK) {
-        rc = phota_verify_spend_one(part, PHOTA_BUDGET_TOKEN, charge->token,
+    if (rc == PHOTA_OK && charge->token != 0) {
+        rc = phota_verify_spend_one(part, charge->tenant, charge->token,
                                     windows, spent, held);
     }
 
@@ -62,21 +62,22 @@ phota_verify_spend(phota_verify_part_t *part, const phota_charge_t *charge,
 
 
 static int
-phota_verify_spend_one(phota_verify_part_t *part, unsigned scope,
-    uint32_t id, const phota_windows_t *windows, int64_t spent, int64_t held)
+phota_verify_spend_one(phota_verify_part_t *part, uint32_t tenant,
+    uint32_t token, const phota_windows_t *windows, int64_t spent,
+    int64_t held)
 {
+    uint32_t                 id;
+    unsigned                 scope;
     phota_counter_t         *counter;
     const phota_counters_t  *counters;
 
-    if (id == 0) {
-        return PHOTA_OK;
-    }
-
     counters = &part->snapshot->counters;
 
-    counter = phota_counters_slot(counters, scope, id, PHOTA_BUDGET_TOTAL, 0);
+    counter = phota_counters_slot(counters, tenant, token, PHOTA_BUDGET_TOTAL,
+                                  0);
 
     if (counter == NULL) {
+        scope = phota_budget_scope(tenant, token, &id);
         phota_error(&part->err, "entry %llu: the total of %s %u is missing "
                     "in the budgets", (unsigned long long) part->sequence,
                     phota_budget_scope_name(scope), (unsigned) id);
@@ -89,11 +90,11 @@ phota_verify_spend_one(phota_verify_part_t *part, unsigned scope,
         return PHOTA_OK;
     }
 
-    counter = phota_counters_slot(counters, scope, id, PHOTA_BUDGET_DAY,
+    counter = phota_counters_slot(counters, tenant, token, PHOTA_BUDGET_DAY,
                                   windows->day);
     phota_verify_spend_add(part, counter, spent, held);
 
-    counter = phota_counters_slot(counters, scope, id, PHOTA_BUDGET_MONTH,
+    counter = phota_counters_slot(counters, tenant, token, PHOTA_BUDGET_MONTH,
                                   windows->month);
     phota_verify_spend_add(part, counter, spent, held);
 
@@ -134,50 +135,53 @@ phota_verify_windows(phota_verify_part_t *part, const phota_entry_t *entry)
 
     /* what was found on a bill makes no counters for windows long past */
 
-    if (!entry->first || (entry->type != PHOTA_ENTRY_HELD
-                          && charge->cached != PHOTA_CACHED_HIT
-                          && charge->cached != PHOTA_CACHED_JOIN)
+    if (charge->tenant == 0 || !entry->first
+        || (entry->type != PHOTA_ENTRY_HELD
+            && charge->cached != PHOTA_CACHED_HIT
+            && charge->cached != PHOTA_CACHED_JOIN)
         || (charge->held == 0 && charge->price == 0))
     {
         return PHOTA_OK;
     }
 
-    rc = phota_verify_window(part, PHOTA_BUDGET_TENANT, charge->tenant,
-                             &charge->windows);
+    rc = phota_verify_window(part, charge->tenant, 0, &charge->windows);
 
-    return (rc == PHOTA_OK) ? phota_verify_window(part, PHOTA_BUDGET_TOKEN,
-                                                  charge->token,
-                                                  &charge->windows)
-                            : rc;
+    if (rc == PHOTA_OK && charge->token != 0) {
+        rc = phota_verify_window(part, charge->tenant, charge->token,
+                                 &charge->windows);
+    }
+
+    return rc;
 }
 
 
 static int
-phota_verify_window(phota_verify_part_t *part, unsigned scope, uint32_t id,
-    const phota_windows_t *windows)
+phota_verify_window(phota_verify_part_t *part, uint32_t tenant,
+    uint32_t token, const phota_windows_t *windows)
 {
-    const phota_counter_t   *total;
-    const phota_counters_t  *counters;
+    uint32_t                 id;
+    unsigned                 scope;
+    const phota_counter_t   *own;
+    const phota_counters_t  *c;
 
-    if (id == 0) {
-        return PHOTA_OK;
-    }
+    c = &part->snapshot->counters;
 
-    counters = &part->snapshot->counters;
+    own = phota_counters_slot(c, tenant, 0, PHOTA_BUDGET_TOTAL, 0);
 
-    total = phota_counters_slot(counters, scope, id, PHOTA_BUDGET_TOTAL, 0);
-
-    if (total != NULL
-        && ((uint64_t) windows->day + PHOTA_BUDGET_DAYS < total->newest_day
-            || phota_counters_slot(counters, scope, id, PHOTA_BUDGET_DAY,
+    if (own != NULL
+        && phota_counters_slot(c, tenant, token, PHOTA_BUDGET_TOTAL, 0) != NULL
+        && ((uint64_t) windows->day + PHOTA_BUDGET_DAYS < own->newest_day
+            || phota_counters_slot(c, tenant, token, PHOTA_BUDGET_DAY,
                                    windows->day) != NULL)
         && ((uint64_t) windows->month + PHOTA_BUDGET_MONTHS
-            < total->newest_month
-            || phota_counters_slot(counters, scope, id, PHOTA_BUDGET_MONTH,
+            < own->newest_month
+            || phota_counters_slot(c, tenant, token, PHOTA_BUDGET_MONTH,
                                    windows->month) != NULL))
     {
         return PHOTA_OK;
     }
+
+    scope = phota_budget_scope(tenant, token, &id);
 
     phota_error(&part->err, "entry %llu: a counter of %s %u, day %u, month "
                 "%u is missing in the budgets",
@@ -197,14 +201,14 @@ phota_verify_counted(const phota_snapshot_t *s, uint32_t tenant,
 
     c = &s->counters;
 
-    return phota_counters_slot(c, PHOTA_BUDGET_TENANT, tenant,
-                               PHOTA_BUDGET_DAY, windows->day) != NULL
-           || phota_counters_slot(c, PHOTA_BUDGET_TENANT, tenant,
-                                  PHOTA_BUDGET_MONTH, windows->month) != NULL
-           || phota_counters_slot(c, PHOTA_BUDGET_TOKEN, token,
-                                  PHOTA_BUDGET_DAY, windows->day) != NULL
-           || phota_counters_slot(c, PHOTA_BUDGET_TOKEN, token,
-                                  PHOTA_BUDGET_MONTH, windows->month) != NULL;
+    return phota_counters_slot(c, tenant, 0, PHOTA_BUDGET_DAY, windows->day)
+           != NULL
+           || phota_counters_slot(c, tenant, 0, PHOTA_BUDGET_MONTH,
+                                  windows->month) != NULL
+           || phota_counters_slot(c, tenant, token, PHOTA_BUDGET_DAY,
+                                  windows->day) != NULL
+           || phota_counters_slot(c, tenant, token, PHOTA_BUDGET_MONTH,
+                                  windows->month) != NULL;
 }
 
 
@@ -227,6 +231,8 @@ phota_verify_counters(phota_snapshot_t *s, MDB_txn *txn, phota_error_t *err)
 }
 
 
+/* by tenant, as old rows are removed */
+
 static void
 phota_counters_newest(phota_counters_t *counters)
 {
@@ -237,11 +243,11 @@ phota_counters_newest(phota_counters_t *counters)
     for (i = 0; i < counters->size; i++) {
         row = &counters->slots[i].row;
 
-        if (row->scope == 0) {
+        if (row->period == 0) {
             continue;
         }
 
-        total = phota_counters_slot(counters, row->scope, row->id,
+        total = phota_counters_slot(counters, row->tenant, 0,
                                     PHOTA_BUDGET_TOTAL, 0);
 
         if (total == NULL) {
@@ -277,10 +283,10 @@ phota_counters_add(void *ctx, const phota_budget_row_t *row)
         return PHOTA_DECLINED;
     }
 
-    i = (size_t) phota_counters_hash(row->scope, row->id, row->period,
+    i = (size_t) phota_counters_hash(row->tenant, row->token, row->period,
                                      row->window);
 
-    while (counters->slots[i & (counters->size - 1)].row.scope != 0) {
+    while (counters->slots[i & (counters->size - 1)].row.period != 0) {
         i++;
     }
 
@@ -306,7 +312,7 @@ phota_counters_grow(phota_counters_t *counters)
     }
 
     for (i = 0; i < counters->size; i++) {
-        if (counters->slots[i].row.scope != 0) {
+        if (counters->slots[i].row.period != 0) {
             (void) phota_counters_add(&bigger, &counters->slots[i].row);
         }
     }
@@ -321,8 +327,8 @@ phota_counters_grow(phota_counters_t *counters)
 /* NULL where there is none */
 
 static phota_counter_t *
-phota_counters_slot(const phota_counters_t *counters, unsigned scope,
-    uint32_t id, unsigned period, uint32_t window)
+phota_counters_slot(const phota_counters_t *counters, uint32_t tenant,
+    uint32_t token, unsigned period, uint32_t window)
 {
     size_t            i;
     phota_counter_t  *slot;
@@ -331,17 +337,17 @@ phota_counters_slot(const phota_counters_t *counters, unsigned scope,
         return NULL;
     }
 
-    i = (size_t) phota_counters_hash(scope, id, period, window);
+    i = (size_t) phota_counters_hash(tenant, token, period, window);
 
     for ( ;; i++) {
         slot = &counters->slots[i & (counters->size - 1)];
 
-        if (slot->row.scope == 0) {
+        if (slot->row.period == 0) {
             return NULL;
         }
 
-        if (slot->row.id == id && slot->row.window == window
-            && slot->row.scope == scope && slot->row.period == period)
+        if (slot->row.tenant == tenant && slot->row.window == window
+            && slot->row.token == token && slot->row.period == period)
         {
             return slot;
         }
@@ -350,13 +356,14 @@ phota_counters_slot(const phota_counters_t *counters, unsigned scope,
 
 
 static uint64_t
-phota_counters_hash(unsigned scope, uint32_t id, unsigned period,
+phota_counters_hash(uint32_t tenant, uint32_t token, unsigned period,
     uint32_t window)
 {
     uint64_t  hash;
 
-    hash = (uint64_t) id << 32 | window;
-    hash = (hash ^ (scope << 4 | period)) * 0x9e3779b97f4a7c15;
+    hash = ((uint64_t) tenant << 32 | token) * 0x9e3779b97f4a7c15;
+    hash ^= hash >> 32;
+    hash = (hash ^ ((uint64_t) window << 8 | period)) * 0x9e3779b97f4a7c15;
 
     return hash ^ hash >> 32;
 }
@@ -367,6 +374,8 @@ phota_verify_budgets(phota_verify_part_t *part)
 {
     size_t                     i;
     char                       found[PHOTA_USD_TEXT], sum[PHOTA_USD_TEXT];
+    uint32_t                   id;
+    unsigned                   scope;
     const phota_spending_t    *spending;
     const phota_counters_t    *counters;
     const phota_budget_row_t  *row;
@@ -377,7 +386,7 @@ phota_verify_budgets(phota_verify_part_t *part)
         row = &counters->slots[i].row;
         spending = &part->spending[i];
 
-        if (row->scope == 0
+        if (row->period == 0
             || (row->spending.spent == spending->spent
                 && row->spending.held == spending->held)
             || ((spending->spent != 0 || spending->held != 0)
@@ -395,9 +404,11 @@ phota_verify_budgets(phota_verify_part_t *part)
             phota_usd_format(sum, spending->held);
         }
 
+        scope = phota_budget_scope(row->tenant, row->token, &id);
+
         phota_error(&part->err, "the budget of %s %u, %s %u, counts %s %s, "
-                    "its entries say %s", phota_budget_scope_name(row->scope),
-                    (unsigned) row->id, phota_budget_period_name(row->period),
+                    "its entries say %s", phota_budget_scope_name(scope),
+                    (unsigned) id, phota_budget_period_name(row->period),
                     (unsigned) row->window, found,
                     (row->spending.spent != spending->spent) ? "spent"
                                                              : "held", sum);
@@ -419,8 +430,8 @@ phota_verify_stale(const phota_counters_t *counters,
 {
     const phota_counter_t  *total;
 
-    total = phota_counters_slot(counters, row->scope, row->id,
-                                PHOTA_BUDGET_TOTAL, 0);
+    total = phota_counters_slot(counters, row->tenant, 0, PHOTA_BUDGET_TOTAL,
+                                0);
 
     if (total == NULL) {
         return 0;

@@ -36,7 +36,7 @@ static int photactl_fixed_item(phota_plan_t *plan, const char *text,
 static void photactl_share_text(char *buf, uint32_t share);
 static void photactl_fixed_text(char *buf, size_t size,
     const phota_plan_t *plan);
-static int photactl_budgets(photactl_t *ctl, unsigned scope, uint32_t id,
+static int photactl_budgets(photactl_t *ctl, uint32_t token,
     const phota_limits_t *limits, const phota_tenant_t *tenant,
     photactl_budget_t budgets[PHOTACTL_PERIODS]);
 static int photactl_windows(photactl_t *ctl, const phota_tenant_t *tenant,
@@ -350,13 +350,13 @@ photactl_limits_text(photactl_limits_text_t *text,
 
 int
 photactl_show(photactl_t *ctl, const photactl_column_t *columns,
-    unsigned ncolumns, const photactl_value_t *values, unsigned scope,
-    uint32_t id, const phota_limits_t *limits, const phota_tenant_t *tenant)
+    unsigned ncolumns, const photactl_value_t *values, uint32_t token,
+    const phota_limits_t *limits, const phota_tenant_t *tenant)
 {
     int                rc;
     photactl_budget_t  budgets[PHOTACTL_PERIODS];
 
-    rc = photactl_budgets(ctl, scope, id, limits, tenant, budgets);
+    rc = photactl_budgets(ctl, token, limits, tenant, budgets);
     if (rc != PHOTA_OK) {
         return rc;
     }
@@ -377,7 +377,7 @@ photactl_show(photactl_t *ctl, const photactl_column_t *columns,
 
 
 static int
-photactl_budgets(photactl_t *ctl, unsigned scope, uint32_t id,
+photactl_budgets(photactl_t *ctl, uint32_t token,
     const phota_limits_t *limits, const phota_tenant_t *tenant,
     photactl_budget_t budgets[PHOTACTL_PERIODS])
 {
@@ -400,7 +400,7 @@ photactl_budgets(photactl_t *ctl, unsigned scope, uint32_t id,
     }
 
     for (i = 0; rc == PHOTA_OK && i < PHOTACTL_PERIODS; i++) {
-        rc = phota_budget_get(&ctl->ledger.budgets, txn, scope, id,
+        rc = phota_budget_get(&ctl->ledger.budgets, txn, tenant->id, token,
                               photactl_periods[i], windows[i],
                               &budgets[i].spending, &ctl->err);
 

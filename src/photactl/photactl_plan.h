@@ -46,12 +46,12 @@ void photactl_limits_text(photactl_limits_text_t *text,
     const phota_limits_t *limits);
 
 /*
- * A thing with budgets: its columns, and then of day, month and total what is
- * spent, held and left, in the tenant's zone.
+ * A tenant (token 0) or a token of it: its columns, and then of day, month and
+ * total what is spent, held and left, in the tenant's zone.
  */
 int photactl_show(photactl_t *ctl, const photactl_column_t *columns,
-    unsigned ncolumns, const photactl_value_t *values, unsigned scope,
-    uint32_t id, const phota_limits_t *limits, const phota_tenant_t *tenant);
+    unsigned ncolumns, const photactl_value_t *values, uint32_t token,
+    const phota_limits_t *limits, const phota_tenant_t *tenant);
 
 
 #endif /* _PHOTACTL_PLAN_H_INCLUDED_ */

@@ -147,8 +147,7 @@ photactl_tenant_show(photactl_t *ctl)
 
     return photactl_show(ctl, photactl_tenant_columns,
                          PHOTACTL_TENANT_COLUMNS - PHOTACTL_TENANT_LIMITS,
-                         values, PHOTA_BUDGET_TENANT, tenant.id,
-                         &tenant.limits, &tenant);
+                         values, 0, &tenant.limits, &tenant);
 }
 
 

@@ -371,8 +371,7 @@ photactl_token_one(photactl_t *ctl, const photactl_tokens_t *tokens)
 
     return photactl_show(ctl, photactl_token_columns,
                          PHOTACTL_TOKEN_COLUMNS - PHOTACTL_TOKEN_LIMITS,
-                         values, PHOTA_BUDGET_TOKEN, token->id,
-                         &token->limits, &tenant);
+                         values, token->id, &token->limits, &tenant);
 }
 
 

@@ -393,11 +393,11 @@ sub spending {
 
         next if !$spent && !$held;
 
-        for my $owner ("1\t$c->{tenant}", "2\t$c->{token}") {
-            next if $owner =~ /\t0$/;
+        next if !$c->{tenant};
 
+        for my $token (0, $c->{token} || ()) {
             for my $window ("1\t$c->{day}", "2\t$c->{month}", "3\t0") {
-                my $row = $rows{"$owner\t$window"} ||= [ 0, 0 ];
+                my $row = $rows{"$c->{tenant}\t$window\t$token"} ||= [ 0, 0 ];
                 $row->[0] += $spent;
                 $row->[1] += $held;
             }
@@ -422,7 +422,9 @@ sub shortages {
         for my $period (1 .. 3) {
             my $limit = $owner->{limits}[$period - 1];
             my $window = (0, $c->{day}, $c->{month}, 0)[$period];
-            my $row = $rows->{"$scope\t$id\t$period\t$window"} || [ 0, 0 ];
+            my $token = $scope == 1 ? 0 : $id;
+            my $row = $rows->{"$c->{tenant}\t$period\t$window\t$token"}
+                || [ 0, 0 ];
             my $left = $limit - $row->[0] - $row->[1];
 
             next if $limit < 0;
@@ -440,11 +442,10 @@ sub shortages {
 sub fresh {
     my ($books, $c) = @_;
 
-    for my $owner ("1\t$c->{tenant}", "2\t$c->{token}") {
-        my $newest = $books->{newest}{$owner} ||= [ 0, 0 ];
-        $newest->[0] = $c->{day} if $c->{day} > $newest->[0];
-        $newest->[1] = $c->{month} if $c->{month} > $newest->[1];
-    }
+    my $newest = $books->{newest}{$c->{tenant}} ||= [ 0, 0 ];
+
+    $newest->[0] = $c->{day} if $c->{day} > $newest->[0];
+    $newest->[1] = $c->{month} if $c->{month} > $newest->[1];
 }
 
 
@@ -918,11 +919,9 @@ sub budgets {
     my $rows = spending($books);
     my @rows;
 
-    for my $key (sort { pack('N4', split /\t/, $a) cmp pack('N4',
-        split /\t/, $b) } keys %$rows)
-    {
-        my ($scope, $id, $period, $window) = split /\t/, $key;
-        my $newest = $books->{newest}{"$scope\t$id"} || [ 0, 0 ];
+    for my $key (sort { backwards($a) cmp backwards($b) } keys %$rows) {
+        my ($tenant, $period, $window) = split /\t/, $key;
+        my $newest = $books->{newest}{$tenant} || [ 0, 0 ];
         my $gone = $period == 1 && $window + DAYS_KEPT <= $newest->[0]
             || $period == 2 && $window + MONTHS_KEPT <= $newest->[1];
 
@@ -931,6 +930,15 @@ sub budgets {
     }
 
     return @rows;
+}
+
+
+# of a tenant totals first, then the newest month and the newest day
+
+sub backwards {
+    my ($tenant, $period, $window, $token) = split /\t/, shift;
+
+    return pack('N4', $tenant, 3 - $period, 0xffffffff - $window, $token);
 }
 
 

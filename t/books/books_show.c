@@ -106,8 +106,9 @@ books_print_budget(void *ctx, const phota_budget_row_t *row)
     (void) ctx;
 
     if (row->spending.spent != 0 || row->spending.held != 0) {
-        printf("B\t%u\t%u\t%u\t%u\t%lld\t%lld\n", row->scope, row->id,
-               row->period, row->window, (long long) row->spending.spent,
+        printf("B\t%u\t%u\t%u\t%u\t%lld\t%lld\n", row->tenant,
+               row->period, row->window, row->token,
+               (long long) row->spending.spent,
                (long long) row->spending.held);
     }
 

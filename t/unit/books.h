@@ -291,14 +291,16 @@ test_entry(uint64_t sequence, phota_entry_t *entry)
 
 
 static inline phota_spending_t
-test_spending(unsigned scope, uint32_t id, unsigned period, uint32_t window)
+test_spending(uint32_t tenant, uint32_t token, unsigned period,
+    uint32_t window)
 {
     MDB_txn           *txn;
     phota_spending_t   spending;
 
     txn = test_begin(0);
-    assert_int_equal(phota_budget_get(&test_ledger.budgets, txn, scope, id,
-                                      period, window, &spending, &test_err),
+    assert_int_equal(phota_budget_get(&test_ledger.budgets, txn, tenant,
+                                      token, period, window, &spending,
+                                      &test_err),
                      PHOTA_OK);
     phota_store_abort(txn);
 
@@ -324,9 +326,9 @@ test_spent(const phota_charge_t *charge, int64_t spent, int64_t held)
                      : (period == PHOTA_BUDGET_MONTH) ? charge->windows.month
                      : 0;
 
-            spending = test_spending(scope, (scope == PHOTA_BUDGET_TENANT)
-                                            ? charge->tenant : charge->token,
-                                     period, window);
+            spending = test_spending(charge->tenant,
+                                     (scope == PHOTA_BUDGET_TENANT)
+                                     ? 0 : charge->token, period, window);
 
             assert_true(spending.spent == spent);
             assert_true(spending.held == held);

@@ -98,11 +98,11 @@ test_post(uint32_t tenant, uint32_t token, uint32_t day, uint32_t month,
 
 
 static phota_spending_t
-test_get(unsigned scope, uint32_t id, unsigned period, uint32_t window)
+test_get(uint32_t tenant, uint32_t token, unsigned period, uint32_t window)
 {
     phota_spending_t  spending;
 
-    assert_int_equal(phota_budget_get(&test_budgets, test_txn, scope, id,
+    assert_int_equal(phota_budget_get(&test_budgets, test_txn, tenant, token,
                                       period, window, &spending, &test_err),
                      PHOTA_OK);
     return spending;
@@ -138,7 +138,7 @@ test_counters(void **state)
 {
     (void) state;
 
-    assert_int_equal(test_get(PHOTA_BUDGET_TENANT, 1, PHOTA_BUDGET_DAY,
+    assert_int_equal(test_get(1, 0, PHOTA_BUDGET_DAY,
                               100).spent, 0);
 
     test_post(1, 7, 100, 3, 0, 150000, 1);
@@ -146,19 +146,19 @@ test_counters(void **state)
 
     test_post(1, 7, 100, 3, 120000, -150000, 0);
 
-    assert_int_equal(test_get(PHOTA_BUDGET_TENANT, 1, PHOTA_BUDGET_DAY,
+    assert_int_equal(test_get(1, 0, PHOTA_BUDGET_DAY,
                               100).spent, 120000);
-    assert_int_equal(test_get(PHOTA_BUDGET_TOKEN, 7, PHOTA_BUDGET_MONTH,
+    assert_int_equal(test_get(1, 7, PHOTA_BUDGET_MONTH,
                               3).spent, 120000);
-    assert_int_equal(test_get(PHOTA_BUDGET_TOKEN, 7, PHOTA_BUDGET_TOTAL,
+    assert_int_equal(test_get(1, 7, PHOTA_BUDGET_TOTAL,
                               0).spent, 120000);
-    assert_int_equal(test_get(PHOTA_BUDGET_TENANT, 1, PHOTA_BUDGET_TOTAL,
+    assert_int_equal(test_get(1, 0, PHOTA_BUDGET_TOTAL,
                               0).held, 0);
 
     /* a number below zero is one */
 
     test_post(1, 7, 100, 3, -200000, 0, 0);
-    assert_int_equal(test_get(PHOTA_BUDGET_TENANT, 1, PHOTA_BUDGET_TOTAL,
+    assert_int_equal(test_get(1, 0, PHOTA_BUDGET_TOTAL,
                               0).spent, -80000);
 
     /* no token, nobody, nothing */
@@ -173,9 +173,9 @@ test_counters(void **state)
 
     test_post(3, 3, 100, 3, 0, 0, 1);
     test_post(3, 3, 100, 3, 5, 0, 0);
-    assert_int_equal(test_get(PHOTA_BUDGET_TENANT, 3, PHOTA_BUDGET_DAY,
+    assert_int_equal(test_get(3, 0, PHOTA_BUDGET_DAY,
                               100).spent, 5);
-    assert_int_equal(test_get(PHOTA_BUDGET_TOKEN, 3, PHOTA_BUDGET_MONTH,
+    assert_int_equal(test_get(3, 3, PHOTA_BUDGET_MONTH,
                               3).spent, 5);
 }
 
@@ -291,20 +291,20 @@ test_trim(void **state)
 
     /* 41 days, 4 months and the total, of each */
 
-    assert_int_equal(test_get(PHOTA_BUDGET_TENANT, 1, PHOTA_BUDGET_DAY,
+    assert_int_equal(test_get(1, 0, PHOTA_BUDGET_DAY,
                               1060).spent, 1);
-    assert_int_equal(test_get(PHOTA_BUDGET_TENANT, 1, PHOTA_BUDGET_DAY,
+    assert_int_equal(test_get(1, 0, PHOTA_BUDGET_DAY,
                               1059).spent, 0);
-    assert_int_equal(test_get(PHOTA_BUDGET_TENANT, 2, PHOTA_BUDGET_TOTAL,
+    assert_int_equal(test_get(2, 0, PHOTA_BUDGET_TOTAL,
                               0).spent, 101);
     assert_int_equal(test_rows(), 2 * (41 + 4 + 1));
 
     /* what has gone stays gone, but the total */
 
     test_post(1, 0, 1059, 1, 5, 0, 0);
-    assert_int_equal(test_get(PHOTA_BUDGET_TENANT, 1, PHOTA_BUDGET_DAY,
+    assert_int_equal(test_get(1, 0, PHOTA_BUDGET_DAY,
                               1059).spent, 0);
-    assert_int_equal(test_get(PHOTA_BUDGET_TENANT, 1, PHOTA_BUDGET_TOTAL,
+    assert_int_equal(test_get(1, 0, PHOTA_BUDGET_TOTAL,
                               0).spent, 106);
     assert_int_equal(test_rows(), 2 * (41 + 4 + 1));
 
@@ -312,6 +312,15 @@ test_trim(void **state)
 
     test_post(1, 0, 900, 2, 1, 0, 1);
     assert_int_equal(test_rows(), 2 * (41 + 4 + 1) + 2);
+
+    /* a token's rows go with its tenant's */
+
+    test_post(2, 7, 1100, 36, 1, 0, 1);
+    assert_int_equal(test_get(2, 7, PHOTA_BUDGET_DAY, 1100).spent, 1);
+    test_post(2, 0, 1141, 39, 1, 0, 1);
+    assert_int_equal(test_get(2, 7, PHOTA_BUDGET_DAY, 1100).spent, 0);
+    assert_int_equal(test_get(2, 7, PHOTA_BUDGET_MONTH, 36).spent, 1);
+    assert_int_equal(test_get(2, 7, PHOTA_BUDGET_TOTAL, 0).spent, 1);
 }
 
 
@@ -342,7 +351,7 @@ test_random(void **state)
 
     for (id = 0; id < TEST_IDS; id++) {
         for (window = TEST_WINDOWS - 42; window < TEST_WINDOWS; window++) {
-            got = test_get(PHOTA_BUDGET_TENANT, id + 1, PHOTA_BUDGET_DAY,
+            got = test_get(id + 1, 0, PHOTA_BUDGET_DAY,
                            window);
             assert_int_equal(got.spent, sums[id][window][0]);
             assert_int_equal(got.held, sums[id][window][1]);
@@ -361,15 +370,14 @@ test_damaged(void **state)
     (void) state;
 
     n = 0;
-    key.mv_data = "\001\0\0\0\001\003\0\0\0\0";
-    key.mv_size = 10;
+    key.mv_data = "\0\0\0\001\374\377\377\377\377\0\0\0\0";
+    key.mv_size = 13;
     value.mv_data = "\001short";
     value.mv_size = 6;
 
     assert_int_equal(mdb_put(test_txn, test_budgets.budgets, &key, &value, 0),
                      0);
-    assert_int_equal(phota_budget_get(&test_budgets, test_txn,
-                                      PHOTA_BUDGET_TENANT, 1,
+    assert_int_equal(phota_budget_get(&test_budgets, test_txn, 1, 0,
                                       PHOTA_BUDGET_TOTAL, 0, &spending,
                                       &test_err),
                      PHOTA_ERROR);

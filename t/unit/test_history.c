@@ -15,9 +15,9 @@
 
 
 typedef struct {
-    uint8_t           scope;
+    uint32_t          tenant;
+    uint32_t          token;
     uint8_t           period;
-    uint32_t          id;
     uint32_t          window;
     phota_spending_t  spending;
 } test_counter_t;
@@ -140,7 +140,7 @@ test_model_count(test_model_t *model, const phota_charge_t *charge,
 
 
 static test_counter_t *
-test_model_counter(test_model_t *model, unsigned scope, uint32_t id,
+test_model_counter(test_model_t *model, uint32_t tenant, uint32_t token,
     unsigned period, uint32_t window)
 {
     unsigned         i;
@@ -149,7 +149,7 @@ test_model_counter(test_model_t *model, unsigned scope, uint32_t id,
     for (i = 0; i < model->ncounters; i++) {
         c = &model->counters[i];
 
-        if (c->scope == scope && c->id == id && c->period == period
+        if (c->tenant == tenant && c->token == token && c->period == period
             && c->window == window)
         {
             return c;
@@ -160,8 +160,8 @@ test_model_counter(test_model_t *model, unsigned scope, uint32_t id,
     c = &model->counters[i];
     model->ncounters++;
 
-    c->scope = (uint8_t) scope;
-    c->id = id;
+    c->tenant = tenant;
+    c->token = token;
     c->period = (uint8_t) period;
     c->window = window;
 
@@ -175,7 +175,7 @@ test_model_spend(test_model_t *model, const phota_charge_t *charge,
 {
     int64_t          spent, held;
     unsigned         scope, period;
-    uint32_t         id, window;
+    uint32_t         token, window;
     test_counter_t  *c;
 
     spent = (charge->state == PHOTA_STATE_SETTLED) ? charge->price : 0;
@@ -184,9 +184,11 @@ test_model_spend(test_model_t *model, const phota_charge_t *charge,
 
     for (scope = PHOTA_BUDGET_TENANT; scope <= PHOTA_BUDGET_TOKEN; scope++) {
 
-        id = (scope == PHOTA_BUDGET_TENANT) ? charge->tenant : charge->token;
+        token = (scope == PHOTA_BUDGET_TENANT) ? 0 : charge->token;
 
-        if (id == 0 || charge->tenant == 0) {
+        if (charge->tenant == 0
+            || (scope == PHOTA_BUDGET_TOKEN && token == 0))
+        {
             continue;
         }
 
@@ -197,7 +199,8 @@ test_model_spend(test_model_t *model, const phota_charge_t *charge,
                      : (period == PHOTA_BUDGET_MONTH) ? charge->windows.month
                      : 0;
 
-            c = test_model_counter(model, scope, id, period, window);
+            c = test_model_counter(model, charge->tenant, token, period,
+                                   window);
             c->spending.spent += sign * spent;
             c->spending.held += sign * held;
         }
@@ -671,8 +674,8 @@ test_model_budgets(test_model_t *model)
     for (i = 0; i < model->ncounters; i++) {
         c = &model->counters[i];
 
-        assert_int_equal(phota_budget_get(&test_ledger.budgets, txn, c->scope,
-                                          c->id, c->period, c->window,
+        assert_int_equal(phota_budget_get(&test_ledger.budgets, txn, c->tenant,
+                                          c->token, c->period, c->window,
                                           &spending, &test_err),
                          PHOTA_OK);
         assert_true(spending.spent == c->spending.spent);

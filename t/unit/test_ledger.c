@@ -626,7 +626,7 @@ test_booked(void **state)
     assert_int_equal(test_book(&charge, &outcome), PHOTA_OK);
     assert_int_equal(charge.token, 0);
     assert_true(charge.price == 144000);
-    spending = test_spending(PHOTA_BUDGET_TENANT, 3, PHOTA_BUDGET_DAY,
+    spending = test_spending(3, 0, PHOTA_BUDGET_DAY,
                              charge.windows.day);
     assert_true(spending.spent == 144000);
 
@@ -663,14 +663,14 @@ test_booked_late(void **state)
         i++;
         test_verify_ok(i);
 
-        spending = test_spending(PHOTA_BUDGET_TENANT, 3, PHOTA_BUDGET_DAY,
+        spending = test_spending(3, 0, PHOTA_BUDGET_DAY,
                                  charge.windows.day);
         days += (spending.spent != 0);
     }
 
     assert_true(days != 0 && days < i);
 
-    spending = test_spending(PHOTA_BUDGET_TENANT, 3, PHOTA_BUDGET_MONTH, late);
+    spending = test_spending(3, 0, PHOTA_BUDGET_MONTH, late);
     assert_true(spending.spent == (int64_t) i * 120000);
 }
 
