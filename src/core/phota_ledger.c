@@ -87,7 +87,6 @@ phota_ledger_tables(phota_ledger_t *l, phota_error_t *err)
         { "open", &l->open },
         { "owners", &l->owners },
         { "rollups", &l->rollups },
-        { "details", &l->details },
         { "loose", &l->loose }
     };
 

@@ -207,9 +207,9 @@ typedef struct {
     MDB_dbi          charges;       /* charge id -> charge that has ended */
     MDB_dbi          open;          /* held or unknown; the chain's end */
     MDB_dbi          owners;        /* slot -> epoch */
-    MDB_dbi          rollups;       /* day, tenant, operation -> sums */
-    MDB_dbi          details;       /* the same, token, tag -> sums */
-    MDB_dbi          loose;         /* key of details: hits not in entries */
+    MDB_dbi          rollups;       /* day, tenant, operation -> sums; the
+                                       same, token, tag -> details */
+    MDB_dbi          loose;         /* key of a detail: hits not in entries */
     int              lock_fd;       /* books/owners, -1 until needed */
     unsigned         lock_rdonly:1; /* enough to ask, not to own */
     phota_owner_t    self;          /* epoch 0: not an owner */

@@ -14,6 +14,7 @@
 
 
 #define PHOTA_HIT_DETAILS  500          /* rows of a tenant and day */
+#define PHOTA_HIT_PREFIX   9            /* of the key of such a row */
 
 
 static int phota_hit_check(uint64_t time, const char *tag, uint64_t hits,
@@ -27,7 +28,7 @@ static int phota_hit_loose(phota_ledger_t *l, MDB_txn *txn,
 static int phota_hit_add(phota_ledger_t *l, MDB_txn *txn,
     const phota_rollup_name_t *name, int64_t hits, int64_t saved,
     phota_error_t *err);
-static int phota_hit_add_row(phota_ledger_t *l, MDB_txn *txn, MDB_dbi table,
+static int phota_hit_add_row(phota_ledger_t *l, MDB_txn *txn,
     const u_char *key, size_t len, int64_t hits, int64_t saved,
     phota_error_t *err);
 static int phota_tally_next(phota_ledger_t *l, MDB_txn *txn, MDB_val *key,
@@ -37,7 +38,7 @@ static int phota_tally_one(phota_ledger_t *l, MDB_txn *txn,
 static int phota_tally_move(phota_ledger_t *l, MDB_txn *txn,
     phota_rollup_name_t *name, uint32_t day, const phota_rollup_t *row,
     phota_error_t *err);
-static int phota_tally_firm(phota_ledger_t *l, MDB_txn *txn, MDB_dbi table,
+static int phota_tally_firm(phota_ledger_t *l, MDB_txn *txn,
     const u_char *key, size_t len, const phota_sum_t *delta,
     phota_error_t *err);
 
@@ -111,27 +112,27 @@ phota_hit_name(phota_ledger_t *l, MDB_txn *txn, phota_rollup_name_t *name,
     phota_error_t *err)
 {
     int      rc;
-    u_char   buf[PHOTA_DETAIL_KEY_MAX];
+    u_char   buf[PHOTA_DETAIL_KEY_MAX], row[PHOTA_ROLLUP_ROW_MAX];
     MDB_val  key, value;
 
     if (name->tag[0] == '\0') {
         return PHOTA_OK;
     }
 
-    key.mv_data = buf;
-    key.mv_size = phota_rollup_key(buf, name);
+    key.mv_data = row;
+    key.mv_size = phota_rollup_row(row, buf, phota_rollup_key(buf, name));
 
-    rc = mdb_get(txn, l->details, &key, &value);
+    rc = mdb_get(txn, l->rollups, &key, &value);
 
     if (rc == 0) {
         return PHOTA_OK;
     }
 
     if (rc != MDB_NOTFOUND) {
-        return phota_ledger_fail(l, "details", rc, err);
+        return phota_ledger_fail(l, "rollups", rc, err);
     }
 
-    rc = phota_hit_full(l, txn, buf, err);
+    rc = phota_hit_full(l, txn, row, err);
 
     if (rc != PHOTA_EXCEEDED) {
         return rc;
@@ -144,7 +145,7 @@ phota_hit_name(phota_ledger_t *l, MDB_txn *txn, phota_rollup_name_t *name,
 }
 
 
-/* PHOTA_EXCEEDED when day and tenant, the prefix, have rows enough */
+/* PHOTA_EXCEEDED when day and tenant, the prefix, have details enough */
 
 static int
 phota_hit_full(phota_ledger_t *l, MDB_txn *txn, const u_char *prefix,
@@ -155,21 +156,21 @@ phota_hit_full(phota_ledger_t *l, MDB_txn *txn, const u_char *prefix,
     unsigned     n;
     MDB_cursor  *cursor;
 
-    rc = mdb_cursor_open(txn, l->details, &cursor);
+    rc = mdb_cursor_open(txn, l->rollups, &cursor);
 
     if (rc != 0) {
-        return phota_ledger_fail(l, "details", rc, err);
+        return phota_ledger_fail(l, "rollups", rc, err);
     }
 
     n = 0;
 
     key.mv_data = (void *) prefix;
-    key.mv_size = 8;
+    key.mv_size = PHOTA_HIT_PREFIX;
 
     rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
 
-    while (rc == 0 && n < PHOTA_HIT_DETAILS && key.mv_size >= 8
-           && memcmp(key.mv_data, prefix, 8) == 0)
+    while (rc == 0 && n < PHOTA_HIT_DETAILS && key.mv_size >= PHOTA_HIT_PREFIX
+           && memcmp(key.mv_data, prefix, PHOTA_HIT_PREFIX) == 0)
     {
         n++;
         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
@@ -178,7 +179,7 @@ phota_hit_full(phota_ledger_t *l, MDB_txn *txn, const u_char *prefix,
     mdb_cursor_close(cursor);
 
     if (rc != 0 && rc != MDB_NOTFOUND) {
-        return phota_ledger_fail(l, "details", rc, err);
+        return phota_ledger_fail(l, "rollups", rc, err);
     }
 
     return (n < PHOTA_HIT_DETAILS) ? PHOTA_OK : PHOTA_EXCEEDED;
@@ -216,28 +217,24 @@ phota_hit_add(phota_ledger_t *l, MDB_txn *txn,
 
     len = phota_rollup_key(key, name);
 
-    if (phota_hit_add_row(l, txn, l->rollups, key, PHOTA_ROLLUP_KEY, hits,
-                          saved, err)
+    if (phota_hit_add_row(l, txn, key, PHOTA_ROLLUP_KEY, hits, saved, err)
         != PHOTA_OK)
     {
         return PHOTA_ERROR;
     }
 
-    return phota_hit_add_row(l, txn, l->details, key, len, hits, saved, err);
+    return phota_hit_add_row(l, txn, key, len, hits, saved, err);
 }
 
 
 static int
-phota_hit_add_row(phota_ledger_t *l, MDB_txn *txn, MDB_dbi table,
-    const u_char *key, size_t len, int64_t hits, int64_t saved,
-    phota_error_t *err)
+phota_hit_add_row(phota_ledger_t *l, MDB_txn *txn, const u_char *key,
+    size_t len, int64_t hits, int64_t saved, phota_error_t *err)
 {
-    int             rc;
-    MDB_val         name;
     phota_sum_t     sum;
     phota_rollup_t  row;
 
-    if (phota_rollup_get(l, txn, table, key, len, &row, err) != PHOTA_OK) {
+    if (phota_rollup_get(l, txn, key, len, &row, err) != PHOTA_OK) {
         return PHOTA_ERROR;
     }
 
@@ -253,17 +250,12 @@ phota_hit_add_row(phota_ledger_t *l, MDB_txn *txn, MDB_dbi table,
     row.loose_saved += saved;
 
     if (hits > 0 || row.loose_hits != 0 || !phota_sum_zero(&row.sum)) {
-        return phota_rollup_put(l, txn, table, key, len, &row, err);
+        return phota_rollup_put(l, txn, key, len, &row, err);
     }
 
     /* all that it was made for has gone elsewhere */
 
-    name.mv_data = (void *) key;
-    name.mv_size = len;
-
-    rc = mdb_del(txn, table, &name, NULL);
-
-    return (rc == 0) ? PHOTA_OK : phota_ledger_fail(l, "details", rc, err);
+    return phota_rollup_del(l, txn, key, len, err);
 }
 
 
@@ -363,7 +355,7 @@ phota_tally_one(phota_ledger_t *l, MDB_txn *txn, phota_chain_t *chain,
         return phota_ledger_fail(l, "loose", MDB_CORRUPTED, err);
     }
 
-    if (phota_rollup_get(l, txn, l->details, key, len, &row, err)
+    if (phota_rollup_get(l, txn, key, len, &row, err)
         != PHOTA_OK)
     {
         return PHOTA_ERROR;
@@ -412,14 +404,13 @@ phota_tally_one(phota_ledger_t *l, MDB_txn *txn, phota_chain_t *chain,
     len = phota_rollup_key(buf, &name);
 
     if (phota_ledger_append(l, txn, chain, &entry, err) != PHOTA_OK
-        || phota_tally_firm(l, txn, l->rollups, buf, PHOTA_ROLLUP_KEY,
-                            &entry.delta, err)
+        || phota_tally_firm(l, txn, buf, PHOTA_ROLLUP_KEY, &entry.delta, err)
            != PHOTA_OK)
     {
         return PHOTA_ERROR;
     }
 
-    return phota_tally_firm(l, txn, l->details, buf, len, &entry.delta, err);
+    return phota_tally_firm(l, txn, buf, len, &entry.delta, err);
 }
 
 
@@ -441,18 +432,17 @@ phota_tally_move(phota_ledger_t *l, MDB_txn *txn, phota_rollup_name_t *name,
 
 
 static int
-phota_tally_firm(phota_ledger_t *l, MDB_txn *txn, MDB_dbi table,
-    const u_char *key, size_t len, const phota_sum_t *delta,
-    phota_error_t *err)
+phota_tally_firm(phota_ledger_t *l, MDB_txn *txn, const u_char *key,
+    size_t len, const phota_sum_t *delta, phota_error_t *err)
 {
     phota_rollup_t  row;
 
-    if (phota_rollup_get(l, txn, table, key, len, &row, err) != PHOTA_OK) {
+    if (phota_rollup_get(l, txn, key, len, &row, err) != PHOTA_OK) {
         return PHOTA_ERROR;
     }
 
     row.loose_hits -= delta->hits;
     row.loose_saved -= delta->saved;
 
-    return phota_rollup_put(l, txn, table, key, len, &row, err);
+    return phota_rollup_put(l, txn, key, len, &row, err);
 }

@@ -27,7 +27,7 @@ static int phota_ledger_del_open(phota_ledger_t *l, MDB_txn *txn,
 static int phota_ledger_roll_up(phota_ledger_t *l, MDB_txn *txn,
     const phota_entry_t *entry, phota_error_t *err);
 static int phota_ledger_roll_up_row(phota_ledger_t *l, MDB_txn *txn,
-    MDB_dbi table, const u_char *key, size_t len, const phota_sum_t *delta,
+    const u_char *key, size_t len, const phota_sum_t *delta,
     phota_error_t *err);
 
 
@@ -284,32 +284,30 @@ phota_ledger_roll_up(phota_ledger_t *l, MDB_txn *txn,
 
     len = phota_rollup_key(key, &name);
 
-    if (phota_ledger_roll_up_row(l, txn, l->rollups, key, PHOTA_ROLLUP_KEY,
-                                 &entry->delta, err)
+    if (phota_ledger_roll_up_row(l, txn, key, PHOTA_ROLLUP_KEY, &entry->delta,
+                                 err)
         != PHOTA_OK)
     {
         return PHOTA_ERROR;
     }
 
-    return phota_ledger_roll_up_row(l, txn, l->details, key, len,
-                                    &entry->delta, err);
+    return phota_ledger_roll_up_row(l, txn, key, len, &entry->delta, err);
 }
 
 
 static int
-phota_ledger_roll_up_row(phota_ledger_t *l, MDB_txn *txn, MDB_dbi table,
-    const u_char *key, size_t len, const phota_sum_t *delta,
-    phota_error_t *err)
+phota_ledger_roll_up_row(phota_ledger_t *l, MDB_txn *txn, const u_char *key,
+    size_t len, const phota_sum_t *delta, phota_error_t *err)
 {
     phota_rollup_t  row;
 
-    if (phota_rollup_get(l, txn, table, key, len, &row, err) != PHOTA_OK) {
+    if (phota_rollup_get(l, txn, key, len, &row, err) != PHOTA_OK) {
         return PHOTA_ERROR;
     }
 
     phota_sum_add(&row.sum, delta);
 
-    return phota_rollup_put(l, txn, table, key, len, &row, err);
+    return phota_rollup_put(l, txn, key, len, &row, err);
 }
 
 

@@ -62,6 +62,8 @@ static int phota_ledger_sum(phota_ledger_t *l, uint64_t from, uint64_t to,
     unsigned by, phota_sums_t *sums, phota_error_t *err);
 static int phota_ledger_sum_days(MDB_cursor *cursor, uint64_t first,
     uint64_t last, unsigned by, phota_sums_t *sums);
+static int phota_ledger_sum_seek(MDB_cursor *cursor, uint64_t day,
+    unsigned details, MDB_val *key, MDB_val *value);
 static int phota_ledger_sum_row(const phota_rollup_name_t *name,
     const MDB_val *value, unsigned by, phota_sums_t *sums);
 static size_t phota_usage_key(u_char key[PHOTA_DETAIL_KEY_MAX], unsigned by,
@@ -489,14 +491,11 @@ phota_ledger_usage(phota_ledger_t *l, uint64_t from, uint64_t to,
 }
 
 
-/* details have as many rows as tags: they are read only where it takes them */
-
 static int
 phota_ledger_sum(phota_ledger_t *l, uint64_t from, uint64_t to, unsigned by,
     phota_sums_t *sums, phota_error_t *err)
 {
     int          rc;
-    MDB_dbi      table;
     MDB_txn     *txn;
     uint64_t     first, last;
     MDB_cursor  *cursor;
@@ -508,14 +507,11 @@ phota_ledger_sum(phota_ledger_t *l, uint64_t from, uint64_t to, unsigned by,
         return PHOTA_OK;
     }
 
-    table = (by == PHOTA_USAGE_TOKEN || by == PHOTA_USAGE_TAG) ? l->details
-                                                               : l->rollups;
-
     if (phota_store_begin(l->store, 0, &txn, err) != PHOTA_OK) {
         return PHOTA_ERROR;
     }
 
-    rc = mdb_cursor_open(txn, table, &cursor);
+    rc = mdb_cursor_open(txn, l->rollups, &cursor);
 
     if (rc == 0) {
         rc = phota_ledger_sum_days(cursor, first, last, by, sums);
@@ -533,25 +529,34 @@ phota_ledger_sum_days(MDB_cursor *cursor, uint64_t first, uint64_t last,
     unsigned by, phota_sums_t *sums)
 {
     int                  rc;
-    u_char               start[4];
+    size_t               len;
+    u_char               buf[PHOTA_DETAIL_KEY_MAX];
     MDB_val              key, value;
+    unsigned             details;
     phota_rollup_name_t  name;
 
-    phota_put_be(start, first, sizeof(start));
+    details = (by == PHOTA_USAGE_TOKEN || by == PHOTA_USAGE_TAG);
 
-    key.mv_data = start;
-    key.mv_size = sizeof(start);
-
-    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    rc = phota_ledger_sum_seek(cursor, first, details, &key, &value);
 
     while (rc == 0) {
 
-        if (phota_rollup_name(&name, key.mv_data, key.mv_size) != PHOTA_OK) {
+        if (phota_rollup_row_key(buf, &len, &key) != PHOTA_OK
+            || phota_rollup_name(&name, buf, len) != PHOTA_OK)
+        {
             return MDB_CORRUPTED;
         }
 
         if (name.day > last) {
             return 0;
+        }
+
+        /* details are as many as clients have tags: they are passed over */
+
+        if (details != (len != PHOTA_ROLLUP_KEY)) {
+            rc = phota_ledger_sum_seek(cursor, (uint64_t) name.day + !details,
+                                       details, &key, &value);
+            continue;
         }
 
         rc = phota_ledger_sum_row(&name, &value, by, sums);
@@ -562,6 +567,28 @@ phota_ledger_sum_days(MDB_cursor *cursor, uint64_t first, uint64_t last,
     }
 
     return (rc == MDB_NOTFOUND) ? 0 : rc;
+}
+
+
+/* to the first row of its kind from a day on, or what follows */
+
+static int
+phota_ledger_sum_seek(MDB_cursor *cursor, uint64_t day, unsigned details,
+    MDB_val *key, MDB_val *value)
+{
+    u_char  start[5];
+
+    if (day > UINT32_MAX) {
+        return MDB_NOTFOUND;
+    }
+
+    phota_put_be(start, day, 4);
+    start[4] = (u_char) details;
+
+    key->mv_data = start;
+    key->mv_size = sizeof(start);
+
+    return mdb_cursor_get(cursor, key, value, MDB_SET_RANGE);
 }
 
 

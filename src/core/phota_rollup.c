@@ -1,6 +1,6 @@
 
 /*
- * How roll-ups lie in their tables, and sums in memory by the same or other
+ * How roll-ups lie in their table, and sums in memory by the same or other
  * keys.  The decoder accepts exactly what the encoder writes.
  */
 
@@ -20,8 +20,7 @@
 
 
 static int64_t phota_sum_plus(int64_t a, int64_t b);
-static int phota_rollup_fail(phota_ledger_t *l, MDB_dbi table, int rc,
-    phota_error_t *err);
+static int phota_rollup_fail(phota_ledger_t *l, int rc, phota_error_t *err);
 static int phota_sums_grow(phota_sums_t *sums);
 static phota_sums_slot_t *phota_sums_slot(phota_sums_t *sums,
     const u_char *key, size_t len);
@@ -98,6 +97,40 @@ phota_rollup_key(u_char key[PHOTA_DETAIL_KEY_MAX],
 }
 
 
+size_t
+phota_rollup_row(u_char row[PHOTA_ROLLUP_ROW_MAX], const u_char *key,
+    size_t len)
+{
+    memcpy(row, key, 4);
+    row[4] = (len != PHOTA_ROLLUP_KEY);
+    memcpy(row + 5, key + 4, len - 4);
+
+    return len + 1;
+}
+
+
+int
+phota_rollup_row_key(u_char key[PHOTA_DETAIL_KEY_MAX], size_t *len,
+    const MDB_val *row)
+{
+    const u_char  *p;
+
+    if (row->mv_size <= PHOTA_ROLLUP_KEY
+        || row->mv_size > PHOTA_ROLLUP_ROW_MAX)
+    {
+        return PHOTA_INVALID;
+    }
+
+    p = row->mv_data;
+    *len = row->mv_size - 1;
+
+    memcpy(key, p, 4);
+    memcpy(key + 4, p + 5, *len - 4);
+
+    return (p[4] == (*len != PHOTA_ROLLUP_KEY)) ? PHOTA_OK : PHOTA_INVALID;
+}
+
+
 int
 phota_rollup_name(phota_rollup_name_t *name, const void *key, size_t len)
 {
@@ -137,17 +170,17 @@ phota_rollup_name(phota_rollup_name_t *name, const void *key, size_t len)
 
 
 int
-phota_rollup_get(phota_ledger_t *l, MDB_txn *txn, MDB_dbi table,
-    const u_char *key, size_t len, phota_rollup_t *rollup,
-    phota_error_t *err)
+phota_rollup_get(phota_ledger_t *l, MDB_txn *txn, const u_char *key,
+    size_t len, phota_rollup_t *rollup, phota_error_t *err)
 {
     int      rc;
+    u_char   row[PHOTA_ROLLUP_ROW_MAX];
     MDB_val  name, value;
 
-    name.mv_data = (void *) key;
-    name.mv_size = len;
+    name.mv_data = row;
+    name.mv_size = phota_rollup_row(row, key, len);
 
-    rc = mdb_get(txn, table, &name, &value);
+    rc = mdb_get(txn, l->rollups, &name, &value);
 
     if (rc == MDB_NOTFOUND) {
         memset(rollup, 0, sizeof(phota_rollup_t));
@@ -160,41 +193,55 @@ phota_rollup_get(phota_ledger_t *l, MDB_txn *txn, MDB_dbi table,
         rc = MDB_CORRUPTED;
     }
 
-    return (rc == 0) ? PHOTA_OK : phota_rollup_fail(l, table, rc, err);
+    return (rc == 0) ? PHOTA_OK : phota_rollup_fail(l, rc, err);
 }
 
 
 int
-phota_rollup_put(phota_ledger_t *l, MDB_txn *txn, MDB_dbi table,
-    const u_char *key, size_t len, const phota_rollup_t *rollup,
-    phota_error_t *err)
+phota_rollup_put(phota_ledger_t *l, MDB_txn *txn, const u_char *key,
+    size_t len, const phota_rollup_t *rollup, phota_error_t *err)
 {
     int      rc;
-    u_char   buf[PHOTA_ROLLUP_LEN];
+    u_char   row[PHOTA_ROLLUP_ROW_MAX], buf[PHOTA_ROLLUP_LEN];
     MDB_val  name, value;
 
     phota_rollup_encode(rollup, buf);
 
-    name.mv_data = (void *) key;
-    name.mv_size = len;
+    name.mv_data = row;
+    name.mv_size = phota_rollup_row(row, key, len);
     value.mv_data = buf;
     value.mv_size = sizeof(buf);
 
-    rc = mdb_put(txn, table, &name, &value, 0);
+    rc = mdb_put(txn, l->rollups, &name, &value, 0);
 
-    return (rc == 0) ? PHOTA_OK : phota_rollup_fail(l, table, rc, err);
+    return (rc == 0) ? PHOTA_OK : phota_rollup_fail(l, rc, err);
+}
+
+
+int
+phota_rollup_del(phota_ledger_t *l, MDB_txn *txn, const u_char *key,
+    size_t len, phota_error_t *err)
+{
+    int      rc;
+    u_char   row[PHOTA_ROLLUP_ROW_MAX];
+    MDB_val  name;
+
+    name.mv_data = row;
+    name.mv_size = phota_rollup_row(row, key, len);
+
+    rc = mdb_del(txn, l->rollups, &name, NULL);
+
+    return (rc == 0) ? PHOTA_OK : phota_rollup_fail(l, rc, err);
 }
 
 
 static int
-phota_rollup_fail(phota_ledger_t *l, MDB_dbi table, int rc,
-    phota_error_t *err)
+phota_rollup_fail(phota_ledger_t *l, int rc, phota_error_t *err)
 {
     char  what[sizeof(l->store->path) + 64];
 
-    (void) snprintf(what, sizeof(what), "%.120s, table \"%s\"",
-                    l->store->path,
-                    (table == l->rollups) ? "rollups" : "details");
+    (void) snprintf(what, sizeof(what), "%.120s, table \"rollups\"",
+                    l->store->path);
 
     return phota_store_fail(err, what, rc);
 }

@@ -1,8 +1,9 @@
 
 /*
- * Roll-ups: sums by day, tenant and operation, and once more by token and tag.
- * How they lie in their tables, and sums in memory by such keys.  Only the
- * ledger's own files know it.
+ * Roll-ups: sums by day, tenant and operation, and details, which are the same
+ * by token and tag.  How they lie in their table, a day's sums before all of
+ * its details, and sums in memory by such keys.  Only the ledger's own files
+ * know it.
  */
 
 
@@ -18,6 +19,7 @@
 #define PHOTA_ROLLUP_KEY      9
 #define PHOTA_DETAIL_KEY      (PHOTA_ROLLUP_KEY + 4)        /* without tag */
 #define PHOTA_DETAIL_KEY_MAX  (PHOTA_DETAIL_KEY + PHOTA_NAME_MAX)
+#define PHOTA_ROLLUP_ROW_MAX  (PHOTA_DETAIL_KEY_MAX + 1)
 #define PHOTA_ROLLUP_LEN      (1 + 9 * 8)
 
 
@@ -41,20 +43,28 @@ void phota_rollup_encode(const phota_rollup_t *rollup,
     u_char buf[PHOTA_ROLLUP_LEN]);
 int phota_rollup_decode(phota_rollup_t *rollup, const void *p, size_t len);
 
-/* the length: PHOTA_ROLLUP_KEY bytes of it are the key of rollups */
+/* the length: PHOTA_ROLLUP_KEY bytes of it are the key of the sum of all */
 size_t phota_rollup_key(u_char key[PHOTA_DETAIL_KEY_MAX],
     const phota_rollup_name_t *name);
+
+/* the key of its row: behind the day it says which kind it is; the length */
+size_t phota_rollup_row(u_char row[PHOTA_ROLLUP_ROW_MAX], const u_char *key,
+    size_t len);
+
+/* the key back from that of a row; PHOTA_INVALID when it is none */
+int phota_rollup_row_key(u_char key[PHOTA_DETAIL_KEY_MAX], size_t *len,
+    const MDB_val *row);
 
 /* either kind of key; PHOTA_INVALID when it is none */
 int phota_rollup_name(phota_rollup_name_t *name, const void *key, size_t len);
 
 /* zeros where there is none */
-int phota_rollup_get(phota_ledger_t *l, MDB_txn *txn, MDB_dbi table,
-    const u_char *key, size_t len, phota_rollup_t *rollup,
-    phota_error_t *err);
-int phota_rollup_put(phota_ledger_t *l, MDB_txn *txn, MDB_dbi table,
-    const u_char *key, size_t len, const phota_rollup_t *rollup,
-    phota_error_t *err);
+int phota_rollup_get(phota_ledger_t *l, MDB_txn *txn, const u_char *key,
+    size_t len, phota_rollup_t *rollup, phota_error_t *err);
+int phota_rollup_del(phota_ledger_t *l, MDB_txn *txn, const u_char *key,
+    size_t len, phota_error_t *err);
+int phota_rollup_put(phota_ledger_t *l, MDB_txn *txn, const u_char *key,
+    size_t len, const phota_rollup_t *rollup, phota_error_t *err);
 
 void phota_sum_add(phota_sum_t *to, const phota_sum_t *sum);
 int phota_sum_zero(const phota_sum_t *sum);

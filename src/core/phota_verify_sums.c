@@ -16,20 +16,20 @@
 typedef struct {
     phota_verify_part_t  *part;
     phota_sums_t          rollups;
-    MDB_dbi               table;        /* which is walked */
+    unsigned              details;      /* which kind is walked */
     uint64_t              loose;        /* details that have loose hits */
 } phota_verify_tables_t;
 
 
 static int phota_verify_roll_up(phota_verify_tables_t *t);
-static int phota_verify_table(phota_verify_tables_t *t, MDB_dbi table,
+static int phota_verify_table(phota_verify_tables_t *t, unsigned details,
     phota_sums_t *sums);
 static int phota_verify_table_row(phota_verify_tables_t *t,
     const MDB_val *key, const MDB_val *value, phota_sums_t *sums);
 static int phota_verify_row_equal(const phota_rollup_t *row,
     const phota_rollup_t *expected);
-static int phota_verify_row_loose(phota_verify_tables_t *t,
-    const MDB_val *key, const phota_rollup_t *row);
+static int phota_verify_row_loose(phota_verify_tables_t *t, u_char *key,
+    size_t len, const phota_rollup_t *row);
 static int phota_verify_table_end(phota_verify_tables_t *t,
     phota_sums_t *sums);
 static int phota_verify_loose(phota_verify_tables_t *t);
@@ -87,13 +87,11 @@ phota_verify_sums(phota_verify_part_t *part)
     rc = phota_verify_roll_up(&t);
 
     if (rc == PHOTA_OK) {
-        rc = phota_verify_table(&t, part->snapshot->ledger->details,
-                                &part->details);
+        rc = phota_verify_table(&t, 1, &part->details);
     }
 
     if (rc == PHOTA_OK) {
-        rc = phota_verify_table(&t, part->snapshot->ledger->rollups,
-                                &t.rollups);
+        rc = phota_verify_table(&t, 0, &t.rollups);
     }
 
     if (rc == PHOTA_OK) {
@@ -137,16 +135,17 @@ phota_verify_roll_up(phota_verify_tables_t *t)
 /* rows are taken off their sums: in the end nothing may be left */
 
 static int
-phota_verify_table(phota_verify_tables_t *t, MDB_dbi table,
+phota_verify_table(phota_verify_tables_t *t, unsigned details,
     phota_sums_t *sums)
 {
     int          rc, found;
     MDB_val      key, value;
     MDB_cursor  *cursor;
 
-    t->table = table;
+    t->details = details;
 
-    rc = mdb_cursor_open(t->part->txn, table, &cursor);
+    rc = mdb_cursor_open(t->part->txn, t->part->snapshot->ledger->rollups,
+                         &cursor);
     if (rc != 0) {
         return phota_verify_fail(t->part, rc);
     }
@@ -176,14 +175,13 @@ static int
 phota_verify_table_row(phota_verify_tables_t *t, const MDB_val *key,
     const MDB_val *value, phota_sums_t *sums)
 {
-    int                   details;
+    size_t                len;
+    u_char                buf[PHOTA_DETAIL_KEY_MAX];
     phota_rollup_t        row, *expected;
     phota_rollup_name_t   name;
 
-    details = (t->table == t->part->snapshot->ledger->details);
-
-    if (phota_rollup_name(&name, key->mv_data, key->mv_size) != PHOTA_OK
-        || details != (key->mv_size != PHOTA_ROLLUP_KEY)
+    if (phota_rollup_row_key(buf, &len, key) != PHOTA_OK
+        || phota_rollup_name(&name, buf, len) != PHOTA_OK
         || phota_rollup_decode(&row, value->mv_data, value->mv_size)
            != PHOTA_OK)
     {
@@ -191,25 +189,29 @@ phota_verify_table_row(phota_verify_tables_t *t, const MDB_val *key,
         return PHOTA_INVALID;
     }
 
-    expected = phota_sums_get(sums, key->mv_data, key->mv_size);
+    if (t->details != (len != PHOTA_ROLLUP_KEY)) {
+        return PHOTA_OK;
+    }
+
+    expected = phota_sums_get(sums, buf, len);
 
     if (expected == NULL) {
         phota_error(&t->part->err, "no memory");
         return PHOTA_ERROR;
     }
 
-    if (details) {
+    if (t->details) {
         expected->loose_hits = row.loose_hits;
         expected->loose_saved = row.loose_saved;
     }
 
     if (!phota_verify_row_equal(&row, expected)) {
-        return phota_verify_bad_row(t, key->mv_data, key->mv_size);
+        return phota_verify_bad_row(t, buf, len);
     }
 
     memset(expected, 0, sizeof(phota_rollup_t));
 
-    return details ? phota_verify_row_loose(t, key, &row) : PHOTA_OK;
+    return t->details ? phota_verify_row_loose(t, buf, len, &row) : PHOTA_OK;
 }
 
 
@@ -246,7 +248,7 @@ phota_verify_row_equal(const phota_rollup_t *row,
 /* they count in the roll-up too, and wait in a list of their own */
 
 static int
-phota_verify_row_loose(phota_verify_tables_t *t, const MDB_val *key,
+phota_verify_row_loose(phota_verify_tables_t *t, u_char *key, size_t len,
     const phota_rollup_t *row)
 {
     int              rc;
@@ -260,7 +262,9 @@ phota_verify_row_loose(phota_verify_tables_t *t, const MDB_val *key,
 
     t->loose++;
 
-    name = *key;
+    name.mv_data = key;
+    name.mv_size = len;
+
     rc = mdb_get(t->part->txn, t->part->snapshot->ledger->loose, &name,
                  &value);
 
@@ -274,7 +278,7 @@ phota_verify_row_loose(phota_verify_tables_t *t, const MDB_val *key,
         return phota_verify_fail(t->part, rc);
     }
 
-    rollup = phota_sums_get(&t->rollups, key->mv_data, PHOTA_ROLLUP_KEY);
+    rollup = phota_sums_get(&t->rollups, key, PHOTA_ROLLUP_KEY);
 
     if (rollup == NULL) {
         phota_error(&t->part->err, "no memory");

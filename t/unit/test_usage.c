@@ -118,11 +118,11 @@ test_detail(uint32_t day, uint32_t tenant, uint32_t token, uint8_t operation,
     len = phota_rollup_key(key, &name);
 
     txn = test_begin(0);
-    assert_int_equal(phota_rollup_get(&test_ledger, txn, test_ledger.details,
-                                      key, len, &row, &test_err),
+    assert_int_equal(phota_rollup_get(&test_ledger, txn, key, len, &row,
+                                      &test_err),
                      PHOTA_OK);
-    assert_int_equal(phota_rollup_get(&test_ledger, txn, test_ledger.rollups,
-                                      key, PHOTA_ROLLUP_KEY, &all, &test_err),
+    assert_int_equal(phota_rollup_get(&test_ledger, txn, key,
+                                      PHOTA_ROLLUP_KEY, &all, &test_err),
                      PHOTA_OK);
     phota_store_abort(txn);
 

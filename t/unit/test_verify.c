@@ -240,7 +240,7 @@ static void
 test_verify_views(void **state)
 {
     size_t       i, len;
-    u_char       buf[1024], keep[1024], row[9];
+    u_char       buf[1024], keep[1024], row[10];
     MDB_dbi      dbi;
     MDB_val      key, value;
     MDB_txn     *txn;
@@ -342,7 +342,7 @@ test_verify_views(void **state)
     txn = test_begin(1);
     assert_int_equal(mdb_cursor_open(txn, test_ledger.rollups, &cursor), 0);
     assert_int_equal(mdb_cursor_get(cursor, &key, &value, MDB_FIRST), 0);
-    memcpy(row, key.mv_data, 9);
+    memcpy(row, key.mv_data, sizeof(row));
     memcpy(keep, value.mv_data, value.mv_size);
     mdb_cursor_close(cursor);
     key.mv_data = row;
@@ -729,8 +729,7 @@ test_verify_tables(void **state)
 
     const MDB_dbi  tables[] = {
         test_ledger.entries, test_ledger.charges, test_ledger.open,
-        test_ledger.rollups, test_ledger.details, test_ledger.loose,
-        test_ledger.budgets.budgets
+        test_ledger.rollups, test_ledger.loose, test_ledger.budgets.budgets
     };
 
     (void) state;
