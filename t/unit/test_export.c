@@ -567,7 +567,7 @@ static void
 test_from_cursor(void **state)
 {
     int          i;
-    char         path[96], next[128], *text;
+    char         path[96], next[128], *text, *p;
     unsigned     lines;
     test_rows_t  rows;
 
@@ -614,7 +614,8 @@ test_from_cursor(void **state)
     test_export_ok("csv", text, NULL);
     assert_true(strchr(test_out, '\n')[1] == '\0');
 
-    text[strlen(text) - 1] ^= 1;
+    p = text + strlen(text) - 1;
+    *p = (*p == '0') ? '1' : '0';
     assert_int_equal(test_export("csv", text, NULL), PHOTA_INVALID);
     assert_non_null(strstr(test_ctl.err.text, "other books"));
     assert_string_equal(test_out, "");
