@@ -724,7 +724,9 @@ phota_archiver_take_batch(phota_archiver_t *a, MDB_txn *txn)
     int          n, rc;
     MDB_cursor  *cursor;
 
-    if (phota_ledger_chain(a->ledger, txn, &a->chain, a->err) != PHOTA_OK) {
+    if (phota_ledger_chain(a->ledger, txn, &a->chain, a->err) != PHOTA_OK
+        || phota_ledger_sweep(a->ledger, txn, &a->chain, a->err) != PHOTA_OK)
+    {
         return PHOTA_ERROR;
     }
 

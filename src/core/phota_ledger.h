@@ -205,7 +205,8 @@ typedef struct {
     phota_budgets_t  budgets;
     MDB_dbi          entries;       /* sequence -> entry */
     MDB_dbi          charges;       /* charge id -> charge that has ended */
-    MDB_dbi          open;          /* held or unknown; the chain's end */
+    MDB_dbi          open;          /* held, unknown, or ended just now; the
+                                       chain's end */
     MDB_dbi          owners;        /* slot -> epoch */
     MDB_dbi          rollups;       /* day, tenant, operation -> sums; the
                                        same, token, tag -> details */

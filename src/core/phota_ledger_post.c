@@ -20,9 +20,11 @@ static void phota_ledger_delta(phota_entry_t *entry,
     const phota_charge_t *before);
 static int64_t phota_ledger_held(const phota_charge_t *charge);
 static int phota_ledger_put_charge(phota_ledger_t *l, MDB_txn *txn,
-    const phota_charge_t *charge, const phota_span_t *span,
-    phota_error_t *err);
-static int phota_ledger_del_open(phota_ledger_t *l, MDB_txn *txn,
+    const phota_chain_t *chain, const phota_charge_t *charge,
+    const phota_span_t *span, phota_error_t *err);
+static int phota_ledger_ended(phota_ledger_t *l, MDB_txn *txn,
+    phota_chain_t *chain, const phota_id_t *id, phota_error_t *err);
+static int phota_ledger_move(phota_ledger_t *l, MDB_txn *txn,
     const phota_id_t *id, phota_error_t *err);
 static int phota_ledger_roll_up(phota_ledger_t *l, MDB_txn *txn,
     const phota_entry_t *entry, phota_error_t *err);
@@ -49,9 +51,7 @@ phota_ledger_post(phota_ledger_t *l, MDB_txn *txn, phota_entry_t *entry,
     entry->day = phota_ledger_day(&chain, charge->time);
     phota_ledger_delta(entry, before);
 
-    if (phota_ledger_append(l, txn, &chain, entry, err) != PHOTA_OK
-        || phota_ledger_set_chain(l, txn, &chain, err) != PHOTA_OK)
-    {
+    if (phota_ledger_append(l, txn, &chain, entry, err) != PHOTA_OK) {
         return PHOTA_ERROR;
     }
 
@@ -65,12 +65,13 @@ phota_ledger_post(phota_ledger_t *l, MDB_txn *txn, phota_entry_t *entry,
 
     if (before != NULL && phota_charge_open(before)
         && !phota_charge_open(charge)
-        && phota_ledger_del_open(l, txn, &charge->id, err) != PHOTA_OK)
+        && phota_ledger_ended(l, txn, &chain, &charge->id, err) != PHOTA_OK)
     {
         return PHOTA_ERROR;
     }
 
-    if (phota_ledger_put_charge(l, txn, charge, span, err) != PHOTA_OK
+    if (phota_ledger_put_charge(l, txn, &chain, charge, span, err) != PHOTA_OK
+        || phota_ledger_set_chain(l, txn, &chain, err) != PHOTA_OK
         || phota_ledger_roll_up(l, txn, entry, err) != PHOTA_OK)
     {
         return PHOTA_ERROR;
@@ -211,14 +212,14 @@ phota_ledger_day(const phota_chain_t *chain, uint64_t time)
 
 
 /*
- * What is open lies whole in a small table of its own, and goes to the large
- * one when it has ended: a hold, which somebody waits for, writes fewer pages.
+ * What is open lies whole in a small table of its own, so that a hold, which
+ * somebody waits for, writes fewer pages.
  */
 
 static int
 phota_ledger_put_charge(phota_ledger_t *l, MDB_txn *txn,
-    const phota_charge_t *charge, const phota_span_t *span,
-    phota_error_t *err)
+    const phota_chain_t *chain, const phota_charge_t *charge,
+    const phota_span_t *span, phota_error_t *err)
 {
     int          rc, open;
     size_t       len;
@@ -227,7 +228,7 @@ phota_ledger_put_charge(phota_ledger_t *l, MDB_txn *txn,
     const char  *table;
 
     len = sizeof(buf);
-    open = phota_charge_open(charge);
+    open = phota_charge_open(charge) || phota_chain_ended(chain, &charge->id);
     table = open ? "open" : "charges";
 
     if (phota_charge_encode(charge, span, buf, &len) != PHOTA_OK) {
@@ -245,19 +246,73 @@ phota_ledger_put_charge(phota_ledger_t *l, MDB_txn *txn,
 }
 
 
+/* one more that has ended and stays where it is for now */
+
 static int
-phota_ledger_del_open(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
+phota_ledger_ended(phota_ledger_t *l, MDB_txn *txn, phota_chain_t *chain,
+    const phota_id_t *id, phota_error_t *err)
+{
+    if (chain->nended == PHOTA_CHAIN_ENDED
+        && phota_ledger_sweep(l, txn, chain, err) != PHOTA_OK)
+    {
+        return PHOTA_ERROR;
+    }
+
+    chain->ended[chain->nended++] = *id;
+
+    return PHOTA_OK;
+}
+
+
+int
+phota_ledger_sweep(phota_ledger_t *l, MDB_txn *txn, phota_chain_t *chain,
+    phota_error_t *err)
+{
+    unsigned  i;
+
+    for (i = 0; i < chain->nended; i++) {
+        if (phota_ledger_move(l, txn, &chain->ended[i], err) != PHOTA_OK) {
+            return PHOTA_ERROR;
+        }
+    }
+
+    chain->nended = 0;
+
+    return PHOTA_OK;
+}
+
+
+static int
+phota_ledger_move(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
     phota_error_t *err)
 {
     int      rc;
-    MDB_val  key;
+    u_char   buf[PHOTA_LEDGER_RECORD];
+    MDB_val  key, value;
 
     key.mv_data = (void *) id->b;
     key.mv_size = sizeof(phota_id_t);
 
-    rc = mdb_del(txn, l->open, &key, NULL);
+    rc = mdb_get(txn, l->open, &key, &value);
 
-    return (rc == 0) ? PHOTA_OK : phota_ledger_fail(l, "open", rc, err);
+    if (rc == MDB_NOTFOUND || (rc == 0 && value.mv_size > sizeof(buf))) {
+        return phota_ledger_damaged(l, id, err);
+    }
+
+    if (rc == 0) {
+        memcpy(buf, value.mv_data, value.mv_size);
+        value.mv_data = buf;
+
+        rc = mdb_del(txn, l->open, &key, NULL);
+    }
+
+    if (rc != 0) {
+        return phota_ledger_fail(l, "open", rc, err);
+    }
+
+    rc = mdb_put(txn, l->charges, &key, &value, 0);
+
+    return (rc == 0) ? PHOTA_OK : phota_ledger_fail(l, "charges", rc, err);
 }
 
 

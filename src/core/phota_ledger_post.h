@@ -27,6 +27,10 @@ int phota_ledger_post(phota_ledger_t *l, MDB_txn *txn, phota_entry_t *entry,
 int phota_ledger_append(phota_ledger_t *l, MDB_txn *txn,
     phota_chain_t *chain, phota_entry_t *entry, phota_error_t *err);
 
+/* what has ended leaves the open ones; the caller writes chain */
+int phota_ledger_sweep(phota_ledger_t *l, MDB_txn *txn, phota_chain_t *chain,
+    phota_error_t *err);
+
 /* zeros before the first entry */
 int phota_ledger_chain(phota_ledger_t *l, MDB_txn *txn, phota_chain_t *chain,
     phota_error_t *err);

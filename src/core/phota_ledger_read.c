@@ -364,6 +364,10 @@ phota_ledger_each_open(phota_ledger_t *l, MDB_txn *txn,
             continue;
         }
 
+        if (!phota_charge_open(&charge)) {
+            continue;
+        }
+
         phota_ledger_present(l, txn, &charge);
 
         rc = handler(ctx, &charge);

@@ -15,7 +15,8 @@
 
 #define PHOTA_RECORD_VERSION  2
 
-#define PHOTA_CHAIN_LEN       (1 + 8 * 4 + 4 + 2 * PHOTA_SHA256_LEN)
+#define PHOTA_CHAIN_LEN       (1 + 8 * 4 + 4 + 2 * PHOTA_SHA256_LEN           \
+                               + 1 + PHOTA_CHAIN_ENDED * sizeof(phota_id_t))
 
 
 static void phota_entry_write(phota_writer_t *w, const phota_entry_t *entry);
@@ -459,7 +460,7 @@ phota_charge_row(phota_charge_t *charge, phota_span_t *span, int open,
 {
     if (phota_charge_decode(charge, span, value->mv_data, value->mv_size)
         != PHOTA_OK
-        || phota_charge_open(charge) != open)
+        || (!open && phota_charge_open(charge)))
     {
         return PHOTA_ERROR;
     }
@@ -619,11 +620,26 @@ phota_chain_key(const MDB_val *key)
 
 
 int
+phota_chain_ended(const phota_chain_t *chain, const phota_id_t *id)
+{
+    unsigned  i;
+
+    for (i = 0; i < chain->nended; i++) {
+        if (memcmp(&chain->ended[i], id, sizeof(phota_id_t)) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+int
 phota_chain_read(phota_ledger_t *l, MDB_txn *txn, phota_chain_t *chain)
 {
     int              rc;
     MDB_val          key, value;
-    const u_char    *hash, *archived;
+    const u_char    *hash, *archived, *ended;
     phota_reader_t   r;
 
     memset(chain, 0, sizeof(phota_chain_t));
@@ -650,10 +666,19 @@ phota_chain_read(phota_ledger_t *l, MDB_txn *txn, phota_chain_t *chain)
     chain->archived = phota_read_number(&r, 8);
     archived = phota_read_bytes(&r, PHOTA_SHA256_LEN);
     chain->closed = (uint32_t) phota_read_number(&r, 4);
+    chain->nended = (unsigned) phota_read_number(&r, 1);
+
+    if (chain->nended > PHOTA_CHAIN_ENDED) {
+        return PHOTA_ERROR;
+    }
+
+    ended = phota_read_bytes(&r, chain->nended * sizeof(phota_id_t));
 
     if (phota_read_end(&r) != PHOTA_OK) {
         return PHOTA_ERROR;
     }
+
+    memcpy(chain->ended, ended, chain->nended * sizeof(phota_id_t));
 
     memcpy(chain->hash, hash, PHOTA_SHA256_LEN);
     memcpy(chain->archived_hash, archived, PHOTA_SHA256_LEN);
@@ -679,6 +704,8 @@ phota_chain_write(phota_ledger_t *l, MDB_txn *txn, const phota_chain_t *chain)
     phota_write_number(&w, chain->archived, 8);
     phota_write_bytes(&w, chain->archived_hash, PHOTA_SHA256_LEN);
     phota_write_number(&w, chain->closed, 4);
+    phota_write_number(&w, chain->nended, 1);
+    phota_write_bytes(&w, chain->ended, chain->nended * sizeof(phota_id_t));
 
     key.mv_data = PHOTA_CHAIN_KEY;
     key.mv_size = PHOTA_CHAIN_KEY_LEN;

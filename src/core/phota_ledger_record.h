@@ -38,6 +38,15 @@ typedef struct {
 #define PHOTA_CHAIN_KEY      "\0"
 #define PHOTA_CHAIN_KEY_LEN  1
 
+
+/*
+ * So many charges that have ended stay with the open ones, and then go to the
+ * others together: their table is large, and its pages are written once for all
+ * of them.
+ */
+
+#define PHOTA_CHAIN_ENDED    8
+
 typedef struct {
     uint64_t        count;
     uint64_t        time;               /* of the last entry */
@@ -47,6 +56,9 @@ typedef struct {
     uint64_t        archived;           /* entries up to it are in files */
     u_char          archived_hash[PHOTA_SHA256_LEN];
     uint32_t        closed;             /* days before it take no more */
+
+    unsigned        nended;
+    phota_id_t      ended[PHOTA_CHAIN_ENDED];   /* but with the open ones */
 } phota_chain_t;
 
 
@@ -68,7 +80,7 @@ int phota_charge_encode(const phota_charge_t *charge,
 int phota_charge_decode(phota_charge_t *charge, phota_span_t *span,
     const void *p, size_t len);
 
-/* a row of the open ones, or of the others: PHOTA_ERROR when it isn't that */
+/* a row; open: of their table.  PHOTA_ERROR when it can't be there */
 int phota_charge_row(phota_charge_t *charge, phota_span_t *span, int open,
     const MDB_val *value);
 
@@ -91,6 +103,9 @@ void phota_charge_sum(const phota_charge_t *charge, phota_sum_t *sum);
 
 /* whether a key of the open ones is the chain's end */
 int phota_chain_key(const MDB_val *key);
+
+/* whether a charge has ended, but is with the open ones */
+int phota_chain_ended(const phota_chain_t *chain, const phota_id_t *id);
 
 /* PHOTA_DECLINED, and zeros, before the first entry */
 int phota_chain_read(phota_ledger_t *l, MDB_txn *txn, phota_chain_t *chain);

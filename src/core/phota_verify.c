@@ -529,7 +529,7 @@ phota_verify_counts(phota_verify_part_t *all)
     rows = charges.ms_entries + opens;
 
     if (rows == all->firsts && all->lasts == all->firsts
-        && opens == all->opens)
+        && opens == all->opens + chain.nended)
     {
         return PHOTA_OK;
     }

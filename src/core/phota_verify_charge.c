@@ -170,10 +170,13 @@ phota_verify_row(phota_verify_part_t *part, const phota_id_t *id,
         return phota_verify_bad_charge(part, id, "is damaged");
     }
 
-    if (phota_charge_open(&seen->charge) != open) {
+    if (phota_charge_open(&seen->charge)
+        != (open && !phota_chain_ended(&part->snapshot->chain, id)))
+    {
         return phota_verify_bad_charge(part, id,
-                                       open ? "is listed as open"
-                                            : "is not listed as open");
+                                       phota_charge_open(&seen->charge)
+                                       ? "is not listed as open"
+                                       : "is listed as open");
     }
 
     seen->used = 1;

@@ -7,6 +7,25 @@
 
 #include "story.h"
 
+#include "phota_ledger_post.h"
+
+
+/* as if more had ended since */
+
+static void
+test_sweep(void)
+{
+    MDB_txn        *txn;
+    phota_chain_t   chain;
+
+    txn = test_begin(1);
+    assert_int_equal(phota_chain_read(&test_ledger, txn, &chain), PHOTA_OK);
+    assert_int_equal(phota_ledger_sweep(&test_ledger, txn, &chain,
+                                        &test_err), PHOTA_OK);
+    assert_int_equal(phota_chain_write(&test_ledger, txn, &chain), 0);
+    test_commit(txn);
+}
+
 
 /* what verify must find: each damage on fresh books of ten entries */
 
@@ -33,6 +52,8 @@ test_ten(phota_id_t *first)
         }
     }
 
+    test_verify_ok(10);
+    test_sweep();
     test_verify_ok(10);
 }
 
@@ -298,7 +319,7 @@ test_verify_views(void **state)
     assert_int_equal(mdb_del(txn, dbi, &key, NULL), 0);
     assert_int_equal(mdb_put(txn, test_ledger.open, &key, &value, 0), 0);
     test_commit(txn);
-    test_found("is damaged");
+    test_found("has no such entry");
 
     txn = test_begin(1);
     assert_int_equal(mdb_del(txn, test_ledger.open, &key, NULL), 0);
@@ -317,7 +338,7 @@ test_verify_views(void **state)
     txn = test_begin(1);
     assert_int_equal(mdb_put(txn, dbi, &key, &value, 0), 0);
     test_commit(txn);
-    test_found("is damaged");
+    test_found("is listed as open");
 
     txn = test_begin(1);
     assert_int_equal(mdb_del(txn, test_ledger.open, &key, NULL), 0);
@@ -378,6 +399,76 @@ test_verify_views(void **state)
     assert_int_equal(mdb_put(txn, test_ledger.rollups, &key, &value, 0), 0);
     test_commit(txn);
     test_found("roll-up");
+}
+
+
+/* what has ended and is with the open ones still, and a list that lies */
+
+static void
+test_verify_ended(void **state)
+{
+    MDB_val          key;
+    MDB_txn         *txn;
+    unsigned         i;
+    phota_id_t       id;
+    phota_chain_t    chain, lie;
+    phota_charge_t   charge;
+    phota_outcome_t  outcome;
+
+    (void) state;
+
+    test_ten(&id);
+    test_outcome(&outcome, PHOTA_STATE_SETTLED, 1, 0, 0);
+
+    for (i = 1; i <= 2 * PHOTA_CHAIN_ENDED + 1; i++) {
+        test_charge(&charge, 1, 0, 1);
+        test_hold(&charge);
+        assert_int_equal(test_end(&charge.id, &outcome, NULL), PHOTA_OK);
+
+        chain = story_chain();
+        assert_int_equal(chain.nended, (i - 1) % PHOTA_CHAIN_ENDED + 1);
+        test_verify_ok(10 + 2 * i);
+    }
+
+    /* it is reversed where it lies, and nowhere else */
+
+    assert_int_equal(test_reverse(&charge.id, "ann", "once", NULL), PHOTA_OK);
+    test_verify_ok(10 + 2 * i - 1);
+    assert_int_equal(test_reverse(&charge.id, "ann", "twice", NULL),
+                     PHOTA_REFUSED);
+
+    chain = story_chain();
+    assert_int_equal(chain.nended, 1);
+
+    lie = chain;
+    lie.nended = 0;
+    txn = test_begin(1);
+    assert_int_equal(phota_chain_write(&test_ledger, txn, &lie), 0);
+    test_commit(txn);
+    test_found("is listed as open");
+
+    lie = chain;
+    lie.ended[lie.nended++] = id;
+    txn = test_begin(1);
+    assert_int_equal(phota_chain_write(&test_ledger, txn, &lie), 0);
+    test_commit(txn);
+    test_found("there are");
+
+    /* who would move it finds that it isn't there */
+
+    txn = test_begin(1);
+    assert_int_equal(phota_ledger_sweep(&test_ledger, txn, &lie, &test_err),
+                     PHOTA_ERROR);
+    phota_store_abort(txn);
+    assert_non_null(strstr(test_err.text, "ch_"));
+
+    txn = test_begin(1);
+    assert_int_equal(phota_chain_write(&test_ledger, txn, &chain), 0);
+    key.mv_data = charge.id.b;
+    key.mv_size = sizeof(phota_id_t);
+    assert_int_equal(mdb_del(txn, test_ledger.open, &key, NULL), 0);
+    test_commit(txn);
+    test_found("is missing");
 }
 
 
@@ -912,6 +1003,7 @@ main(void)
         TEST(test_verify_swapped),
         TEST(test_verify_end),
         TEST(test_verify_views),
+        TEST(test_verify_ended),
         TEST(test_verify_last),
         TEST(test_verify_tables),
         TEST(test_verify_forged),
