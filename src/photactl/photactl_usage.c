@@ -110,6 +110,8 @@ photactl_usage_query(photactl_t *ctl, photactl_sums_t *sums)
 {
     uint64_t  day;
 
+    day = 0;
+
     /* sums are of whole days: half of one can't be told */
 
     if (photactl_parse_day(ctl, PHOTACTL_OPT_FROM, &day) != PHOTA_OK
