@@ -24,10 +24,16 @@ static void phota_entry_read(phota_reader_t *r, phota_entry_t *entry);
 static int phota_entry_known(const phota_entry_t *entry);
 static void phota_hits_write(phota_writer_t *w, const phota_charge_t *charge);
 static void phota_hits_read(phota_reader_t *r, phota_charge_t *charge);
+/* five kinds and flags, counts and whose, amounts, terms, fingerprint */
+
+#define PHOTA_BODY_FIXED      (5 + 6 * 4 + 4 * 8 + (4 * 8 + 3 * 4 + 1)         \
+                               + PHOTA_SHA256_LEN)
+
+
 static void phota_body_write(phota_writer_t *w, const phota_charge_t *charge);
 static void phota_body_read(phota_reader_t *r, phota_charge_t *charge);
 static void phota_terms_write(phota_writer_t *w, const phota_terms_t *terms);
-static void phota_terms_read(phota_reader_t *r, phota_terms_t *terms);
+static inline void phota_terms_read(phota_reader_t *r, phota_terms_t *terms);
 static void phota_origin_write(phota_writer_t *w,
     const phota_charge_t *charge);
 static void phota_origin_read(phota_reader_t *r, phota_charge_t *charge);
@@ -315,30 +321,37 @@ phota_body_write(phota_writer_t *w, const phota_charge_t *charge)
 static void
 phota_body_read(phota_reader_t *r, phota_charge_t *charge)
 {
-    const u_char  *p;
+    const u_char    *p;
+    phota_reader_t   fixed;
 
-    charge->provider = (uint8_t) phota_read_number(r, 1);
-    charge->operation = (uint8_t) phota_read_number(r, 1);
-    charge->cached = (uint8_t) phota_read_number(r, 1);
-    charge->reason = (uint8_t) phota_read_number(r, 1);
-    charge->flags = (uint8_t) phota_read_number(r, 1);
-    charge->tenant = (uint32_t) phota_read_number(r, 4);
-    charge->token = (uint32_t) phota_read_number(r, 4);
-    charge->outputs = (uint32_t) phota_read_number(r, 4);
-    charge->identity_low = (uint32_t) phota_read_number(r, 4);
-    charge->identity_high = (uint32_t) phota_read_number(r, 4);
-    charge->status = (uint32_t) phota_read_number(r, 4);
-    charge->cost = (int64_t) phota_read_number(r, 8);
-    charge->cost_high = (int64_t) phota_read_number(r, 8);
-    charge->price = (int64_t) phota_read_number(r, 8);
-    charge->saved = (int64_t) phota_read_number(r, 8);
-    phota_terms_read(r, &charge->terms);
+    /* one look at the end for all of them: the compiler drops the others */
 
-    p = phota_read_bytes(r, PHOTA_SHA256_LEN);
+    p = phota_read_bytes(r, PHOTA_BODY_FIXED);
 
-    if (p != NULL) {
-        memcpy(charge->fingerprint, p, PHOTA_SHA256_LEN);
+    if (p == NULL) {
+        return;
     }
+
+    phota_read_init(&fixed, p, PHOTA_BODY_FIXED);
+
+    charge->provider = (uint8_t) phota_read_number(&fixed, 1);
+    charge->operation = (uint8_t) phota_read_number(&fixed, 1);
+    charge->cached = (uint8_t) phota_read_number(&fixed, 1);
+    charge->reason = (uint8_t) phota_read_number(&fixed, 1);
+    charge->flags = (uint8_t) phota_read_number(&fixed, 1);
+    charge->tenant = (uint32_t) phota_read_number(&fixed, 4);
+    charge->token = (uint32_t) phota_read_number(&fixed, 4);
+    charge->outputs = (uint32_t) phota_read_number(&fixed, 4);
+    charge->identity_low = (uint32_t) phota_read_number(&fixed, 4);
+    charge->identity_high = (uint32_t) phota_read_number(&fixed, 4);
+    charge->status = (uint32_t) phota_read_number(&fixed, 4);
+    charge->cost = (int64_t) phota_read_number(&fixed, 8);
+    charge->cost_high = (int64_t) phota_read_number(&fixed, 8);
+    charge->price = (int64_t) phota_read_number(&fixed, 8);
+    charge->saved = (int64_t) phota_read_number(&fixed, 8);
+    phota_terms_read(&fixed, &charge->terms);
+
+    memcpy(charge->fingerprint, fixed.pos, PHOTA_SHA256_LEN);
 
     phota_read_text(r, charge->request_id, sizeof(charge->request_id));
     phota_read_text(r, charge->tag, sizeof(charge->tag));
@@ -359,7 +372,7 @@ phota_terms_write(phota_writer_t *w, const phota_terms_t *terms)
 }
 
 
-static void
+static inline void
 phota_terms_read(phota_reader_t *r, phota_terms_t *terms)
 {
     terms->rate = (int64_t) phota_read_number(r, 8);

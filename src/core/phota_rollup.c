@@ -22,8 +22,7 @@
 static int64_t phota_sum_plus(int64_t a, int64_t b);
 static int phota_rollup_fail(phota_ledger_t *l, int rc, phota_error_t *err);
 static int phota_sums_grow(phota_sums_t *sums);
-static phota_sums_slot_t *phota_sums_slot(phota_sums_t *sums,
-    const u_char *key, size_t len);
+static uint32_t phota_sums_hash(const u_char *key, size_t len);
 static int phota_sums_compare(const void *one, const void *two);
 
 
@@ -286,62 +285,96 @@ phota_sum_zero(const phota_sum_t *sum)
 phota_rollup_t *
 phota_sums_get(phota_sums_t *sums, const u_char *key, size_t len)
 {
+    size_t              i;
+    uint32_t            hash;
     phota_sums_slot_t  *slot;
 
     if (sums->count * 2 >= sums->size && phota_sums_grow(sums) != PHOTA_OK) {
         return NULL;
     }
 
-    slot = phota_sums_slot(sums, key, len);
+    hash = phota_sums_hash(key, len);
 
-    if (slot->len == 0) {
-        memcpy(slot->key, key, len);
-        slot->len = (uint8_t) len;
-        sums->count++;
+    for (i = hash; sums->index[i & (sums->size - 1)] != 0; i++) {
+
+        slot = &sums->slots[sums->index[i & (sums->size - 1)] - 1];
+
+        if (slot->hash == hash && slot->len == len
+            && memcmp(slot->key, key, len) == 0)
+        {
+            return &slot->rollup;
+        }
     }
+
+    slot = &sums->slots[sums->count++];
+
+    memset(slot, 0, sizeof(phota_sums_slot_t));
+    memcpy(slot->key, key, len);
+    slot->len = (uint8_t) len;
+    slot->hash = hash;
+
+    sums->index[i & (sums->size - 1)] = (uint32_t) sums->count;
 
     return &slot->rollup;
 }
 
 
+/* at most half of the index is used, and there is a slot for each half */
+
 static int
 phota_sums_grow(phota_sums_t *sums)
 {
-    size_t              i;
-    phota_sums_t        bigger;
-    phota_sums_slot_t  *slot;
+    size_t              i, j, size;
+    uint32_t           *index;
+    phota_sums_slot_t  *slots;
 
-    bigger.count = sums->count;
-    bigger.size = sums->size ? sums->size * 2 : PHOTA_SUMS_MIN;
-    bigger.slots = calloc(bigger.size, sizeof(phota_sums_slot_t));
+    size = sums->size ? sums->size * 2 : PHOTA_SUMS_MIN;
 
-    if (bigger.slots == NULL) {
+    if (size > UINT32_MAX) {
         return PHOTA_ERROR;
     }
 
-    for (i = 0; i < sums->size; i++) {
-        if (sums->slots[i].len != 0) {
-            slot = phota_sums_slot(&bigger, sums->slots[i].key,
-                                   sums->slots[i].len);
-            *slot = sums->slots[i];
-        }
+    slots = realloc(sums->slots, size / 2 * sizeof(phota_sums_slot_t));
+
+    if (slots == NULL) {
+        return PHOTA_ERROR;
     }
 
-    free(sums->slots);
-    *sums = bigger;
+    sums->slots = slots;
+
+    index = calloc(size, sizeof(uint32_t));
+
+    if (index == NULL) {
+        return PHOTA_ERROR;
+    }
+
+    for (i = 0; i < sums->count; i++) {
+
+        j = slots[i].hash;
+
+        while (index[j & (size - 1)] != 0) {
+            j++;
+        }
+
+        index[j & (size - 1)] = (uint32_t) i + 1;
+    }
+
+    free(sums->index);
+
+    sums->index = index;
+    sums->size = size;
 
     return PHOTA_OK;
 }
 
 
-/* there is always a free one: at most half of them are used */
+/* eight bytes at a time: this is most of what a walk over all entries does */
 
-static phota_sums_slot_t *
-phota_sums_slot(phota_sums_t *sums, const u_char *key, size_t len)
+static uint32_t
+phota_sums_hash(const u_char *key, size_t len)
 {
-    size_t              i, n;
-    uint64_t            hash, part;
-    phota_sums_slot_t  *slot;
+    size_t    i, n;
+    uint64_t  hash, part;
 
     hash = len;
 
@@ -355,33 +388,16 @@ phota_sums_slot(phota_sums_t *sums, const u_char *key, size_t len)
         hash ^= hash >> 32;
     }
 
-    for (i = hash; /* void */ ; i++) {
-        slot = &sums->slots[i & (sums->size - 1)];
-
-        if (slot->len == 0
-            || (slot->len == len && memcmp(slot->key, key, len) == 0))
-        {
-            return slot;
-        }
-    }
+    return (uint32_t) hash;
 }
 
 
 void
 phota_sums_sort(phota_sums_t *sums)
 {
-    size_t  i, n;
-
-    n = 0;
-
-    for (i = 0; i < sums->size; i++) {
-        if (sums->slots[i].len != 0) {
-            sums->slots[n++] = sums->slots[i];
-        }
-    }
-
-    if (n > 1) {
-        qsort(sums->slots, n, sizeof(phota_sums_slot_t), phota_sums_compare);
+    if (sums->count > 1) {
+        qsort(sums->slots, sums->count, sizeof(phota_sums_slot_t),
+              phota_sums_compare);
     }
 }
 
@@ -407,5 +423,6 @@ void
 phota_sums_free(phota_sums_t *sums)
 {
     free(sums->slots);
+    free(sums->index);
     memset(sums, 0, sizeof(phota_sums_t));
 }

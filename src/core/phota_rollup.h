@@ -70,27 +70,33 @@ void phota_sum_add(phota_sum_t *to, const phota_sum_t *sum);
 int phota_sum_zero(const phota_sum_t *sum);
 
 
-/* sums in memory */
+/*
+ * Sums in memory: one beside the other in the order in which they came, so that
+ * those of a day are neighbours, and an index of them.
+ */
 
 typedef struct {
     u_char          key[PHOTA_DETAIL_KEY_MAX];
-    uint8_t         len;                /* 0: the slot is free */
+    uint8_t         len;
+    uint32_t        hash;
     phota_rollup_t  rollup;
 } phota_sums_slot_t;
 
 
 typedef struct {
     phota_sums_slot_t  *slots;
-    size_t              size;           /* a power of two, or 0 */
     size_t              count;
+    uint32_t           *index;          /* number of a slot + 1, 0: free */
+    size_t              size;           /* of index: a power of two, or 0;
+                                           twice as many as slots */
 } phota_sums_t;
 
 
-/* finds or makes one; NULL when there is no memory */
+/* finds or makes one, valid until the next; NULL when there is no memory */
 phota_rollup_t *phota_sums_get(phota_sums_t *sums, const u_char *key,
     size_t len);
 
-/* to the front, in order of keys; nothing is found after */
+/* in order of keys; nothing is found after */
 void phota_sums_sort(phota_sums_t *sums);
 void phota_sums_free(phota_sums_t *sums);
 

@@ -575,13 +575,9 @@ phota_verify_merge(phota_verify_part_t *to, const phota_verify_part_t *from)
                                   from->spending[i].held);
     }
 
-    for (i = 0; i < from->details.size; i++) {
+    for (i = 0; i < from->details.count; i++) {
+
         slot = &from->details.slots[i];
-
-        if (slot->len == 0) {
-            continue;
-        }
-
         row = phota_sums_get(&to->details, slot->key, slot->len);
 
         if (row == NULL) {

@@ -111,13 +111,9 @@ phota_verify_roll_up(phota_verify_tables_t *t)
     phota_rollup_t     *row;
     phota_sums_slot_t  *slot;
 
-    for (i = 0; i < t->part->details.size; i++) {
+    for (i = 0; i < t->part->details.count; i++) {
+
         slot = &t->part->details.slots[i];
-
-        if (slot->len == 0) {
-            continue;
-        }
-
         row = phota_sums_get(&t->rollups, slot->key, PHOTA_ROLLUP_KEY);
 
         if (row == NULL) {
@@ -310,13 +306,12 @@ phota_verify_table_end(phota_verify_tables_t *t, phota_sums_t *sums)
     size_t              i;
     phota_sums_slot_t  *slot;
 
-    for (i = 0; i < sums->size; i++) {
+    for (i = 0; i < sums->count; i++) {
         slot = &sums->slots[i];
 
-        if (slot->len != 0
-            && (!phota_sum_zero(&slot->rollup.sum)
-                || slot->rollup.loose_hits != 0
-                || slot->rollup.loose_saved != 0))
+        if (!phota_sum_zero(&slot->rollup.sum)
+            || slot->rollup.loose_hits != 0
+            || slot->rollup.loose_saved != 0)
         {
             return phota_verify_bad_row(t, slot->key, slot->len);
         }
