@@ -259,8 +259,8 @@ phota_store_env_open(phota_store_t *store, size_t map_size)
 
 /*
  * LMDB maps its table of readers from a file with holes: on a disk that is full
- * a reader in a new page of it would die of SIGBUS.  Before LMDB opens the file,
- * for closing it later would drop LMDB's locks.
+ * a reader in a new page of it would die of SIGBUS.  Before LMDB opens the
+ * file, for closing it later would drop LMDB's locks.
  */
 
 static int

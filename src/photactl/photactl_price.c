@@ -1,8 +1,8 @@
 
 /*
  * photactl price: the rows of the price list, adding one, and taking over a
- * list of them.  Nothing is ever changed: a row of a later date or version takes
- * an older one's place.
+ * list of them.  Nothing is ever changed: a row of a later date or version
+ * takes an older one's place.
  */
 
 
