@@ -202,6 +202,10 @@ sub doomed {
     waitpid($pid, 0);
     kill('KILL', -$pid);
 
+    # the dead hold their locks until they are gone
+
+    wait_for(sub { !kill(0, -$pid) }, 5 * $slow);
+
     return 0;
 }
 
