@@ -213,7 +213,7 @@ phota_ledger_book(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
 
     memset(&charge->owner, 0, sizeof(phota_owner_t));
 
-    charge->token = 0;
+    charge->token = (charge->tenant != 0) ? charge->token : 0;
     charge->cached = PHOTA_CACHED_MISS;
     charge->asked = 0;
     charge->asked_identity = 0;
@@ -760,52 +760,4 @@ phota_ledger_same(const phota_charge_t *a, const phota_charge_t *b)
            && a->cost == b->cost
            && a->cost_high == b->cost_high
            && a->price == b->price;
-}
-
-
-const char *
-phota_state_name(unsigned state)
-{
-    static const char  *names[] = {
-        "?", "held", "settled", "void", "unknown", "reversed"
-    };
-
-    return (state <= PHOTA_STATE_REVERSED) ? names[state] : names[0];
-}
-
-
-const char *
-phota_cached_name(unsigned cached)
-{
-    static const char  *names[] = {
-        "?", "miss", "hit", "join", "bypass"
-    };
-
-    return (cached <= PHOTA_CACHED_BYPASS) ? names[cached] : names[0];
-}
-
-
-const char *
-phota_reason_name(unsigned reason)
-{
-    static const char  *names[] = {
-        "none", "delivered", "not_sent", "refused", "server_error",
-        "redirect", "truncated", "unparsable", "timeout", "reset",
-        "accepted", "abandoned", "recovered", "operator", "bill",
-        "deadline", "served"
-    };
-
-    return (reason <= PHOTA_REASON_SERVED) ? names[reason] : "?";
-}
-
-
-const char *
-phota_entry_name(unsigned type)
-{
-    static const char  *names[] = {
-        "?", "held", "settled", "void", "unknown", "reversed", "corrected",
-        "hits"
-    };
-
-    return (type <= PHOTA_ENTRY_HITS) ? names[type] : names[0];
 }

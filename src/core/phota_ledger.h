@@ -270,7 +270,8 @@ int phota_ledger_sell(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
 /*
  * What the provider billed and no charge explains: settled by its first entry,
  * at the cost that the outcome gives.  The caller fills id, tenant (0: nobody,
- * then the price is 0), provider, operation, terms, windows and tag.
+ * then the price is 0), token (0: none), provider, operation, terms, windows
+ * and tag.
  */
 int phota_ledger_book(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
     const phota_outcome_t *outcome, phota_error_t *err);

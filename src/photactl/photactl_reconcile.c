@@ -514,7 +514,6 @@ photactl_apply_book(photactl_match_t *match, MDB_txn *txn,
 
     charge.provider = PHOTA_PROVIDER_PHOTA;
     charge.operation = line->operation;
-    charge.cached = PHOTA_CACHED_BYPASS;
 
     photactl_apply_outcome(match, item, PHOTA_STATE_SETTLED, &outcome);
 

@@ -386,7 +386,7 @@ test_model_book(test_model_t *model, MDB_txn *txn)
     charge.status = 200;
     charge.time = view.time;
     charge.updated = view.updated;
-    charge.token = 0;
+    charge.token = (charge.tenant != 0) ? charge.token : 0;
     charge.asked = 0;
     charge.asked_identity = 0;
     charge.outputs = 1;

@@ -613,6 +613,7 @@ test_booked(void **state)
     assert_int_equal(charge.flags, PHOTA_CHARGE_BILLED);
     assert_true(charge.cost == 120000 && charge.price == 0);
     assert_true(charge.owner.epoch == 0);
+    assert_int_equal(charge.token, 0);
     assert_string_equal(charge.request_id, "req-9");
     assert_int_equal(test_book(&charge, &outcome), PHOTA_REFUSED);
 
@@ -624,9 +625,12 @@ test_booked(void **state)
     test_charge(&charge, 3, 0, 1);
     outcome.outputs = 1;
     assert_int_equal(test_book(&charge, &outcome), PHOTA_OK);
-    assert_int_equal(charge.token, 0);
+    assert_int_equal(charge.token, 7);
     assert_true(charge.price == 144000);
     spending = test_spending(3, 0, PHOTA_BUDGET_DAY,
+                             charge.windows.day);
+    assert_true(spending.spent == 144000);
+    spending = test_spending(3, 7, PHOTA_BUDGET_DAY,
                              charge.windows.day);
     assert_true(spending.spent == 144000);
 
