@@ -1,7 +1,9 @@
 
 /*
- * How a result lies in its table, and the keys of the other tables.  Only the
- * cache's own files know it.  Functions return MDB codes.
+ * How results and pictures lie in their tables, the keys of the other tables,
+ * and what the cache's own files share.  Only they know it.  Functions return
+ * MDB codes: MDB_NOTFOUND when there is no record, MDB_CORRUPTED when it is
+ * damaged.
  */
 
 
@@ -12,12 +14,17 @@
 #include "phota_cache.h"
 
 
-#define PHOTA_RESULT_MAX   512      /* no record is longer */
+#define PHOTA_RESULT_MAX   (PHOTA_SKELETON_MAX + PHOTA_SUBJECTS_MAX + 2048)
 #define PHOTA_MOMENT_LEN   (8 + sizeof(phota_id_t))
-#define PHOTA_CHUNK_KEY    (sizeof(phota_id_t) + 4)
+#define PHOTA_PICTURE_KEY  (4 + PHOTA_SHA256_LEN)
+#define PHOTA_CHUNK_KEY    (PHOTA_PICTURE_KEY + 4)
+#define PHOTA_GARBAGE_KEY  (8 + PHOTA_PICTURE_KEY)
+#define PHOTA_CHUNK_SUM    8        /* bytes behind those of a chunk */
+
+#define PHOTA_CACHE_BATCH  64       /* of each kind of work in one pass */
 
 
-/* keys of order, expiry and garbage */
+/* keys of order and expiry; their values are keys of results */
 
 typedef struct {
     uint64_t        time;
@@ -25,31 +32,53 @@ typedef struct {
 } phota_moment_t;
 
 
-/* kept with the tables, in the same transactions */
+/* a picture as it is stored */
 
 typedef struct {
-    uint64_t        results;
-    uint64_t        bytes;          /* of results */
-    uint64_t        garbage;        /* bytes that wait to be deleted */
-} phota_cache_totals_t;
+    phota_picture_t picture;        /* prefixed is a result's affair */
+    uint64_t        refs;           /* results that hold it; 0: garbage */
+    uint64_t        due;            /* ms, of its garbage entry if refs is 0 */
+} phota_kept_t;
 
 
 void phota_moment_encode(u_char buf[PHOTA_MOMENT_LEN],
     const phota_moment_t *moment);
 int phota_moment_decode(phota_moment_t *moment, const MDB_val *key);
 
-int phota_cache_key_decode(phota_cache_key_t *key, const MDB_val *value);
+/* a result's length in the file, in whole pages as far as it has its own */
+uint64_t phota_result_size(size_t len);
 
-/* the key is part of the checksum: a record counts in its place only */
-int phota_result_encode(const phota_cache_key_t *key,
-    const phota_result_t *result, u_char *buf, size_t *len);
+/* a picture's length in the file: its chunks, in whole pages */
+uint64_t phota_picture_size(uint64_t length);
 
-/* MDB_NOTFOUND when there is none, MDB_CORRUPTED when it is damaged */
+void phota_picture_key(u_char buf[PHOTA_PICTURE_KEY], uint32_t scope,
+    const u_char digest[PHOTA_SHA256_LEN]);
+void phota_chunk_key(u_char buf[PHOTA_CHUNK_KEY], uint32_t scope,
+    const u_char digest[PHOTA_SHA256_LEN], uint32_t index);
+void phota_garbage_key(u_char buf[PHOTA_GARBAGE_KEY], uint64_t due,
+    uint32_t scope, const u_char digest[PHOTA_SHA256_LEN]);
+
+/* key is part of the checksum: a record counts in its place only */
+int phota_result_encode(const phota_result_t *result, u_char *buf,
+    size_t *len);
+int phota_result_decode(phota_result_t *result, const phota_cache_key_t *key,
+    const MDB_val *value);
 int phota_result_read(phota_cache_t *c, MDB_txn *txn,
     const phota_cache_key_t *key, phota_result_t *result);
 int phota_result_write(phota_cache_t *c, MDB_txn *txn,
-    const phota_cache_key_t *key, const phota_result_t *result,
-    unsigned flags);
+    const phota_result_t *result);
+
+int phota_kept_decode(phota_kept_t *kept, uint32_t scope,
+    const u_char digest[PHOTA_SHA256_LEN], const MDB_val *value);
+int phota_kept_read(phota_cache_t *c, MDB_txn *txn, uint32_t scope,
+    const u_char digest[PHOTA_SHA256_LEN], phota_kept_t *kept);
+int phota_kept_write(phota_cache_t *c, MDB_txn *txn, uint32_t scope,
+    const phota_kept_t *kept);
+
+/* of a chunk's bytes, in its place */
+uint64_t phota_chunk_sum(uint32_t scope,
+    const u_char digest[PHOTA_SHA256_LEN], uint32_t index, const u_char *p,
+    size_t len);
 
 /*
  * What a charge bought: a record of its own, for who buys has to know it when
@@ -65,30 +94,34 @@ int phota_totals_read(phota_cache_t *c, MDB_txn *txn,
 int phota_totals_write(phota_cache_t *c, MDB_txn *txn,
     const phota_cache_totals_t *totals);
 
-void phota_chunk_key(u_char buf[PHOTA_CHUNK_KEY], const phota_id_t *id,
-    uint32_t index);
+
+/* phota_cache_room.c: takes results out of the tables */
 
 /*
- * phota_cache_room.c: takes results out of the tables.  A pass does at most
- * PHOTA_CACHE_BATCH of each kind of work; limit is the bytes of results that
- * may stay, force deletes garbage before it is due; *more is set when work is
- * left.
+ * At most PHOTA_CACHE_BATCH of each kind of work; limit: bytes that may stay,
+ * garbage among them; *more is set when work is left that can be done at once:
+ * what is being sent is none.
  */
-
-#define PHOTA_CACHE_BATCH  64
-
 int phota_cache_pass(phota_cache_t *c, MDB_txn *txn,
-    phota_cache_totals_t *totals, uint64_t limit, uint64_t now, int force,
-    int *more);
+    phota_cache_totals_t *totals, uint64_t limit, uint64_t now, int *more);
 
 /* takes out what charges bought that are too old to be recovered */
 int phota_cache_prune(phota_cache_t *c, MDB_txn *txn, uint64_t now,
     int *more);
 
-/* one result; grace: keep its chunks however long ago it was used */
+/*
+ * One result, out of all tables; its pictures lose a reference and are garbage
+ * with the last.  The record under key may be damaged or gone: what can be found
+ * out is done.
+ */
 int phota_cache_retire(phota_cache_t *c, MDB_txn *txn,
-    phota_cache_totals_t *totals, const phota_moment_t *moment,
-    uint64_t now, int grace);
+    phota_cache_totals_t *totals, const phota_cache_key_t *key,
+    uint64_t now);
+
+/* a picture with all its chunks, at once, whoever holds it */
+int phota_cache_drop_picture(phota_cache_t *c, MDB_txn *txn,
+    phota_cache_totals_t *totals, uint32_t scope,
+    const u_char digest[PHOTA_SHA256_LEN]);
 
 
 #endif /* _PHOTA_CACHE_RECORD_H_INCLUDED_ */

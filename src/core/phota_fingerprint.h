@@ -15,6 +15,7 @@
 
 
 #include "phota_operation.h"
+#include "phota_unpack.h"
 
 
 #define PHOTA_FINGERPRINT_VERSION  1
@@ -56,6 +57,21 @@ typedef struct {
     char            model[64];      /* "" when absent, cut if longer, a NUL
                                        is '?': it is no part of a name */
     char            resolution[64];
+
+    /*
+     * where these values stand in the body, from the first byte to the one
+     * after the last, quotes and all; both 0 when the member is absent
+     */
+    uint64_t        count_at;       /* of num_output_images */
+    uint64_t        count_end;
+    uint64_t        mode_at;        /* of response_mode */
+    uint64_t        mode_end;
+
+    /* phota_profile_mark() of the profiles named */
+    uint64_t        marks[PHOTA_MARKS_MAX];
+    unsigned        nmarks;
+    unsigned        unmarked:1;     /* some are not in marks */
+    unsigned        async:1;        /* the answer may be a job */
 } phota_scan_t;
 
 

@@ -19,7 +19,7 @@
 #define PHOTA_STORE_NOMETASYNC  0x04    /* may lose the last commit */
 
 #define PHOTA_BOOKS_SCHEMA      2
-#define PHOTA_CACHE_SCHEMA      1
+#define PHOTA_CACHE_SCHEMA      2
 
 #define PHOTA_BOOKS_MAP         ((size_t) 64 << 30)     /* address space */
 
@@ -72,6 +72,12 @@ int phota_store_fail(phota_error_t *err, const char *what, int rc);
  */
 int phota_store_generation(phota_store_t *store, uint64_t *generation);
 int phota_store_touch(phota_store_t *store, MDB_txn *txn);
+
+/*
+ * 1 when another environment has taken this one's place in the directory: close
+ * it and open it again.  Asks the file system, so it is for threads.
+ */
+int phota_store_moved(phota_store_t *store);
 
 /* frees the slots of dead readers; *dead may be NULL */
 int phota_store_reap(phota_store_t *store, int *dead);
