@@ -57,8 +57,8 @@ phota_fingerprint_create(const phota_operation_t *op,
     }
 
     fp->op = op;
-    fp->outputs = 1;
-    fp->mode = PHOTA_MODE_BYTES;
+    fp->scan.outputs = 1;
+    fp->scan.mode = PHOTA_MODE_BYTES;
     fp->sink = fp->sinks;
 
     for (i = 0; i < PHOTA_JSON_MAX_DEPTH; i++) {
@@ -136,8 +136,6 @@ phota_fingerprint_final(phota_fingerprint_t *fp, const phota_str_t *scope,
         return fp->rc;
     }
 
-    memset(scan, 0, sizeof(phota_scan_t));
-
     /* the top object's sink has nothing to hold any more */
 
     sink = fp->sink;
@@ -154,16 +152,9 @@ phota_fingerprint_final(phota_fingerprint_t *fp, const phota_str_t *scope,
 
     phota_fp_put_members(fp, 0);
 
-    scan->profiles = phota_fp_put_profiles(fp);
+    phota_fp_put_profiles(fp);
 
-    if (scan->profiles == 0 && fp->vague) {
-        scan->profiles = 1;
-    }
-
-    scan->outputs = fp->outputs;
-    scan->mode = fp->mode;
-    memcpy(scan->model, fp->model, sizeof(fp->model));
-    memcpy(scan->resolution, fp->resolution, sizeof(fp->resolution));
+    memcpy(scan, &fp->scan, sizeof(phota_scan_t));
 
     fp->rc = phota_sink_digest(sink, scan->digest);
 
@@ -183,9 +174,12 @@ phota_fp_event(void *ctx, phota_json_event_e event, const u_char *p,
     size_t len, uint64_t offset)
 {
     int                   rc;
+    const phota_str_t    *literal;
     phota_fingerprint_t  *fp = ctx;
 
-    static const u_char  literals[] = { 't', 'f', 'n' };
+    static const phota_str_t  literals[] = {
+        phota_string("true"), phota_string("false"), phota_string("null")
+    };
 
     switch (event) {
 
@@ -205,12 +199,12 @@ phota_fp_event(void *ctx, phota_json_event_e event, const u_char *p,
 
     case PHOTA_JSON_NUMBER_END:
         phota_sink_byte(fp->sink, 0xff);
-        return phota_fp_end(fp, event);
+        return phota_fp_end(fp, event, offset);
 
     case PHOTA_JSON_ARRAY_END:
         phota_sink_byte(fp->sink, ']');
         fp->depth--;
-        return phota_fp_end(fp, event);
+        return phota_fp_end(fp, event, offset + 1);
 
     case PHOTA_JSON_OBJECT_END:
         return phota_fp_close_object(fp, offset);
@@ -241,8 +235,9 @@ phota_fp_event(void *ctx, phota_json_event_e event, const u_char *p,
         return PHOTA_OK;
 
     default: /* PHOTA_JSON_TRUE, PHOTA_JSON_FALSE, PHOTA_JSON_NULL */
-        phota_sink_byte(fp->sink, literals[event - PHOTA_JSON_TRUE]);
-        return phota_fp_end(fp, event);
+        literal = &literals[event - PHOTA_JSON_TRUE];
+        phota_sink_byte(fp->sink, literal->data[0]);
+        return phota_fp_end(fp, event, offset + literal->len);
     }
 }
 
@@ -279,10 +274,10 @@ phota_fp_begin(phota_fingerprint_t *fp, phota_json_event_e event,
 }
 
 
-/* event: the last of the value */
+/* event: the last of the value; end: the byte after it */
 
 int
-phota_fp_end(phota_fingerprint_t *fp, phota_json_event_e event)
+phota_fp_end(phota_fingerprint_t *fp, phota_json_event_e event, uint64_t end)
 {
     int                rc;
     phota_member_t    *member;
@@ -303,7 +298,7 @@ phota_fp_end(phota_fingerprint_t *fp, phota_json_event_e event)
         return rc;
     }
 
-    if (phota_fp_field(fp, event) == PHOTA_DECLINED) {
+    if (phota_fp_field(fp, event, end) == PHOTA_DECLINED) {
         member->flags = PHOTA_FP_DROPPED;
     }
 
@@ -354,7 +349,7 @@ phota_fp_close_object(phota_fingerprint_t *fp, uint64_t offset)
     phota_fp_put_members(fp, frame->base);
     phota_table_cut(&fp->names, frame->base, frame->keys);
 
-    return phota_fp_end(fp, PHOTA_JSON_OBJECT_END);
+    return phota_fp_end(fp, PHOTA_JSON_OBJECT_END, offset + 1);
 }
 
 

@@ -19,9 +19,11 @@ static int phota_fp_prompt_ids(phota_fingerprint_t *fp, const u_char *p,
 static int phota_fp_prompt_byte(phota_fingerprint_t *fp, u_char c);
 static int phota_fp_profile(phota_fingerprint_t *fp, size_t id, u_char flag);
 static void phota_fp_forget_listed(phota_fingerprint_t *fp);
-static unsigned phota_fp_count(phota_fingerprint_t *fp);
+static unsigned phota_fp_count(phota_fingerprint_t *fp,
+    phota_json_event_e event);
 static phota_mode_e phota_fp_mode(phota_fingerprint_t *fp,
     phota_json_event_e event);
+static int phota_fp_legible(const u_char *id, size_t len);
 
 
 int
@@ -38,6 +40,8 @@ phota_fp_begin_field(phota_fingerprint_t *fp, phota_json_event_e event)
         return PHOTA_OK;
     }
 
+    fp->at = fp->offset;
+
     switch (fp->field->kind) {
 
     case PHOTA_FIELD_ASYNC:
@@ -45,6 +49,8 @@ phota_fp_begin_field(phota_fingerprint_t *fp, phota_json_event_e event)
         /* "true", 1 and "yes" are true to the upstream, too */
 
         if (event != PHOTA_JSON_FALSE && event != PHOTA_JSON_NULL) {
+            fp->scan.async = 1;
+
             return phota_fp_fault(fp, "asynchronous calls are not offered",
                                   fp->offset);
         }
@@ -222,7 +228,7 @@ phota_fp_string_end(phota_fingerprint_t *fp, uint64_t offset)
 
     phota_sink_byte(fp->sink, 0xff);
 
-    return phota_fp_end(fp, PHOTA_JSON_STRING_END);
+    return phota_fp_end(fp, PHOTA_JSON_STRING_END, offset + 1);
 }
 
 
@@ -347,7 +353,7 @@ phota_fp_prompt_byte(phota_fingerprint_t *fp, u_char c)
         /* the upstream may read as an id what we don't */
 
         if (fp->brackets == 2) {
-            fp->vague = 1;
+            fp->unread++;
         }
 
         return PHOTA_OK;
@@ -366,6 +372,7 @@ phota_fp_prompt_byte(phota_fingerprint_t *fp, u_char c)
         }
 
         fp->brackets = 0;
+        fp->unread--;
         id = fp->profiles.keys_len;
 
         rc = phota_table_append(&fp->profiles, fp->id, fp->id_len);
@@ -431,7 +438,8 @@ phota_fp_forget_listed(phota_fingerprint_t *fp)
  */
 
 int
-phota_fp_field(phota_fingerprint_t *fp, phota_json_event_e event)
+phota_fp_field(phota_fingerprint_t *fp, phota_json_event_e event,
+    uint64_t end)
 {
     int                   string;
     const phota_field_t  *field;
@@ -442,17 +450,15 @@ phota_fp_field(phota_fingerprint_t *fp, phota_json_event_e event)
     switch (field->kind) {
 
     case PHOTA_FIELD_COUNT:
-        if (string || event == PHOTA_JSON_NUMBER_END) {
-            fp->outputs = phota_fp_count(fp);
-
-        } else {
-            fp->outputs = (event == PHOTA_JSON_NULL) ? 1 : 0;
-        }
-
+        fp->scan.outputs = phota_fp_count(fp, event);
+        fp->scan.count_at = fp->at;
+        fp->scan.count_end = end;
         return PHOTA_DECLINED;
 
     case PHOTA_FIELD_MODE:
-        fp->mode = phota_fp_mode(fp, event);
+        fp->scan.mode = phota_fp_mode(fp, event);
+        fp->scan.mode_at = fp->at;
+        fp->scan.mode_end = end;
         return PHOTA_DECLINED;
 
     case PHOTA_FIELD_ASYNC:
@@ -472,14 +478,14 @@ phota_fp_field(phota_fingerprint_t *fp, phota_json_event_e event)
 
     case PHOTA_FIELD_MODEL:
         if (string) {
-            phota_fp_text_copy(fp, fp->model);
+            phota_fp_text_copy(fp, fp->scan.model);
         }
 
         break;
 
     case PHOTA_FIELD_RESOLUTION:
         if (string) {
-            phota_fp_text_copy(fp, fp->resolution);
+            phota_fp_text_copy(fp, fp->scan.resolution);
         }
 
         break;
@@ -505,11 +511,17 @@ phota_fp_field(phota_fingerprint_t *fp, phota_json_event_e event)
 /* 1 to 64, also as "2" and 2.0, which the upstream takes; 0 for all else */
 
 static unsigned
-phota_fp_count(phota_fingerprint_t *fp)
+phota_fp_count(phota_fingerprint_t *fp, phota_json_event_e event)
 {
     unsigned  i, count;
 
-    if (fp->text_len > PHOTA_FP_TEXT) {
+    if (event == PHOTA_JSON_NULL) {
+        return 1;
+    }
+
+    if ((event != PHOTA_JSON_STRING_END && event != PHOTA_JSON_NUMBER_END)
+        || fp->text_len > PHOTA_FP_TEXT)
+    {
         return 0;
     }
 
@@ -569,15 +581,19 @@ phota_fp_mode(phota_fingerprint_t *fp, phota_json_event_e event)
 }
 
 
-unsigned
+void
 phota_fp_put_profiles(phota_fingerprint_t *fp)
 {
-    unsigned         i, n;
+    unsigned         i;
+    const u_char    *id;
+    phota_scan_t    *scan;
     phota_table_t   *profiles;
     phota_member_t  *member;
 
-    n = 0;
+    scan = &fp->scan;
     profiles = &fp->profiles;
+
+    scan->unmarked = (fp->vague || fp->unread);
 
     phota_sink_byte(fp->sink, 'p');
 
@@ -588,10 +604,46 @@ phota_fp_put_profiles(phota_fingerprint_t *fp)
             continue;
         }
 
-        phota_sink_put(fp->sink, profiles->keys + member->key, member->len);
+        id = profiles->keys + member->key;
+
+        phota_sink_put(fp->sink, id, member->len);
         phota_sink_byte(fp->sink, 0xff);
-        n++;
+        scan->profiles++;
+
+        if (!phota_fp_legible(id, member->len)) {
+            scan->unmarked = 1;
+        }
+
+        if (scan->nmarks < PHOTA_MARKS_MAX) {
+            scan->marks[scan->nmarks++] = phota_profile_mark(id, member->len);
+
+        } else {
+            scan->unmarked = 1;
+        }
     }
 
-    return n;
+    if (scan->profiles == 0 && scan->unmarked) {
+        scan->profiles = 1;
+    }
+}
+
+
+/* of what else is in it, the upstream may make another id: white space, say */
+
+static int
+phota_fp_legible(const u_char *id, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+
+        if ((id[i] < '0' || id[i] > '9') && (id[i] < 'A' || id[i] > 'Z')
+            && (id[i] < 'a' || id[i] > 'z')
+            && id[i] != '-' && id[i] != '_' && id[i] != '.')
+        {
+            return 0;
+        }
+    }
+
+    return len != 0;
 }

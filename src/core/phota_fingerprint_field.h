@@ -60,6 +60,7 @@ struct phota_fingerprint_s {
 
     phota_fp_string_e           string;
     uint64_t                    offset;     /* of the key or value */
+    uint64_t                    at;         /* of the top-level value */
     size_t                      name;       /* of the key, in names.keys */
 
     unsigned                    text_len;   /* more than there is: cut */
@@ -70,12 +71,10 @@ struct phota_fingerprint_s {
     u_char                      id[PHOTA_FP_ID];
     unsigned                    mixed:1;    /* profile_ids aren't strings */
     unsigned                    vague:1;    /* what may name a profile */
+    uint64_t                    unread;     /* "[[" that gave no id */
     unsigned                    seen;       /* bit per field of op */
 
-    unsigned                    outputs;
-    phota_mode_e                mode;
-    char                        model[PHOTA_FP_TEXT];
-    char                        resolution[PHOTA_FP_TEXT];
+    phota_scan_t                scan;
 
     phota_table_t               names;
     phota_table_t               profiles;
@@ -87,7 +86,8 @@ struct phota_fingerprint_s {
 
 /* the structure */
 
-int phota_fp_end(phota_fingerprint_t *fp, phota_json_event_e event);
+int phota_fp_end(phota_fingerprint_t *fp, phota_json_event_e event,
+    uint64_t end);
 int phota_fp_key_end(phota_fingerprint_t *fp);
 int phota_fp_fault(phota_fingerprint_t *fp, const char *detail,
     uint64_t offset);
@@ -104,8 +104,9 @@ int phota_fp_piece(phota_fingerprint_t *fp, const u_char *p, size_t len,
 int phota_fp_string_end(phota_fingerprint_t *fp, uint64_t offset);
 void phota_fp_image_write(void *ctx, const u_char *p, size_t n);
 void phota_fp_text(phota_fingerprint_t *fp, const u_char *p, size_t len);
-int phota_fp_field(phota_fingerprint_t *fp, phota_json_event_e event);
-unsigned phota_fp_put_profiles(phota_fingerprint_t *fp);
+int phota_fp_field(phota_fingerprint_t *fp, phota_json_event_e event,
+    uint64_t end);
+void phota_fp_put_profiles(phota_fingerprint_t *fp);
 
 
 #endif /* _PHOTA_FINGERPRINT_FIELD_H_INCLUDED_ */
