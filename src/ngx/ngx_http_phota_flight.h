@@ -72,7 +72,7 @@ typedef struct {
  * Somebody in this worker who waits for a flight.  handler is called from the
  * event loop, soon after any flight has ended, and every 250 ms besides; never
  * from within a function of this file.  It may end the waiting and free the
- * waiter.
+ * waiter.  All zero before it waits for the first time.
  */
 
 typedef struct ngx_http_phota_waiter_s  ngx_http_phota_waiter_t;
@@ -147,7 +147,13 @@ ngx_int_t ngx_http_phota_flight_look(const ngx_http_phota_flight_t *flight,
 void ngx_http_phota_wait(ngx_http_phota_waiter_t *waiter);
 void ngx_http_phota_wait_end(ngx_http_phota_waiter_t *waiter);
 
-/* by the worker's tick: forgets flights that ended long ago (ten seconds) */
+/* what ngx_http_phota_wake_listen() is to call: somebody's flight has ended */
+void ngx_http_phota_flight_woken(void);
+
+/*
+ * By the worker's tick: forgets flights that ended long ago (ten seconds), and
+ * ends those that nobody waits for and whose owner has died.
+ */
 void ngx_http_phota_flight_sweep(void);
 
 
