@@ -4,7 +4,9 @@
  * the body.  However it is cut, the same result, fault and digest; a body that
  * is refused for its JSON is refused by jansson, too; one that is accepted,
  * written anew by jansson with its images made canonical by other code, has
- * the same fingerprint.
+ * the same fingerprint.  What stands where count and mode are said to stand is
+ * what jansson finds there, and can be written over; a profile that is named
+ * has its mark, or it is said that some have none.
  */
 
 
@@ -105,6 +107,26 @@ fuzz_same(const fuzz_result_t *a, const fuzz_result_t *b, const char *what)
             a->fault.detail ? a->fault.detail : "no fault", a->fault.field,
             (unsigned long long) a->fault.offset);
     abort();
+}
+
+
+/* where things stand is another body's affair */
+
+static void
+fuzz_same_purchase(const fuzz_result_t *a, const fuzz_result_t *b,
+    const char *what)
+{
+    fuzz_result_t  first, second;
+
+    first = *a;
+    second = *b;
+
+    first.scan.count_at = second.scan.count_at;
+    first.scan.count_end = second.scan.count_end;
+    first.scan.mode_at = second.scan.mode_at;
+    first.scan.mode_end = second.scan.mode_end;
+
+    fuzz_same(&first, &second, what);
 }
 
 
@@ -374,9 +396,236 @@ fuzz_again(const fuzz_result_t *res, const phota_operation_t *op,
     }
 
     fuzz_run(&again, op, (u_char *) text, strlen(text), 0);
-    fuzz_same(res, &again, what);
+    fuzz_same_purchase(res, &again, what);
 
     free(text);
+}
+
+
+static void
+fuzz_place(const u_char *data, size_t size, uint64_t at, uint64_t end,
+    json_t *expected)
+{
+    json_t  *value;
+
+    if (expected == NULL) {
+        if (at || end) {
+            abort();
+        }
+
+        return;
+    }
+
+    if (at == 0 || at >= end || end > size
+        || strchr(" \t\r\n", data[at]) || strchr(" \t\r\n", data[end - 1]))
+    {
+        abort();
+    }
+
+    value = json_loadb((const char *) data + at, end - at,
+                       JSON_DECODE_ANY|JSON_ALLOW_NUL|JSON_DECODE_INT_AS_REAL,
+                       NULL);
+
+    if (value == NULL || !json_equal(value, expected)) {
+        fprintf(stderr, "another value from %llu to %llu\n",
+                (unsigned long long) at, (unsigned long long) end);
+        abort();
+    }
+
+    json_decref(value);
+}
+
+
+/* one value of the body in another's place, which is all that may change */
+
+static void
+fuzz_write_over(const fuzz_result_t *res, const phota_operation_t *op,
+    const u_char *data, size_t size, uint64_t at, uint64_t end,
+    const char *value)
+{
+    size_t         len;
+    u_char        *body;
+    fuzz_result_t  again, expected;
+
+    if (end == 0) {
+        return;
+    }
+
+    len = strlen(value);
+
+    body = malloc(size + len);
+    if (body == NULL) {
+        abort();
+    }
+
+    memcpy(body, data, at);
+    memcpy(body + at, value, len);
+    memcpy(body + at + len, data + end, size - end);
+
+    fuzz_run(&again, op, body, at + len + size - end, 0);
+
+    expected = *res;
+
+    if (at == res->scan.count_at) {
+        expected.scan.outputs = 3;
+
+    } else {
+        expected.scan.mode = PHOTA_MODE_URLS;
+    }
+
+    fuzz_same_purchase(&expected, &again, "written over");
+
+    free(body);
+}
+
+
+static void
+fuzz_places(const fuzz_result_t *res, const phota_operation_t *op,
+    const u_char *data, size_t size, json_t *body)
+{
+    unsigned             i;
+    json_t              *count, *mode;
+    const phota_scan_t  *scan;
+
+    count = NULL;
+    mode = NULL;
+    scan = &res->scan;
+
+    for (i = 0; i < op->nfields; i++) {
+
+        if (op->fields[i].kind == PHOTA_FIELD_COUNT) {
+            count = json_object_get(body, (char *) op->fields[i].name.data);
+
+        } else if (op->fields[i].kind == PHOTA_FIELD_MODE) {
+            mode = json_object_get(body, (char *) op->fields[i].name.data);
+        }
+    }
+
+    fuzz_place(data, size, scan->count_at, scan->count_end, count);
+    fuzz_place(data, size, scan->mode_at, scan->mode_end, mode);
+
+    fuzz_write_over(res, op, data, size, scan->count_at, scan->count_end,
+                    "3");
+    fuzz_write_over(res, op, data, size, scan->mode_at, scan->mode_end,
+                    "\"urls\"");
+}
+
+
+static void
+fuzz_mark(const phota_scan_t *scan, const char *id, size_t len)
+{
+    uint64_t  mark;
+    unsigned  i;
+
+    mark = phota_profile_mark((const u_char *) id, len);
+
+    for (i = 0; i < scan->nmarks; i++) {
+        if (scan->marks[i] == mark) {
+            return;
+        }
+    }
+
+    if (scan->nmarks < PHOTA_MARKS_MAX || !scan->unmarked) {
+        fprintf(stderr, "no mark of \"%.*s\"\n", (int) len, id);
+        abort();
+    }
+}
+
+
+static void
+fuzz_prompt_marks(const phota_scan_t *scan, json_t *prompt)
+{
+    size_t       i, len, id;
+    const char  *text;
+
+    text = json_string_value(prompt);
+    len = json_string_length(prompt);
+
+    for (i = 0; i + 1 < len; i++) {
+
+        if (text[i] != '[' || text[i + 1] != '[') {
+            continue;
+        }
+
+        for (id = i + 2; id < len; id++) {
+            if (text[id] == '[' || text[id] == ']') {
+                break;
+            }
+        }
+
+        if (id + 1 < len && text[id] == ']' && text[id + 1] == ']'
+            && id - i - 2 > 0 && id - i - 2 <= 256)
+        {
+            fuzz_mark(scan, text + i + 2, id - i - 2);
+
+        } else if (!scan->unmarked) {
+            fprintf(stderr, "something is left open in the prompt\n");
+            abort();
+        }
+    }
+}
+
+
+static void
+fuzz_listed_marks(const phota_scan_t *scan, json_t *list)
+{
+    size_t   i;
+    json_t  *id;
+
+    if (list == NULL || json_is_null(list)) {
+        return;
+    }
+
+    json_array_foreach(list, i, id) {
+        if (!json_is_string(id)) {
+            list = NULL;
+            break;
+        }
+    }
+
+    if (!json_is_array(list)) {
+        if (!scan->unmarked || scan->profiles == 0) {
+            fprintf(stderr, "that is no list of ids\n");
+            abort();
+        }
+
+        return;
+    }
+
+    json_array_foreach(list, i, id) {
+        fuzz_mark(scan, json_string_value(id), json_string_length(id));
+    }
+}
+
+
+static void
+fuzz_marks(const fuzz_result_t *res, const phota_operation_t *op,
+    json_t *body)
+{
+    unsigned              i;
+    json_t               *value;
+    const phota_scan_t   *scan;
+    const phota_field_t  *field;
+
+    scan = &res->scan;
+
+    if (scan->nmarks > PHOTA_MARKS_MAX || scan->nmarks > scan->profiles
+        || (scan->nmarks < scan->profiles && !scan->unmarked))
+    {
+        abort();
+    }
+
+    for (i = 0; i < op->nfields; i++) {
+        field = &op->fields[i];
+        value = json_object_get(body, (const char *) field->name.data);
+
+        if (field->kind == PHOTA_FIELD_PROMPT && json_is_string(value)) {
+            fuzz_prompt_marks(scan, value);
+
+        } else if (field->kind == PHOTA_FIELD_PROFILES) {
+            fuzz_listed_marks(scan, value);
+        }
+    }
 }
 
 
@@ -431,6 +680,9 @@ fuzz_compare(const fuzz_result_t *res, const phota_operation_t *op,
 
         return;
     }
+
+    fuzz_places(res, op, data, size, body);
+    fuzz_marks(res, op, body);
 
     if (!fuzz_has_number(body)) {
         fuzz_again(res, op, body, JSON_SORT_KEYS|JSON_ENSURE_ASCII
