@@ -248,8 +248,8 @@ int phota_cache_sweep(phota_cache_t *c, uint64_t now, int *more,
 
 typedef struct {
     uint64_t         results;
-    uint64_t         pictures;
-    uint64_t         bytes;         /* of pictures and results, in pages */
+    uint64_t         pictures;      /* that results hold */
+    uint64_t         bytes;         /* of both, in pages */
     uint64_t         garbage;       /* bytes that wait to be deleted */
 } phota_cache_totals_t;
 

@@ -11,6 +11,8 @@
 #define _PHOTA_CACHE_RECORD_H_INCLUDED_
 
 
+#include <string.h>
+
 #include "phota_cache.h"
 
 
@@ -35,15 +37,51 @@ typedef struct {
 /* a picture as it is stored */
 
 typedef struct {
-    phota_picture_t picture;        /* prefixed is a result's affair */
-    uint64_t        refs;           /* results that hold it; 0: garbage */
+    phota_picture_t picture;        /* prefixed is a result's affair; length
+                                       0: its chunks are lost, and its bytes
+                                       count no more */
+    uint64_t        refs;           /* results that hold it, each once however
+                                       often it is in one; 0: garbage */
     uint64_t        due;            /* ms, of its garbage entry if refs is 0 */
 } phota_kept_t;
+
+
+/* when its entry in the expiry index is due */
+
+static inline uint64_t
+phota_result_until(const phota_result_t *result)
+{
+    return (result->linked > result->expires) ? result->linked
+                                              : result->expires;
+}
+
+
+/* 1 when a picture of a result stands in it once more before */
+
+static inline int
+phota_result_repeats(const phota_result_t *result, unsigned picture)
+{
+    unsigned  i;
+
+    for (i = 0; i < picture; i++) {
+
+        if (memcmp(result->pictures[i].digest,
+                   result->pictures[picture].digest, PHOTA_SHA256_LEN) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
 
 
 void phota_moment_encode(u_char buf[PHOTA_MOMENT_LEN],
     const phota_moment_t *moment);
 int phota_moment_decode(phota_moment_t *moment, const MDB_val *key);
+
+/* the value of order and expiry */
+int phota_cache_key_decode(phota_cache_key_t *key, const MDB_val *value);
 
 /* a result's length in the file, in whole pages as far as it has its own */
 uint64_t phota_result_size(size_t len);
@@ -53,6 +91,8 @@ uint64_t phota_picture_size(uint64_t length);
 
 void phota_picture_key(u_char buf[PHOTA_PICTURE_KEY], uint32_t scope,
     const u_char digest[PHOTA_SHA256_LEN]);
+int phota_picture_key_decode(uint32_t *scope,
+    u_char digest[PHOTA_SHA256_LEN], const MDB_val *key);
 void phota_chunk_key(u_char buf[PHOTA_CHUNK_KEY], uint32_t scope,
     const u_char digest[PHOTA_SHA256_LEN], uint32_t index);
 void phota_garbage_key(u_char buf[PHOTA_GARBAGE_KEY], uint64_t due,
@@ -89,7 +129,13 @@ int phota_bought_read(phota_cache_t *c, MDB_txn *txn, const phota_id_t *id,
 int phota_bought_write(phota_cache_t *c, MDB_txn *txn,
     const phota_result_t *result);
 
+/*
+ * Counted anew where they are damaged or missing.  pictures: those that results
+ * hold; bytes: of these and of the results; garbage: of those with no refs.
+ */
 int phota_totals_read(phota_cache_t *c, MDB_txn *txn,
+    phota_cache_totals_t *totals);
+int phota_totals_count(phota_cache_t *c, MDB_txn *txn,
     phota_cache_totals_t *totals);
 int phota_totals_write(phota_cache_t *c, MDB_txn *txn,
     const phota_cache_totals_t *totals);
@@ -111,8 +157,8 @@ int phota_cache_prune(phota_cache_t *c, MDB_txn *txn, uint64_t now,
 
 /*
  * One result, out of all tables; its pictures lose a reference and are garbage
- * with the last.  The record under key may be damaged or gone: what can be found
- * out is done.
+ * with the last.  The record under key may be damaged or gone: what can be
+ * found out is done.
  */
 int phota_cache_retire(phota_cache_t *c, MDB_txn *txn,
     phota_cache_totals_t *totals, const phota_cache_key_t *key,
