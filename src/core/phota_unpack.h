@@ -37,6 +37,8 @@ typedef int (*phota_read_pt)(void *ctx, u_char *buf, size_t len,
  */
 
 typedef struct {
+    uint64_t         length;        /* of the answer */
+
     phota_picture_t  pictures[PHOTA_PICTURES_MAX];
     unsigned         npictures;
 
