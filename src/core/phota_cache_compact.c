@@ -39,7 +39,6 @@ typedef struct {
     MDB_txn               *to;
     size_t                 written;     /* bytes since the last commit */
     uint64_t               now;
-    phota_cache_totals_t   totals;      /* of what was copied */
     unsigned               exchanged:1;
     phota_error_t         *err;
 
@@ -69,8 +68,6 @@ static int phota_compact_table(phota_compact_t *k, MDB_dbi from, MDB_dbi to,
 static int phota_compact_row(phota_compact_t *k, MDB_dbi to, unsigned flags,
     MDB_val *key, MDB_val *value);
 static int phota_compact_meta(phota_compact_t *k, const MDB_val *key,
-    MDB_val *value);
-static int phota_compact_result(phota_compact_t *k, const MDB_val *key,
     MDB_val *value);
 static int phota_compact_picture(phota_compact_t *k, const MDB_val *key,
     MDB_val *value);
@@ -328,9 +325,10 @@ phota_compact_create(phota_compact_t *k)
 static int
 phota_compact_copy(phota_compact_t *k)
 {
-    int             rc;
-    unsigned        i;
-    phota_cache_t  *old, *new;
+    int                    rc;
+    unsigned               i;
+    phota_cache_t         *old, *new;
+    phota_cache_totals_t   totals;
 
     old = &k->old;
     new = &k->new;
@@ -341,7 +339,7 @@ phota_compact_copy(phota_compact_t *k)
         unsigned          flags;
         phota_compact_pt  wanted;
     } tables[] = {
-        { old->results, new->results, MDB_APPEND, phota_compact_result },
+        { old->results, new->results, MDB_APPEND, NULL },
         { old->pictures, new->pictures, MDB_APPEND, phota_compact_picture },
         { old->chunks, new->chunks, MDB_APPEND, phota_compact_chunk },
         { old->charges, new->charges, MDB_APPEND, NULL },
@@ -349,7 +347,7 @@ phota_compact_copy(phota_compact_t *k)
         { old->expiry, new->expiry, MDB_APPEND, NULL },
         { old->garbage, new->garbage, MDB_APPEND, phota_compact_garbage },
 
-        /* it has rows already; and it comes last, for its totals */
+        /* it has rows already */
 
         { k->old_store.meta, k->new_store.meta, 0, phota_compact_meta }
     };
@@ -366,7 +364,11 @@ phota_compact_copy(phota_compact_t *k)
     }
 
     if (rc == 0) {
-        rc = phota_totals_write(new, k->to, &k->totals);
+        rc = phota_totals_count(new, k->to, &totals);
+    }
+
+    if (rc == 0) {
+        rc = phota_totals_write(new, k->to, &totals);
     }
 
     if (rc == 0) {
@@ -449,7 +451,7 @@ phota_compact_row(phota_compact_t *k, MDB_dbi to, unsigned flags,
 }
 
 
-/* a new environment is no moved one, and its totals are what was copied */
+/* a new environment is no moved one, and its totals are counted */
 
 static int
 phota_compact_meta(phota_compact_t *k, const MDB_val *key, MDB_val *value)
@@ -463,44 +465,15 @@ phota_compact_meta(phota_compact_t *k, const MDB_val *key, MDB_val *value)
 }
 
 
-static int
-phota_compact_result(phota_compact_t *k, const MDB_val *key, MDB_val *value)
-{
-    (void) key;
-
-    k->totals.results++;
-    k->totals.bytes += phota_result_size(value->mv_size);
-
-    return 0;
-}
-
-
 /* garbage to which links live is none yet */
 
 static int
 phota_compact_picture(phota_compact_t *k, const MDB_val *key, MDB_val *value)
 {
-    uint64_t      size;
     phota_kept_t  kept;
 
-    if (key->mv_size != PHOTA_PICTURE_KEY
-        || phota_compact_kept(k, key->mv_data, value, &kept) != 0)
-    {
-        return MDB_NOTFOUND;
-    }
-
-    size = phota_picture_size(kept.picture.length);
-
-    k->totals.pictures++;
-
-    if (kept.refs != 0) {
-        k->totals.bytes += size;
-
-    } else {
-        k->totals.garbage += size;
-    }
-
-    return 0;
+    return (key->mv_size == PHOTA_PICTURE_KEY)
+           ? phota_compact_kept(k, key->mv_data, value, &kept) : MDB_NOTFOUND;
 }
 
 
