@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "phota_cache_record.h"
-#include "phota_order.h"
 
 
 #define PHOTA_PURGE_LOOKS  200      /* records in one transaction */
@@ -46,14 +45,6 @@ typedef struct {
 } phota_each_walk_t;
 
 
-/* garbage that waits for its links to end, by its keys */
-
-typedef struct {
-    u_char                keys[PHOTA_CACHE_BATCH][PHOTA_GARBAGE_KEY];
-    unsigned              nkeys;
-} phota_purge_waste_t;
-
-
 static int phota_purge_results(phota_purge_walk_t *walk, phota_error_t *err);
 static int phota_purge_look(phota_purge_walk_t *walk, phota_error_t *err);
 static int phota_purge_scan(phota_purge_walk_t *walk, MDB_cursor *cursor);
@@ -64,13 +55,6 @@ static int phota_purge_matches(const phota_purge_t *purge,
 static int phota_purge_take(phota_purge_walk_t *walk, phota_error_t *err);
 static int phota_purge_take_one(phota_purge_walk_t *walk, MDB_txn *txn,
     phota_cache_totals_t *totals, const phota_cache_key_t *key);
-static int phota_purge_garbage(phota_purge_walk_t *walk, phota_error_t *err);
-static int phota_purge_waste(phota_purge_walk_t *walk,
-    phota_purge_waste_t *waste, phota_error_t *err);
-static int phota_purge_hasten(phota_purge_walk_t *walk,
-    const phota_purge_waste_t *waste, phota_error_t *err);
-static int phota_purge_hasten_one(phota_cache_t *c, MDB_txn *txn,
-    uint32_t scope, const u_char digest[PHOTA_SHA256_LEN], uint64_t now);
 static int phota_purge_next(MDB_cursor *cursor,
     const phota_cache_key_t *after, MDB_val *key, MDB_val *value);
 static int phota_each_look(phota_each_walk_t *walk, phota_error_t *err);
@@ -102,17 +86,6 @@ phota_cache_purge(phota_cache_t *c, const phota_purge_t *purge,
     rc = phota_purge_results(walk, err);
 
     *results = walk->removed;
-
-    /*
-     * Pictures whose results went long ago wait for their links to end.  Whose
-     * they are is known as far as the scope tells.
-     */
-
-    if (rc == PHOTA_OK && purge->fingerprint == NULL && purge->tag == NULL
-        && purge->before == 0 && !purge->profile)
-    {
-        rc = phota_purge_garbage(walk, err);
-    }
 
     free(walk);
 
@@ -322,215 +295,28 @@ static int
 phota_purge_take_one(phota_purge_walk_t *walk, MDB_txn *txn,
     phota_cache_totals_t *totals, const phota_cache_key_t *key)
 {
-    int              rc;
-    unsigned         i;
-    phota_cache_t   *c;
-    phota_result_t   result;
+    int             rc;
+    phota_result_t  result;
 
-    c = walk->cache;
+    rc = phota_result_read(walk->cache, txn, key, &result);
 
-    rc = phota_result_read(c, txn, key, &result);
-
-    if (rc == MDB_CORRUPTED) {
-        result.npictures = 0;
-
-    } else if (rc != 0 || !phota_purge_matches(walk->purge, &result)) {
-        return (rc == MDB_NOTFOUND) ? 0 : rc;
+    if (rc == MDB_NOTFOUND
+        || (rc == 0 && !phota_purge_matches(walk->purge, &result)))
+    {
+        return 0;
     }
 
-    rc = phota_cache_retire(c, txn, totals, key, walk->now);
-
-    /* no link keeps what was purged; the batch bounds this work too */
-
-    for (i = 0; rc == 0 && i < result.npictures; i++) {
-        rc = phota_purge_hasten_one(c, txn, result.scope,
-                                    result.pictures[i].digest, walk->now);
+    if (rc != 0 && rc != MDB_CORRUPTED) {
+        return rc;
     }
+
+    rc = phota_cache_retire(walk->cache, txn, totals, key, walk->now);
 
     if (rc == 0) {
         walk->removed++;
     }
 
     return rc;
-}
-
-
-static int
-phota_purge_garbage(phota_purge_walk_t *walk, phota_error_t *err)
-{
-    int                   rc;
-    phota_purge_waste_t  *waste;
-
-    waste = malloc(sizeof(phota_purge_waste_t));
-
-    if (waste == NULL) {
-        phota_error(err, "no memory");
-        return PHOTA_ERROR;
-    }
-
-    /* what was hastened isn't found again */
-
-    do {
-        rc = phota_purge_waste(walk, waste, err);
-
-        if (rc == PHOTA_OK && waste->nkeys != 0) {
-            rc = phota_purge_hasten(walk, waste, err);
-        }
-
-    } while (rc == PHOTA_OK && waste->nkeys == PHOTA_CACHE_BATCH);
-
-    free(waste);
-
-    return rc;
-}
-
-
-static int
-phota_purge_waste(phota_purge_walk_t *walk, phota_purge_waste_t *waste,
-    phota_error_t *err)
-{
-    int             rc;
-    u_char          from[PHOTA_GARBAGE_KEY];
-    MDB_val         key, value;
-    MDB_txn        *txn;
-    uint32_t        scope;
-    MDB_cursor     *cursor;
-    const u_char   *p;
-
-    waste->nkeys = 0;
-
-    if (phota_store_begin(walk->cache->store, 0, &txn, err) != PHOTA_OK) {
-        return PHOTA_ERROR;
-    }
-
-    rc = mdb_cursor_open(txn, walk->cache->garbage, &cursor);
-
-    if (rc != 0) {
-        phota_store_abort(txn);
-        return phota_store_fail(err, walk->cache->store->path, rc);
-    }
-
-    memset(from, 0, sizeof(from));
-    phota_put_be(from, walk->now + 1, 8);
-
-    key.mv_data = from;
-    key.mv_size = sizeof(from);
-
-    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-
-    while (rc == 0 && waste->nkeys < PHOTA_CACHE_BATCH) {
-        p = key.mv_data;
-
-        if (key.mv_size == PHOTA_GARBAGE_KEY) {
-            scope = (uint32_t) phota_get_be(p + 8, 4);
-
-            if (walk->purge->tenant == 0 || walk->purge->tenant == scope) {
-                memcpy(waste->keys[waste->nkeys++], p, PHOTA_GARBAGE_KEY);
-            }
-        }
-
-        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-    }
-
-    mdb_cursor_close(cursor);
-    phota_store_abort(txn);
-
-    return (rc == 0 || rc == MDB_NOTFOUND)
-           ? PHOTA_OK : phota_store_fail(err, walk->cache->store->path, rc);
-}
-
-
-static int
-phota_purge_hasten(phota_purge_walk_t *walk, const phota_purge_waste_t *waste,
-    phota_error_t *err)
-{
-    int             rc;
-    MDB_val         key;
-    MDB_txn        *txn;
-    unsigned        i;
-    uint32_t        scope;
-    phota_cache_t  *c;
-
-    c = walk->cache;
-
-    if (phota_store_begin(c->store, 1, &txn, err) != PHOTA_OK) {
-        return PHOTA_ERROR;
-    }
-
-    rc = 0;
-
-    for (i = 0; rc == 0 && i < waste->nkeys; i++) {
-        scope = (uint32_t) phota_get_be(waste->keys[i] + 8, 4);
-
-        rc = phota_purge_hasten_one(c, txn, scope, waste->keys[i] + 12,
-                                    walk->now);
-
-        /* one that belongs to no picture would be found for ever */
-
-        key.mv_data = (void *) waste->keys[i];
-        key.mv_size = PHOTA_GARBAGE_KEY;
-
-        if (rc == 0) {
-            rc = mdb_del(txn, c->garbage, &key, NULL);
-            rc = (rc == MDB_NOTFOUND) ? 0 : rc;
-        }
-    }
-
-    if (rc != 0) {
-        phota_store_abort(txn);
-        return phota_store_fail(err, c->store->path, rc);
-    }
-
-    return phota_store_commit(txn, err);
-}
-
-
-/* an MDB code; nothing is done where somebody holds it, or it is due */
-
-static int
-phota_purge_hasten_one(phota_cache_t *c, MDB_txn *txn, uint32_t scope,
-    const u_char digest[PHOTA_SHA256_LEN], uint64_t now)
-{
-    int           rc;
-    u_char        name[PHOTA_GARBAGE_KEY], bytes[8];
-    MDB_val       key, value;
-    phota_kept_t  kept;
-
-    rc = phota_kept_read(c, txn, scope, digest, &kept);
-
-    if (rc != 0 || kept.refs != 0 || kept.due <= now) {
-        return (rc == MDB_NOTFOUND || rc == MDB_CORRUPTED) ? 0 : rc;
-    }
-
-    phota_garbage_key(name, kept.due, scope, digest);
-
-    key.mv_data = name;
-    key.mv_size = sizeof(name);
-
-    rc = mdb_get(txn, c->garbage, &key, &value);
-
-    if (rc != 0 || value.mv_size != sizeof(bytes)) {
-        return (rc == MDB_NOTFOUND) ? 0 : rc;
-    }
-
-    memcpy(bytes, value.mv_data, sizeof(bytes));
-
-    rc = mdb_del(txn, c->garbage, &key, NULL);
-
-    if (rc != 0) {
-        return rc;
-    }
-
-    phota_garbage_key(name, now, scope, digest);
-
-    value.mv_data = bytes;
-    value.mv_size = sizeof(bytes);
-
-    rc = mdb_put(txn, c->garbage, &key, &value, 0);
-
-    kept.due = now;
-
-    return (rc == 0) ? phota_kept_write(c, txn, scope, &kept) : rc;
 }
 
 
