@@ -38,7 +38,6 @@ typedef struct {
     MDB_txn               *from;        /* has the writer's lock */
     MDB_txn               *to;
     size_t                 written;     /* bytes since the last commit */
-    uint64_t               now;
     unsigned               exchanged:1;
     phota_error_t         *err;
 
@@ -73,8 +72,6 @@ static int phota_compact_picture(phota_compact_t *k, const MDB_val *key,
     MDB_val *value);
 static int phota_compact_chunk(phota_compact_t *k, const MDB_val *key,
     MDB_val *value);
-static int phota_compact_garbage(phota_compact_t *k, const MDB_val *key,
-    MDB_val *value);
 static int phota_compact_kept(phota_compact_t *k, const u_char *key,
     const MDB_val *value, phota_kept_t *kept);
 static int phota_compact_finish(phota_compact_t *k);
@@ -97,7 +94,6 @@ phota_cache_compact(const char *dir, uint64_t *before, uint64_t *after,
     memset(&k, 0, sizeof(phota_compact_t));
 
     k.err = err;
-    k.now = phota_now();
 
     rc = phota_compact_paths(&k, dir);
 
@@ -345,7 +341,6 @@ phota_compact_copy(phota_compact_t *k)
         { old->charges, new->charges, MDB_APPEND, NULL },
         { old->order, new->order, MDB_APPEND, NULL },
         { old->expiry, new->expiry, MDB_APPEND, NULL },
-        { old->garbage, new->garbage, MDB_APPEND, phota_compact_garbage },
 
         /* it has rows already */
 
@@ -465,8 +460,6 @@ phota_compact_meta(phota_compact_t *k, const MDB_val *key, MDB_val *value)
 }
 
 
-/* garbage to which links live is none yet */
-
 static int
 phota_compact_picture(phota_compact_t *k, const MDB_val *key, MDB_val *value)
 {
@@ -489,28 +482,6 @@ phota_compact_chunk(phota_compact_t *k, const MDB_val *key, MDB_val *value)
     }
 
     return phota_compact_kept(k, key->mv_data, NULL, &kept);
-}
-
-
-static int
-phota_compact_garbage(phota_compact_t *k, const MDB_val *key, MDB_val *value)
-{
-    int            rc;
-    const u_char  *p;
-    phota_kept_t   kept;
-
-    (void) value;
-
-    if (key->mv_size != PHOTA_GARBAGE_KEY) {
-        return MDB_NOTFOUND;
-    }
-
-    p = key->mv_data;
-
-    rc = phota_compact_kept(k, p + 8, NULL, &kept);
-
-    return (rc == 0 && (kept.refs != 0 || phota_get_be(p, 8) != kept.due))
-           ? MDB_NOTFOUND : rc;
 }
 
 
@@ -537,7 +508,7 @@ phota_compact_kept(phota_compact_t *k, const u_char *key,
         return (rc == MDB_CORRUPTED) ? MDB_NOTFOUND : rc;
     }
 
-    return (kept->refs == 0 && kept->due <= k->now) ? MDB_NOTFOUND : 0;
+    return (kept->refs == 0) ? MDB_NOTFOUND : 0;
 }
 
 
