@@ -1,0 +1,59 @@
+
+/*
+ * What the two halves of a check share: bytes, in phota_cache_check.c, and
+ * records, in phota_cache_records.c.  Only they know it.
+ */
+
+
+#ifndef _PHOTA_CACHE_CHECK_H_INCLUDED_
+#define _PHOTA_CACHE_CHECK_H_INCLUDED_
+
+
+#include "phota_cache_record.h"
+
+
+#define PHOTA_CHECK_KEY   511       /* the longest of LMDB */
+#define PHOTA_CHECK_NAME  96        /* "picture 7/DIGEST" */
+
+
+/* a growing list of things of one size */
+
+typedef struct {
+    u_char                *items;
+    size_t                 n;
+    size_t                 room;
+    size_t                 size;    /* of one */
+} phota_list_t;
+
+
+typedef struct {
+    phota_cache_t         *cache;
+    phota_cache_report_t  *report;
+    phota_damage_pt        handler;
+    void                  *ctx;
+    phota_error_t         *err;
+    uint64_t               now;
+    uint64_t               wrong;   /* things, since it was set to 0 */
+    unsigned               mend:1;
+    unsigned               silent:1;
+} phota_check_t;
+
+
+/* counts one thing that is wrong, and says so */
+void phota_check_say(phota_check_t *k, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* how messages call a picture and a result */
+void phota_check_picture_name(char buf[PHOTA_CHECK_NAME], uint32_t scope,
+    const u_char digest[PHOTA_SHA256_LEN]);
+void phota_check_result_name(char buf[PHOTA_CHECK_NAME],
+    const phota_cache_key_t *key);
+
+/* PHOTA_ERROR for an MDB code, with the path of the environment */
+int phota_check_fail(phota_check_t *k, int rc);
+
+/* records against each other; in mend what doesn't fit is put right */
+int phota_check_records(phota_check_t *k);
+
+
+#endif /* _PHOTA_CACHE_CHECK_H_INCLUDED_ */
