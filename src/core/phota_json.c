@@ -11,6 +11,9 @@
 #include <string.h>
 
 
+#define PHOTA_JSON_SCAN  1          /* a code that no handler returns */
+
+
 static int phota_json_structure(phota_json_t *json, const u_char **pos,
     const u_char *last);
 static int phota_json_token(phota_json_t *json, u_char c, uint64_t offset);
@@ -135,7 +138,7 @@ phota_json_structure(phota_json_t *json, const u_char **pos,
         }
 
         rc = phota_json_token(json, c, offset);
-        if (rc == PHOTA_DECLINED) {
+        if (rc == PHOTA_JSON_SCAN) {
             break;
         }
 
@@ -157,7 +160,7 @@ phota_json_structure(phota_json_t *json, const u_char **pos,
 }
 
 
-/* PHOTA_DECLINED: the byte is the first of what the new state scans */
+/* PHOTA_JSON_SCAN: the byte is the first of what the new state scans */
 
 static int
 phota_json_token(phota_json_t *json, u_char c, uint64_t offset)
@@ -255,7 +258,7 @@ phota_json_begin_value(phota_json_t *json, u_char c, uint64_t offset)
 
     rc = json->handler(json->ctx, PHOTA_JSON_NUMBER, NULL, 0, offset);
 
-    return (rc == PHOTA_OK) ? PHOTA_DECLINED : rc;
+    return (rc == PHOTA_OK) ? PHOTA_JSON_SCAN : rc;
 }
 
 
@@ -320,7 +323,7 @@ phota_json_begin_literal(phota_json_t *json, const char *literal,
     json->token = offset;
     json->count = 0;
 
-    return PHOTA_DECLINED;
+    return PHOTA_JSON_SCAN;
 }
 
 

@@ -69,7 +69,7 @@ test_handler(void *ctx, phota_json_event_e event, const u_char *p, size_t len,
                                names[event], (unsigned) offset);
     }
 
-    return (++scan->events == scan->stop) ? PHOTA_REFUSED : PHOTA_OK;
+    return (++scan->events == scan->stop) ? PHOTA_DECLINED : PHOTA_OK;
 }
 
 
@@ -445,14 +445,14 @@ test_handler_stops(void **state)
     for (i = 1; i < 12; i++) {
         scan.stop = i;
         test_all_cuts(&scan, test_text("{\"a\":[1,true,\"x\",{}]}"));
-        assert_int_equal(scan.rc, PHOTA_REFUSED);
+        assert_int_equal(scan.rc, PHOTA_DECLINED);
         assert_null(scan.fault);
         assert_int_equal(scan.events, i);
     }
 
     scan.stop = 2;
     test_all_cuts(&scan, test_text("1"));
-    assert_int_equal(scan.rc, PHOTA_REFUSED);
+    assert_int_equal(scan.rc, PHOTA_DECLINED);
 }
 
 
