@@ -24,6 +24,7 @@
 #define PHOTA_CHUNK_SUM    8        /* bytes behind those of a chunk */
 
 #define PHOTA_CACHE_BATCH  64       /* of each kind of work in one pass */
+#define PHOTA_CACHE_GRACE  (10 * 1000)      /* ms that garbage waits */
 
 
 /* keys of order and expiry; their values are keys of results */
@@ -44,6 +45,13 @@ typedef struct {
                                        often it is in one; 0: garbage */
     uint64_t        due;            /* ms, of its garbage entry if refs is 0 */
 } phota_kept_t;
+
+
+static inline uint64_t
+phota_cache_less(uint64_t n, uint64_t less)
+{
+    return (n > less) ? n - less : 0;
+}
 
 
 /* when its entry in the expiry index is due */
@@ -120,6 +128,10 @@ uint64_t phota_chunk_sum(uint32_t scope,
     const u_char digest[PHOTA_SHA256_LEN], uint32_t index, const u_char *p,
     size_t len);
 
+/* phota_cache_picture.c: 1 when both ends of its chunks are there */
+int phota_cache_whole(phota_cache_t *c, MDB_txn *txn, uint32_t scope,
+    const phota_picture_t *picture);
+
 /*
  * What a charge bought: a record of its own, for who buys has to know it when
  * the result has been replaced or has gone.  MDB_KEYEXIST when there is one.
@@ -163,6 +175,41 @@ int phota_cache_prune(phota_cache_t *c, MDB_txn *txn, uint64_t now,
 int phota_cache_retire(phota_cache_t *c, MDB_txn *txn,
     phota_cache_totals_t *totals, const phota_cache_key_t *key,
     uint64_t now);
+
+/* a result's entries in order and expiry */
+int phota_cache_list(phota_cache_t *c, MDB_txn *txn,
+    const phota_result_t *result);
+int phota_cache_unlist(phota_cache_t *c, MDB_txn *txn,
+    const phota_result_t *result);
+
+
+/* phota_cache_garbage.c: pictures that go */
+
+/* a result's hold on a picture; with the last it is garbage */
+int phota_cache_release(phota_cache_t *c, MDB_txn *txn,
+    phota_cache_totals_t *totals, uint32_t scope,
+    const u_char digest[PHOTA_SHA256_LEN], uint64_t now);
+
+/*
+ * Deletes garbage that was due then and that nobody sends, up to a batch of
+ * chunks.  *sent: the bytes that can't go because they are being sent; *more
+ * is set, or left alone.
+ */
+int phota_cache_collect(phota_cache_t *c, MDB_txn *txn,
+    phota_cache_totals_t *totals, uint64_t due, uint64_t now, uint64_t *sent,
+    int *more);
+
+/* a picture that was garbage is held again: what it counts as, and its entry */
+int phota_cache_revive(phota_cache_t *c, MDB_txn *txn,
+    phota_cache_totals_t *totals, uint32_t scope, const phota_kept_t *kept);
+
+/*
+ * A picture's chunks; its record stays if results hold it, so that they are
+ * still counted when somebody brings it anew.
+ */
+int phota_cache_hollow(phota_cache_t *c, MDB_txn *txn,
+    phota_cache_totals_t *totals, uint32_t scope,
+    const u_char digest[PHOTA_SHA256_LEN]);
 
 /* a picture with all its chunks, at once, whoever holds it */
 int phota_cache_drop_picture(phota_cache_t *c, MDB_txn *txn,

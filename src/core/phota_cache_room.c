@@ -1,9 +1,9 @@
 
 /*
- * Making room in the cache.  A result that goes leaves its tables at once; its
- * chunks become garbage, which is deleted when it is due, or earlier when too
- * much of it waits, and never more than a batch in a transaction: the writer's
- * lock is for those who buy.  That a charge bought it is known for longer.
+ * Making room in the cache: results that have expired or were not used for
+ * longest leave their tables, never more than a batch in a transaction, for
+ * the writer's lock is for those who buy.  That a charge bought one is known
+ * longer.
  */
 
 
@@ -11,65 +11,54 @@
 
 #include "phota_cache_record.h"
 #include "phota_order.h"
-#include "phota_record.h"
 
 
-#define PHOTA_CACHE_GRACE   (15 * 60 * 1000)
 #define PHOTA_CACHE_BOUGHT  (2 * 86400 * 1000)
 
 
-static int phota_cache_first(MDB_txn *txn, MDB_dbi dbi,
-    phota_moment_t *moment);
 static int phota_cache_expire(phota_cache_t *c, MDB_txn *txn,
     phota_cache_totals_t *totals, uint64_t now, int *more);
-static int phota_cache_expire_one(phota_cache_t *c, MDB_txn *txn,
-    phota_cache_totals_t *totals, const phota_moment_t *moment,
-    uint64_t now);
 static int phota_cache_evict(phota_cache_t *c, MDB_txn *txn,
     phota_cache_totals_t *totals, uint64_t limit, uint64_t now, int *more);
-static int phota_cache_collect(phota_cache_t *c, MDB_txn *txn,
-    phota_cache_totals_t *totals, uint64_t now, int force, int *more);
-static int phota_cache_collect_one(phota_cache_t *c, MDB_txn *txn,
-    phota_cache_totals_t *totals, const phota_moment_t *moment,
-    unsigned *left);
-static int phota_cache_detach(phota_cache_t *c, MDB_txn *txn,
-    const phota_cache_key_t *key, const phota_id_t *id, uint64_t *length);
-static int phota_cache_measure(phota_cache_t *c, MDB_txn *txn,
-    const phota_id_t *id, uint64_t *length);
-static int phota_cache_drop(phota_cache_t *c, MDB_txn *txn,
-    const phota_id_t *id, unsigned *left);
-static int phota_cache_get_moment(MDB_txn *txn, MDB_dbi dbi,
-    const phota_moment_t *moment, MDB_val *value);
-static int phota_cache_del_moment(MDB_txn *txn, MDB_dbi dbi,
-    const phota_moment_t *moment);
-static int phota_cache_add_garbage(phota_cache_t *c, MDB_txn *txn,
-    const phota_moment_t *moment, uint64_t length);
-
-
-static inline uint64_t
-phota_cache_less(uint64_t n, uint64_t less)
-{
-    return (n > less) ? n - less : 0;
-}
+static int phota_cache_take(phota_cache_t *c, MDB_txn *txn,
+    phota_cache_totals_t *totals, MDB_dbi dbi, const phota_moment_t *moment,
+    const phota_cache_key_t *key, uint64_t now);
+static int phota_cache_evict_lost(phota_cache_t *c, MDB_txn *txn,
+    phota_cache_totals_t *totals, uint64_t now, int *more);
+static int phota_cache_evict_any(phota_cache_t *c, MDB_txn *txn,
+    phota_cache_totals_t *totals, uint64_t now);
+static int phota_cache_drop_any(phota_cache_t *c, MDB_txn *txn,
+    phota_cache_totals_t *totals);
+static int phota_cache_first(MDB_txn *txn, MDB_dbi dbi,
+    phota_moment_t *moment, phota_cache_key_t *result);
+static int phota_moment_put(MDB_txn *txn, MDB_dbi dbi, uint64_t time,
+    const phota_result_t *result);
+static int phota_moment_delete(MDB_txn *txn, MDB_dbi dbi, uint64_t time,
+    const phota_id_t *id);
 
 
 int
 phota_cache_pass(phota_cache_t *c, MDB_txn *txn,
-    phota_cache_totals_t *totals, uint64_t limit, uint64_t now, int force,
-    int *more)
+    phota_cache_totals_t *totals, uint64_t limit, uint64_t now, int *more)
 {
-    int  rc;
+    int       rc;
+    uint64_t  sent;
 
     *more = 0;
 
-    rc = phota_cache_expire(c, txn, totals, now, more);
+    rc = phota_cache_collect(c, txn, totals, now, now, &sent, more);
 
     if (rc == 0) {
-        rc = phota_cache_evict(c, txn, totals, limit, now, more);
+        rc = phota_cache_expire(c, txn, totals, now, more);
     }
 
     if (rc == 0) {
-        rc = phota_cache_collect(c, txn, totals, now, force, more);
+
+        /* in place of what can't be deleted others go, but never most of it */
+
+        limit -= (sent < limit / 2) ? sent : limit / 2;
+
+        rc = phota_cache_evict(c, txn, totals, limit, now, more);
     }
 
     return rc;
@@ -125,13 +114,14 @@ static int
 phota_cache_expire(phota_cache_t *c, MDB_txn *txn,
     phota_cache_totals_t *totals, uint64_t now, int *more)
 {
-    int             rc;
-    unsigned        n;
-    phota_moment_t  moment;
+    int                rc;
+    unsigned           n;
+    phota_moment_t     moment;
+    phota_cache_key_t  key;
 
     for (n = 0; n < PHOTA_CACHE_BATCH; n++) {
 
-        rc = phota_cache_first(txn, c->expiry, &moment);
+        rc = phota_cache_first(txn, c->expiry, &moment, &key);
 
         if (rc != 0) {
             return (rc == MDB_NOTFOUND) ? 0 : rc;
@@ -141,7 +131,7 @@ phota_cache_expire(phota_cache_t *c, MDB_txn *txn,
             return 0;
         }
 
-        rc = phota_cache_expire_one(c, txn, totals, &moment, now);
+        rc = phota_cache_take(c, txn, totals, c->expiry, &moment, &key, now);
 
         if (rc != 0) {
             return rc;
@@ -155,44 +145,13 @@ phota_cache_expire(phota_cache_t *c, MDB_txn *txn,
 
 
 static int
-phota_cache_expire_one(phota_cache_t *c, MDB_txn *txn,
-    phota_cache_totals_t *totals, const phota_moment_t *moment, uint64_t now)
-{
-    int                rc;
-    MDB_val            value;
-    phota_moment_t     used;
-    phota_result_t     result;
-    phota_cache_key_t  key;
-
-    rc = phota_cache_get_moment(txn, c->expiry, moment, &value);
-
-    if (rc == 0 && phota_cache_key_decode(&key, &value) == 0
-        && phota_result_read(c, txn, &key, &result) == 0
-        && memcmp(&result.id, &moment->id, sizeof(phota_id_t)) == 0)
-    {
-        used.time = result.used;
-        used.id = result.id;
-
-        rc = phota_cache_retire(c, txn, totals, &used, now, 0);
-    }
-
-    if (rc != 0) {
-        return rc;
-    }
-
-    /* still there when it led to nothing: the order will find the rest */
-
-    return phota_cache_del_moment(txn, c->expiry, moment);
-}
-
-
-static int
 phota_cache_evict(phota_cache_t *c, MDB_txn *txn,
     phota_cache_totals_t *totals, uint64_t limit, uint64_t now, int *more)
 {
-    int             rc;
-    unsigned        n;
-    phota_moment_t  moment;
+    int                rc;
+    unsigned           n;
+    phota_moment_t     moment;
+    phota_cache_key_t  key;
 
     for (n = 0; totals->bytes > limit; n++) {
 
@@ -201,19 +160,15 @@ phota_cache_evict(phota_cache_t *c, MDB_txn *txn,
             return 0;
         }
 
-        rc = phota_cache_first(txn, c->order, &moment);
+        rc = phota_cache_first(txn, c->order, &moment, &key);
 
         if (rc == MDB_NOTFOUND) {
-
-            /* the count was wrong, and now it is known */
-
-            totals->bytes = 0;
-            totals->results = 0;
-            return 0;
+            return phota_cache_evict_lost(c, txn, totals, now, more);
         }
 
         if (rc == 0) {
-            rc = phota_cache_retire(c, txn, totals, &moment, now, 0);
+            rc = phota_cache_take(c, txn, totals, c->order, &moment, &key,
+                                  now);
         }
 
         if (rc != 0) {
@@ -225,89 +180,200 @@ phota_cache_evict(phota_cache_t *c, MDB_txn *txn,
 }
 
 
+/* the result to which an entry of order or expiry leads, and the entry */
+
 static int
-phota_cache_collect(phota_cache_t *c, MDB_txn *txn,
-    phota_cache_totals_t *totals, uint64_t now, int force, int *more)
+phota_cache_take(phota_cache_t *c, MDB_txn *txn,
+    phota_cache_totals_t *totals, MDB_dbi dbi, const phota_moment_t *moment,
+    const phota_cache_key_t *key, uint64_t now)
 {
     int             rc;
-    unsigned        left;
-    phota_moment_t  moment;
+    phota_result_t  result;
 
-    left = PHOTA_CACHE_BATCH;
+    rc = phota_result_read(c, txn, key, &result);
 
-    for ( ;; ) {
+    /* another may lie there now, or it has been used since */
 
-        rc = phota_cache_first(txn, c->garbage, &moment);
+    if (rc == MDB_CORRUPTED
+        || (rc == 0
+            && memcmp(&result.id, &moment->id, sizeof(phota_id_t)) == 0
+            && moment->time == ((dbi == c->order)
+                                ? result.used : phota_result_until(&result))))
+    {
+        rc = phota_cache_retire(c, txn, totals, key, now);
+    }
+
+    if (rc != 0 && rc != MDB_NOTFOUND) {
+        return rc;
+    }
+
+    return phota_moment_delete(txn, dbi, moment->time, &moment->id);
+}
+
+
+/*
+ * There is more than there may be, and nothing in the order: what its damage
+ * has hidden goes, first come, first served, and then the count is right.
+ */
+
+static int
+phota_cache_evict_lost(phota_cache_t *c, MDB_txn *txn,
+    phota_cache_totals_t *totals, uint64_t now, int *more)
+{
+    int       rc;
+    unsigned  n;
+
+    for (n = 0; n < PHOTA_CACHE_BATCH; n++) {
+
+        rc = phota_cache_evict_any(c, txn, totals, now);
 
         if (rc == MDB_NOTFOUND) {
-            totals->garbage = 0;
+            rc = phota_cache_drop_any(c, txn, totals);
+        }
+
+        if (rc == MDB_NOTFOUND) {
+            totals->results = 0;
+            totals->pictures = 0;
+            totals->bytes = 0;
             return 0;
         }
-
-        if (rc != 0) {
-            return rc;
-        }
-
-        if (!force && moment.time > now
-            && totals->garbage <= c->max_size / 4)
-        {
-            return 0;
-        }
-
-        if (left == 0) {
-            *more = 1;
-            return 0;
-        }
-
-        rc = phota_cache_collect_one(c, txn, totals, &moment, &left);
 
         if (rc != 0) {
             return rc;
         }
     }
+
+    *more = 1;
+
+    return 0;
 }
 
 
 static int
-phota_cache_collect_one(phota_cache_t *c, MDB_txn *txn,
-    phota_cache_totals_t *totals, const phota_moment_t *moment,
-    unsigned *left)
+phota_cache_evict_any(phota_cache_t *c, MDB_txn *txn,
+    phota_cache_totals_t *totals, uint64_t now)
 {
-    int      rc;
-    MDB_val  value;
+    int                rc;
+    MDB_val            name, value;
+    MDB_cursor        *cursor;
+    phota_cache_key_t  key;
 
-    rc = phota_cache_drop(c, txn, &moment->id, left);
-
-    if (rc != 0 || *left == 0) {
-        return rc;
-    }
-
-    rc = phota_cache_get_moment(txn, c->garbage, moment, &value);
+    rc = mdb_cursor_open(txn, c->results, &cursor);
 
     if (rc != 0) {
         return rc;
     }
 
-    if (value.mv_size == 8) {
-        totals->garbage = phota_cache_less(totals->garbage,
-                                           phota_get_le(value.mv_data, 8));
+    rc = mdb_cursor_get(cursor, &name, &value, MDB_FIRST);
+
+    if (rc == 0 && phota_cache_key_decode(&key, &name) == 0) {
+        rc = phota_cache_retire(c, txn, totals, &key, now);
+
+    } else if (rc == 0) {
+        rc = mdb_cursor_del(cursor, 0);
     }
 
-    /* an entry is work too, though it may have had no chunks */
+    mdb_cursor_close(cursor);
 
-    (*left)--;
+    return rc;
+}
 
-    return phota_cache_del_moment(txn, c->garbage, moment);
+
+/* a picture that is said to be held, when there are no results any more */
+
+static int
+phota_cache_drop_any(phota_cache_t *c, MDB_txn *txn,
+    phota_cache_totals_t *totals)
+{
+    int           rc;
+    u_char        digest[PHOTA_SHA256_LEN];
+    MDB_val       key, value;
+    uint32_t      scope;
+    MDB_cursor   *cursor;
+    phota_kept_t  kept;
+
+    rc = mdb_cursor_open(txn, c->pictures, &cursor);
+
+    if (rc != 0) {
+        return rc;
+    }
+
+    rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+
+    while (rc == 0) {
+
+        if (phota_picture_key_decode(&scope, digest, &key) != 0) {
+            rc = mdb_cursor_del(cursor, 0);
+            break;
+        }
+
+        if (phota_kept_decode(&kept, scope, digest, &value) != 0
+            || kept.refs)
+        {
+            rc = phota_cache_drop_picture(c, txn, totals, scope, digest);
+            break;
+        }
+
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+
+    mdb_cursor_close(cursor);
+
+    return rc;
+}
+
+
+int
+phota_cache_retire(phota_cache_t *c, MDB_txn *txn,
+    phota_cache_totals_t *totals, const phota_cache_key_t *key, uint64_t now)
+{
+    int             rc;
+    MDB_val         name, value;
+    unsigned        i;
+    phota_result_t  result;
+
+    name.mv_data = (void *) key;
+    name.mv_size = sizeof(phota_cache_key_t);
+
+    rc = mdb_get(txn, c->results, &name, &value);
+
+    if (rc != 0) {
+        return (rc == MDB_NOTFOUND) ? 0 : rc;
+    }
+
+    totals->results = phota_cache_less(totals->results, 1);
+    totals->bytes = phota_cache_less(totals->bytes,
+                                     phota_result_size(value.mv_size));
+
+    if (phota_result_decode(&result, key, &value) != 0) {
+
+        /* its entries lead to nothing, and go when their turn comes */
+
+        return mdb_del(txn, c->results, &name, NULL);
+    }
+
+    rc = phota_cache_unlist(c, txn, &result);
+
+    for (i = 0; rc == 0 && i < result.npictures; i++) {
+
+        if (!phota_result_repeats(&result, i)) {
+            rc = phota_cache_release(c, txn, totals, result.scope,
+                                     result.pictures[i].digest, now);
+        }
+    }
+
+    return (rc == 0) ? mdb_del(txn, c->results, &name, NULL) : rc;
 }
 
 
 /*
- * The first key of order, expiry or garbage; those that are none are deleted
- * on the way.
+ * The first entry of order or expiry; those that are none are deleted on the
+ * way.
  */
 
 static int
-phota_cache_first(MDB_txn *txn, MDB_dbi dbi, phota_moment_t *moment)
+phota_cache_first(MDB_txn *txn, MDB_dbi dbi, phota_moment_t *moment,
+    phota_cache_key_t *result)
 {
     int          rc;
     MDB_val      key, value;
@@ -322,7 +388,10 @@ phota_cache_first(MDB_txn *txn, MDB_dbi dbi, phota_moment_t *moment)
     for ( ;; ) {
         rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
 
-        if (rc != 0 || phota_moment_decode(moment, &key) == 0) {
+        if (rc != 0
+            || (phota_moment_decode(moment, &key) == 0
+                && phota_cache_key_decode(result, &value) == 0))
+        {
             break;
         }
 
@@ -340,208 +409,70 @@ phota_cache_first(MDB_txn *txn, MDB_dbi dbi, phota_moment_t *moment)
 
 
 int
-phota_cache_retire(phota_cache_t *c, MDB_txn *txn,
-    phota_cache_totals_t *totals, const phota_moment_t *moment,
-    uint64_t now, int grace)
+phota_cache_list(phota_cache_t *c, MDB_txn *txn, const phota_result_t *result)
 {
-    int                rc;
-    MDB_val            value;
-    uint64_t           length;
-    phota_moment_t     due;
-    phota_cache_key_t  key;
+    int  rc;
 
-    rc = phota_cache_get_moment(txn, c->order, moment, &value);
+    rc = phota_moment_put(txn, c->order, result->used, result);
 
-    if (rc != 0) {
-        return (rc == MDB_NOTFOUND) ? 0 : rc;
-    }
-
-    length = 0;
-
-    if (phota_cache_key_decode(&key, &value) == 0) {
-        rc = phota_cache_detach(c, txn, &key, &moment->id, &length);
-
-    } else {
-        rc = phota_cache_measure(c, txn, &moment->id, &length);
-    }
-
-    if (rc == 0) {
-        rc = phota_cache_del_moment(txn, c->order, moment);
-    }
-
-    if (rc != 0 && rc != MDB_NOTFOUND) {
-        return rc;
-    }
-
-    totals->results = phota_cache_less(totals->results, 1);
-    totals->bytes = phota_cache_less(totals->bytes, length);
-    totals->garbage += length;
-
-    due.id = moment->id;
-    due.time = (grace || moment->time + PHOTA_CACHE_GRACE > now)
-               ? now + PHOTA_CACHE_GRACE : now;
-
-    return phota_cache_add_garbage(c, txn, &due, length);
+    return (rc == 0) ? phota_moment_put(txn, c->expiry,
+                                        phota_result_until(result), result)
+                     : rc;
 }
 
 
-/*
- * Takes out the result of this id under a key, if that is what lies there: its
- * record may be damaged, or another's.
- */
+int
+phota_cache_unlist(phota_cache_t *c, MDB_txn *txn,
+    const phota_result_t *result)
+{
+    int  rc;
+
+    rc = phota_moment_delete(txn, c->order, result->used, &result->id);
+
+    return (rc == 0) ? phota_moment_delete(txn, c->expiry,
+                                           phota_result_until(result),
+                                           &result->id)
+                     : rc;
+}
+
 
 static int
-phota_cache_detach(phota_cache_t *c, MDB_txn *txn,
-    const phota_cache_key_t *key, const phota_id_t *id, uint64_t *length)
+phota_moment_put(MDB_txn *txn, MDB_dbi dbi, uint64_t time,
+    const phota_result_t *result)
 {
-    int             rc;
-    MDB_val         name;
+    u_char          name[PHOTA_MOMENT_LEN];
+    MDB_val         key, value;
     phota_moment_t  moment;
-    phota_result_t  result;
 
-    name.mv_data = (void *) key;
-    name.mv_size = sizeof(phota_cache_key_t);
+    moment.time = time;
+    moment.id = result->id;
 
-    rc = phota_result_read(c, txn, key, &result);
-
-    if (rc == MDB_CORRUPTED) {
-        rc = mdb_del(txn, c->results, &name, NULL);
-
-        return (rc == 0) ? phota_cache_measure(c, txn, id, length) : rc;
-    }
-
-    if (rc == MDB_NOTFOUND
-        || (rc == 0 && memcmp(&result.id, id, sizeof(phota_id_t)) != 0))
-    {
-        return phota_cache_measure(c, txn, id, length);
-    }
-
-    if (rc != 0) {
-        return rc;
-    }
-
-    *length = result.length;
-
-    moment.time = result.expires;
-    moment.id = result.id;
-
-    rc = phota_cache_del_moment(txn, c->expiry, &moment);
-
-    return (rc == 0) ? mdb_del(txn, c->results, &name, NULL) : rc;
-}
-
-
-/* the bytes of whatever chunks there are */
-
-static int
-phota_cache_measure(phota_cache_t *c, MDB_txn *txn, const phota_id_t *id,
-    uint64_t *length)
-{
-    int          rc;
-    u_char       name[PHOTA_CHUNK_KEY];
-    MDB_val      key, value;
-    MDB_cursor  *cursor;
-
-    rc = mdb_cursor_open(txn, c->chunks, &cursor);
-
-    if (rc != 0) {
-        return rc;
-    }
-
-    phota_chunk_key(name, id, 0);
+    phota_moment_encode(name, &moment);
 
     key.mv_data = name;
     key.mv_size = sizeof(name);
+    value.mv_data = (void *) &result->key;
+    value.mv_size = sizeof(phota_cache_key_t);
 
-    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-
-    while (rc == 0 && key.mv_size >= sizeof(phota_id_t)
-           && memcmp(key.mv_data, id->b, sizeof(phota_id_t)) == 0)
-    {
-        *length += value.mv_size;
-
-        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-    }
-
-    mdb_cursor_close(cursor);
-
-    return (rc == MDB_NOTFOUND) ? 0 : rc;
-}
-
-
-/* deletes chunks, at most *left, which is lowered; 0 when some may remain */
-
-static int
-phota_cache_drop(phota_cache_t *c, MDB_txn *txn, const phota_id_t *id,
-    unsigned *left)
-{
-    int          rc;
-    u_char       name[PHOTA_CHUNK_KEY];
-    MDB_val      key, value;
-    MDB_cursor  *cursor;
-
-    rc = mdb_cursor_open(txn, c->chunks, &cursor);
-
-    if (rc != 0) {
-        return rc;
-    }
-
-    while (*left) {
-        phota_chunk_key(name, id, 0);
-
-        key.mv_data = name;
-        key.mv_size = sizeof(name);
-
-        rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-
-        if (rc != 0 || key.mv_size < sizeof(phota_id_t)
-            || memcmp(key.mv_data, id->b, sizeof(phota_id_t)) != 0)
-        {
-            break;
-        }
-
-        rc = mdb_cursor_del(cursor, 0);
-
-        if (rc != 0) {
-            break;
-        }
-
-        (*left)--;
-    }
-
-    mdb_cursor_close(cursor);
-
-    return (rc == MDB_NOTFOUND) ? 0 : rc;
-}
-
-
-static int
-phota_cache_get_moment(MDB_txn *txn, MDB_dbi dbi,
-    const phota_moment_t *moment, MDB_val *value)
-{
-    u_char   name[PHOTA_MOMENT_LEN];
-    MDB_val  key;
-
-    phota_moment_encode(name, moment);
-
-    key.mv_data = name;
-    key.mv_size = sizeof(name);
-
-    return mdb_get(txn, dbi, &key, value);
+    return mdb_put(txn, dbi, &key, &value, 0);
 }
 
 
 /* 0 also when it isn't there */
 
 static int
-phota_cache_del_moment(MDB_txn *txn, MDB_dbi dbi,
-    const phota_moment_t *moment)
+phota_moment_delete(MDB_txn *txn, MDB_dbi dbi, uint64_t time,
+    const phota_id_t *id)
 {
-    int      rc;
-    u_char   name[PHOTA_MOMENT_LEN];
-    MDB_val  key;
+    int             rc;
+    u_char          name[PHOTA_MOMENT_LEN];
+    MDB_val         key;
+    phota_moment_t  moment;
 
-    phota_moment_encode(name, moment);
+    moment.time = time;
+    moment.id = *id;
+
+    phota_moment_encode(name, &moment);
 
     key.mv_data = name;
     key.mv_size = sizeof(name);
@@ -549,23 +480,4 @@ phota_cache_del_moment(MDB_txn *txn, MDB_dbi dbi,
     rc = mdb_del(txn, dbi, &key, NULL);
 
     return (rc == MDB_NOTFOUND) ? 0 : rc;
-}
-
-
-static int
-phota_cache_add_garbage(phota_cache_t *c, MDB_txn *txn,
-    const phota_moment_t *moment, uint64_t length)
-{
-    u_char   name[PHOTA_MOMENT_LEN], bytes[8];
-    MDB_val  key, value;
-
-    phota_moment_encode(name, moment);
-    phota_put_le(bytes, length, sizeof(bytes));
-
-    key.mv_data = name;
-    key.mv_size = sizeof(name);
-    value.mv_data = bytes;
-    value.mv_size = sizeof(bytes);
-
-    return mdb_put(txn, c->garbage, &key, &value, 0);
 }
