@@ -59,6 +59,7 @@ typedef struct {
     unsigned               counting:1;  /* in "counts" */
     unsigned               told:1;      /* what kind of image it is */
 
+    uint64_t               name_at;
     size_t                 name_len;    /* may be more than was kept */
     unsigned               prefix_len;
     size_t                 out_len;
@@ -298,6 +299,7 @@ phota_unpack_event(void *ctx, phota_json_event_e event, const u_char *p,
 
     case PHOTA_JSON_KEY:
         u->key = 1;
+        u->name_at = offset;
         u->name_len = 0;
 
         if (u->counting && u->depth == 3) {
@@ -506,7 +508,7 @@ phota_unpack_name_end(phota_unpack_t *u, uint64_t offset)
 
     if (u->seen & member) {
         phota_error(u->err, "answer: two members of one name at byte %llu",
-                    (unsigned long long) offset);
+                    (unsigned long long) u->name_at);
         return PHOTA_INVALID;
     }
 
