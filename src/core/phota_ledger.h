@@ -248,6 +248,9 @@ int phota_ledger_own(phota_ledger_t *l, phota_error_t *err);
 int phota_ledger_alive(phota_ledger_t *l, MDB_txn *txn,
     const phota_owner_t *owner);
 
+/* 1 when another process is an owner, or that can't be found out */
+int phota_ledger_inhabited(phota_ledger_t *l);
+
 /*
  * Writes the hold, after the limits were asked in the same transaction.  The
  * caller fills id, tenant, token, provider, operation, cached, windows, terms,

@@ -229,6 +229,29 @@ phota_ledger_alive(phota_ledger_t *l, MDB_txn *txn,
 }
 
 
+int
+phota_ledger_inhabited(phota_ledger_t *l)
+{
+    int           rc;
+    struct flock  fl;
+
+    rc = phota_ledger_lock_file(l, 0, NULL);
+
+    if (rc != PHOTA_OK) {
+        return rc != PHOTA_DECLINED;
+    }
+
+    memset(&fl, 0, sizeof(struct flock));
+
+    fl.l_type = F_WRLCK;
+    fl.l_whence = SEEK_SET;
+    fl.l_start = 0;
+    fl.l_len = PHOTA_OWNERS;
+
+    return fcntl(l->lock_fd, F_GETLK, &fl) == -1 || fl.l_type != F_UNLCK;
+}
+
+
 /*
  * F_SETLK: 0 when done.  F_GETLK: 0 when another process could lock the slot,
  * that is, when nobody has; locks of this process don't count.

@@ -18,6 +18,7 @@
 #define PHOTA_PRICE_VERSION  2
 #define PHOTA_PRICE_ROW      4          /* big-endian: LMDB sorts by bytes */
 #define PHOTA_PRICE_RECORD   256
+#define PHOTA_PRICE_USED     "price-used"
 #define PHOTA_PRICE_MAX      ((int64_t) 1000000000000)  /* a million USD */
 
 
@@ -49,6 +50,10 @@ static int phota_price_chooses(const phota_operation_t *op,
 static int phota_price_text(const char *text, size_t size, int required);
 static int phota_price_last(phota_prices_t *p, MDB_txn *txn, uint32_t *row,
     uint32_t *version, phota_error_t *err);
+static int phota_price_used(phota_prices_t *p, MDB_txn *txn, uint32_t *row,
+    uint32_t *version, phota_error_t *err);
+static int phota_price_use(phota_prices_t *p, MDB_txn *txn,
+    phota_error_t *err);
 static int phota_price_put(phota_prices_t *p, MDB_txn *txn, uint32_t row,
     const phota_price_t *price, phota_error_t *err);
 static int phota_price_finish(phota_prices_t *p, MDB_txn *txn, int rc,
@@ -382,11 +387,13 @@ phota_price_last(phota_prices_t *p, MDB_txn *txn, uint32_t *row,
 {
     int             rc;
     MDB_val         key, data;
+    uint32_t        last;
     MDB_cursor     *cursor;
     phota_price_t   price;
 
-    *row = 0;
-    *version = 0;
+    if (phota_price_used(p, txn, row, version, err) != PHOTA_OK) {
+        return PHOTA_ERROR;
+    }
 
     rc = mdb_cursor_open(txn, p->prices, &cursor);
     if (rc != 0) {
@@ -414,10 +421,125 @@ phota_price_last(phota_prices_t *p, MDB_txn *txn, uint32_t *row,
         return PHOTA_ERROR;
     }
 
-    *row = (uint32_t) phota_get_be(key.mv_data, PHOTA_PRICE_ROW);
-    *version = price.version;
+    last = (uint32_t) phota_get_be(key.mv_data, PHOTA_PRICE_ROW);
+
+    *row = (last > *row) ? last : *row;
+    *version = (price.version > *version) ? price.version : *version;
 
     return PHOTA_OK;
+}
+
+
+/*
+ * The last numbers when rows were removed, zeros where none ever was: charges
+ * name the version they were made by, which must not come again.
+ */
+
+static int
+phota_price_used(phota_prices_t *p, MDB_txn *txn, uint32_t *row,
+    uint32_t *version, phota_error_t *err)
+{
+    int      rc;
+    MDB_val  key, data;
+
+    *row = 0;
+    *version = 0;
+
+    key.mv_data = PHOTA_PRICE_USED;
+    key.mv_size = sizeof(PHOTA_PRICE_USED) - 1;
+
+    rc = mdb_get(txn, p->store->meta, &key, &data);
+
+    if (rc == MDB_NOTFOUND) {
+        return PHOTA_OK;
+    }
+
+    if (rc != 0) {
+        return phota_store_fail(err, "prices", rc);
+    }
+
+    if (data.mv_size != 8) {
+        phota_error(err, "books: the last number of a price is damaged");
+        return PHOTA_ERROR;
+    }
+
+    *row = (uint32_t) phota_get_le(data.mv_data, 4);
+    *version = (uint32_t) phota_get_le((u_char *) data.mv_data + 4, 4);
+
+    return PHOTA_OK;
+}
+
+
+static int
+phota_price_use(phota_prices_t *p, MDB_txn *txn, phota_error_t *err)
+{
+    int       rc;
+    u_char    buf[8];
+    MDB_val   key, data;
+    uint32_t  row, version;
+
+    rc = phota_price_last(p, txn, &row, &version, err);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    phota_put_le(buf, row, 4);
+    phota_put_le(buf + 4, version, 4);
+
+    key.mv_data = PHOTA_PRICE_USED;
+    key.mv_size = sizeof(PHOTA_PRICE_USED) - 1;
+    data.mv_data = buf;
+    data.mv_size = sizeof(buf);
+
+    rc = mdb_put(txn, p->store->meta, &key, &data, 0);
+
+    return (rc == 0) ? PHOTA_OK : phota_store_fail(err, "prices", rc);
+}
+
+
+int
+phota_price_forget(phota_prices_t *p, MDB_txn *txn, uint32_t tenant,
+    phota_error_t *err)
+{
+    int             rc;
+    MDB_val         key, data;
+    MDB_cursor     *cursor;
+    phota_price_t   price;
+
+    if (phota_price_use(p, txn, err) != PHOTA_OK) {
+        return PHOTA_ERROR;
+    }
+
+    rc = mdb_cursor_open(txn, p->prices, &cursor);
+    if (rc != 0) {
+        return phota_store_fail(err, "prices", rc);
+    }
+
+    for ( ;; ) {
+        rc = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
+
+        if (rc != 0) {
+            break;
+        }
+
+        if (phota_price_decode(&price, &data, err) != PHOTA_OK) {
+            mdb_cursor_close(cursor);
+            return PHOTA_ERROR;
+        }
+
+        if (price.tenant == tenant) {
+            rc = mdb_cursor_del(cursor, 0);
+
+            if (rc != 0) {
+                break;
+            }
+        }
+    }
+
+    mdb_cursor_close(cursor);
+
+    return (rc == MDB_NOTFOUND) ? PHOTA_OK
+                                : phota_store_fail(err, "prices", rc);
 }
 
 

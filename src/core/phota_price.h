@@ -64,6 +64,10 @@ int phota_price_ship(phota_prices_t *p, phota_error_t *err);
 int phota_price_add(phota_prices_t *p, phota_price_t *prices, size_t n,
     size_t *bad, phota_error_t *err);
 
+/* takes a tenant's own rows out, for good: numbers aren't used again */
+int phota_price_forget(phota_prices_t *p, MDB_txn *txn, uint32_t tenant,
+    phota_error_t *err);
+
 int phota_price_each(phota_prices_t *p, phota_price_pt handler, void *ctx,
     phota_error_t *err);
 

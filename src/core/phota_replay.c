@@ -35,6 +35,8 @@ static int phota_replay_expire(phota_replays_t *p, MDB_txn *txn,
     uint64_t now);
 static int phota_replay_expire_row(phota_replays_t *p, MDB_txn *txn,
     const u_char expiry[PHOTA_REPLAY_EXPIRY]);
+static int phota_replay_remove_rows(phota_replays_t *p, MDB_txn *txn,
+    uint32_t tenant);
 static int phota_replay_delete(MDB_txn *txn, MDB_dbi table,
     const u_char *name, size_t len);
 
@@ -305,6 +307,76 @@ phota_replay_expire_row(phota_replays_t *p, MDB_txn *txn,
 
     return phota_replay_delete(txn, p->replays, expiry + 8,
                                PHOTA_REPLAY_NAME);
+}
+
+
+int
+phota_replay_remove(phota_replays_t *p, MDB_txn *txn, uint32_t tenant,
+    phota_error_t *err)
+{
+    int   rc;
+    char  what[sizeof(p->store->path) + 64];
+
+    rc = phota_replay_remove_rows(p, txn, tenant);
+
+    if (rc == 0) {
+        return PHOTA_OK;
+    }
+
+    (void) snprintf(what, sizeof(what), "%.120s, table \"replays\"",
+                    p->store->path);
+
+    return phota_store_fail(err, what, rc);
+}
+
+
+/* a row's end is found by the row, so it goes first */
+
+static int
+phota_replay_remove_rows(phota_replays_t *p, MDB_txn *txn, uint32_t tenant)
+{
+    int          rc;
+    u_char       name[PHOTA_REPLAY_NAME];
+    MDB_val      key, value;
+    MDB_cursor  *cursor;
+
+    rc = mdb_cursor_open(txn, p->replays, &cursor);
+
+    if (rc != 0) {
+        return rc;
+    }
+
+    for ( ;; ) {
+        memset(name, 0, sizeof(name));
+        phota_put_be(name, tenant, 4);
+
+        key.mv_data = name;
+        key.mv_size = sizeof(name);
+
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+
+        if (rc != 0 || key.mv_size != PHOTA_REPLAY_NAME
+            || phota_get_be(key.mv_data, 4) != tenant)
+        {
+            break;
+        }
+
+        memcpy(name, key.mv_data, sizeof(name));
+
+        rc = phota_replay_forget(p, txn, name);
+
+        if (rc == 0 || rc == MDB_CORRUPTED) {
+            rc = phota_replay_delete(txn, p->replays, name, sizeof(name));
+        }
+
+        if (rc != 0) {
+            break;
+        }
+    }
+
+    mdb_cursor_close(cursor);
+
+    return (rc == MDB_NOTFOUND) ? 0 : rc;
 }
 
 

@@ -47,5 +47,9 @@ int phota_replay_put(phota_replays_t *p, MDB_txn *txn, uint32_t tenant,
     const u_char digest[PHOTA_SHA256_LEN], const phota_replay_t *replay,
     uint64_t now, phota_error_t *err);
 
+/* takes all of a tenant's keys out */
+int phota_replay_remove(phota_replays_t *p, MDB_txn *txn, uint32_t tenant,
+    phota_error_t *err);
+
 
 #endif /* _PHOTA_REPLAY_H_INCLUDED_ */

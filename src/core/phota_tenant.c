@@ -12,7 +12,8 @@
 #include "phota_tenant_record.h"
 
 
-static int phota_tenant_name(const char *name, phota_error_t *err);
+static int phota_tenant_free(phota_tenants_t *t, MDB_txn *txn,
+    const char *name, phota_error_t *err);
 static int phota_tenant_put(phota_tenants_t *t, MDB_txn *txn,
     const phota_tenant_t *tenant, unsigned flags, phota_error_t *err);
 static int phota_tenant_key(phota_tenants_t *t, MDB_txn *txn,
@@ -132,7 +133,7 @@ phota_tenant_number(phota_tenants_t *t, MDB_txn *txn, const char *counter,
 }
 
 
-static int
+int
 phota_tenant_name(const char *name, phota_error_t *err)
 {
     size_t  len;
@@ -175,7 +176,11 @@ phota_tenant_add(phota_tenants_t *t, const char *name, uint32_t *id,
         return rc;
     }
 
-    rc = phota_tenant_number(t, txn, "tenant-id", &tenant.id, err);
+    rc = phota_tenant_free(t, txn, name, err);
+
+    if (rc == PHOTA_OK) {
+        rc = phota_tenant_number(t, txn, "tenant-id", &tenant.id, err);
+    }
 
     if (rc == PHOTA_OK) {
         rc = phota_tenant_put(t, txn, &tenant, MDB_NOOVERWRITE, err);
@@ -188,6 +193,28 @@ phota_tenant_add(phota_tenants_t *t, const char *name, uint32_t *id,
     }
 
     return rc;
+}
+
+
+/* who had the name before may not be gone from everywhere */
+
+static int
+phota_tenant_free(phota_tenants_t *t, MDB_txn *txn, const char *name,
+    phota_error_t *err)
+{
+    int       rc;
+    uint32_t  id;
+
+    rc = phota_tenant_marked(t, txn, name, &id, err);
+
+    if (rc == PHOTA_OK) {
+        phota_error(err, "tenant \"%s\": the one of this name isn't removed "
+                    "all: run \"photactl tenant remove %s\" again", name,
+                    name);
+        return PHOTA_REFUSED;
+    }
+
+    return (rc == PHOTA_DECLINED) ? PHOTA_OK : rc;
 }
 
 

@@ -47,6 +47,13 @@ int phota_tenant_number(phota_tenants_t *t, MDB_txn *txn,
 int phota_tenant_find(phota_tenants_t *t, MDB_txn *txn, const char *name,
     phota_tenant_t *tenant, phota_error_t *err);
 
+/* PHOTA_INVALID when it can't be one */
+int phota_tenant_name(const char *name, phota_error_t *err);
+
+/* the id of one whose removal isn't finished; PHOTA_DECLINED: no such mark */
+int phota_tenant_marked(phota_tenants_t *t, MDB_txn *txn, const char *name,
+    uint32_t *id, phota_error_t *err);
+
 /* PHOTA_INVALID when one is neither -1 nor an amount */
 int phota_limits_check(const phota_limits_t *limits);
 
