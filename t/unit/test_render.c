@@ -814,6 +814,17 @@ test_damaged(void **state)
     r.counts_at = 0;
     r.counts_len = r.skeleton_len;
     test_refused(&r);
+
+    /* a list that isn't one, or isn't empty */
+
+    r = test_results[0].result;
+
+    test_results[0].text[r.images_at] = ' ';
+    test_refused(&r);
+    test_results[0].text[r.images_at] = ']';
+
+    test_results[0].text[r.urls_at - 1] = '{';
+    test_refused(&r);
 }
 
 
