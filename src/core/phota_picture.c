@@ -298,7 +298,7 @@ int
 phota_base64_update(phota_base64_t *b, const u_char *p, size_t n, u_char *out,
     size_t *len)
 {
-    int            value;
+    int8_t         value;
     u_char        *start;
     const u_char  *last;
 
