@@ -1,10 +1,9 @@
 
 /*
- * Purchases in flight, and who waits for them.  Flights lie in the zone, under
- * its lock; waiters in their worker alone, so that many of them cost others
- * nothing: a flight keeps one bit for each worker that has some.  A worker that
- * is woken reads the numbers of what has landed and calls its own waiters, a
- * few at a time, for each of them may have work to do.
+ * Purchases in flight, in chains by fingerprint, under the zone's lock: who may
+ * take off, how a flight ended, and what becomes of those whose owner died.
+ * Of who waits it knows one bit for each worker; nothing here grows with the
+ * number of waiters.
  */
 
 
@@ -14,26 +13,19 @@
 
 /* ms */
 
-#define NGX_HTTP_PHOTA_LOOK    250
-#define NGX_HTTP_PHOTA_JITTER  50
 #define NGX_HTTP_PHOTA_SWEEP   900
 #define NGX_HTTP_PHOTA_KEPT    10000
 
 #define NGX_HTTP_PHOTA_COMPLAINT  60        /* s */
 
 
-/* waiters called, and chains swept, before others get their turn */
+/* chains swept before others get the lock */
 
-#define NGX_HTTP_PHOTA_BURST   32
 #define NGX_HTTP_PHOTA_STRIDE  64
 
 /* owners that one sweep asks the books about */
 
 #define NGX_HTTP_PHOTA_DOUBTS  16
-
-
-#define ngx_http_phota_lock()    ngx_shmtx_lock(&ngx_http_phota_slab->mutex)
-#define ngx_http_phota_unlock()  ngx_shmtx_unlock(&ngx_http_phota_slab->mutex)
 
 
 /* a flight whose owner may have died */
@@ -45,6 +37,8 @@ typedef struct {
 } ngx_http_phota_doubt_t;
 
 
+static ngx_int_t ngx_http_phota_look_shared(
+    const ngx_http_phota_flight_t *flight, ngx_http_phota_pilot_t *pilot);
 static ngx_http_phota_node_t **ngx_http_phota_bucket(
     const u_char *fingerprint);
 static ngx_http_phota_node_t *ngx_http_phota_find_node(
@@ -58,13 +52,7 @@ static uint64_t ngx_http_phota_end_node(ngx_http_phota_node_t *node,
     const ngx_http_phota_landing_t *landing);
 static void ngx_http_phota_keep_body(ngx_http_phota_node_t *node,
     const ngx_http_phota_landing_t *landing);
-static ngx_int_t ngx_http_phota_look_shared(
-    const ngx_http_phota_flight_t *flight, ngx_http_phota_pilot_t *pilot);
-static ngx_queue_t *ngx_http_phota_waiters_of(uint64_t number);
-static void ngx_http_phota_wait_timer(ngx_event_t *ev);
-static void ngx_http_phota_call_landed(uint64_t number);
-static void ngx_http_phota_call_soon(ngx_http_phota_waiter_t *waiter);
-static void ngx_http_phota_call_waiters(ngx_event_t *ev);
+static ngx_uint_t ngx_http_phota_body_room(void);
 static ngx_uint_t ngx_http_phota_sweep_due(void);
 static ngx_uint_t ngx_http_phota_sweep_nodes(ngx_http_phota_doubt_t *doubts);
 static ngx_uint_t ngx_http_phota_sweep_chain(ngx_uint_t bucket,
@@ -76,39 +64,11 @@ static ngx_uint_t ngx_http_phota_sent_nothing(
 static ngx_msec_int_t ngx_http_phota_since(ngx_msec_t when);
 
 
-/* this worker's waiters, by their flight's number, and those to be called */
-
-static ngx_queue_t               ngx_http_phota_waiters[NGX_HTTP_PHOTA_BUCKETS];
-static ngx_queue_t               ngx_http_phota_ready;
-static ngx_event_t               ngx_http_phota_ready_event;
-static ngx_uint_t                ngx_http_phota_waiting;
-
-/* landings that we have heard of */
-
-static uint64_t                  ngx_http_phota_heard;
-
 /* how the flight ended that was looked at last: many look at the same */
 
 static ngx_http_phota_landing_t  ngx_http_phota_last;
 static uint64_t                  ngx_http_phota_last_number;
 static u_char            ngx_http_phota_last_body[NGX_HTTP_PHOTA_LANDING_BODY];
-
-
-void
-ngx_http_phota_flight_init(void)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < NGX_HTTP_PHOTA_BUCKETS; i++) {
-        ngx_queue_init(&ngx_http_phota_waiters[i]);
-    }
-
-    ngx_queue_init(&ngx_http_phota_ready);
-
-    ngx_http_phota_ready_event.handler = ngx_http_phota_call_waiters;
-    ngx_http_phota_ready_event.data = ngx_http_phota_waiters;
-    ngx_http_phota_ready_event.log = ngx_cycle->log;
-}
 
 
 ngx_int_t
@@ -243,6 +203,31 @@ ngx_http_phota_flight_look(const ngx_http_phota_flight_t *flight,
 }
 
 
+ngx_uint_t
+ngx_http_phota_flight_mark(const ngx_http_phota_flight_t *flight)
+{
+    ngx_uint_t              flying;
+    ngx_http_phota_node_t  *node;
+
+    ngx_http_phota_lock();
+
+    node = ngx_http_phota_find_node(flight);
+    flying = (node && node->state == NGX_HTTP_PHOTA_FLYING);
+
+    if (flying) {
+        node->seen = ngx_current_msec;
+
+        if (ngx_worker < 64) {
+            node->waiting |= (uint64_t) 1 << ngx_worker;
+        }
+    }
+
+    ngx_http_phota_unlock();
+
+    return flying;
+}
+
+
 /* the body goes through a buffer: no memory is asked for under the lock */
 
 static ngx_int_t
@@ -282,7 +267,7 @@ ngx_http_phota_look_shared(const ngx_http_phota_flight_t *flight,
 }
 
 
-/* from here to the waiters all is called under the lock */
+/* from here to the sweep all is called under the lock */
 
 static ngx_http_phota_node_t **
 ngx_http_phota_bucket(const u_char *fingerprint)
@@ -430,7 +415,8 @@ ngx_http_phota_keep_body(ngx_http_phota_node_t *node,
     p = NULL;
 
     if (landing->body && landing->len
-        && landing->len <= NGX_HTTP_PHOTA_LANDING_BODY)
+        && landing->len <= NGX_HTTP_PHOTA_LANDING_BODY
+        && ngx_http_phota_body_room())
     {
         p = ngx_slab_alloc_locked(ngx_http_phota_slab, landing->len);
     }
@@ -448,195 +434,16 @@ ngx_http_phota_keep_body(ngx_http_phota_node_t *node,
 }
 
 
-/*
- * Waiters.  Whether it has ended is asked, and that we wait is said, in one
- * breath, or its end might go by in between.  Landings that came while nobody
- * of ours waited are none of our business.
- */
+/* what was said must not take the place of what is to be bought */
 
-void
-ngx_http_phota_wait(ngx_http_phota_waiter_t *waiter)
+static ngx_uint_t
+ngx_http_phota_body_room(void)
 {
-    ngx_uint_t              ended;
-    ngx_http_phota_node_t  *node;
+    ngx_slab_pool_t  *slab;
 
-    ngx_http_phota_wait_end(waiter);
+    slab = ngx_http_phota_slab;
 
-    ngx_http_phota_lock();
-
-    if (ngx_http_phota_waiting == 0) {
-        ngx_http_phota_heard = ngx_http_phota_shared->landings;
-    }
-
-    node = ngx_http_phota_find_node(&waiter->flight);
-    ended = (node == NULL || node->state != NGX_HTTP_PHOTA_FLYING);
-
-    if (!ended) {
-        node->seen = ngx_current_msec;
-
-        if (ngx_worker < 64) {
-            node->waiting |= (uint64_t) 1 << ngx_worker;
-        }
-    }
-
-    ngx_http_phota_unlock();
-
-    ngx_memzero(&waiter->timer, sizeof(ngx_event_t));
-
-    /* not cancelable: a worker that quits does so when they have ended */
-
-    waiter->timer.handler = ngx_http_phota_wait_timer;
-    waiter->timer.data = waiter;
-    waiter->timer.log = ngx_cycle->log;
-    waiter->waiting = 1;
-
-    ngx_queue_insert_tail(ngx_http_phota_waiters_of(waiter->flight.number),
-                          &waiter->queue);
-    ngx_http_phota_waiting++;
-
-    ngx_add_timer(&waiter->timer, NGX_HTTP_PHOTA_LOOK
-                                  + ngx_random() % NGX_HTTP_PHOTA_JITTER);
-
-    if (ended) {
-        ngx_http_phota_call_soon(waiter);
-    }
-}
-
-
-void
-ngx_http_phota_wait_end(ngx_http_phota_waiter_t *waiter)
-{
-    if (!waiter->waiting) {
-        return;
-    }
-
-    waiter->waiting = 0;
-    ngx_http_phota_waiting--;
-
-    ngx_queue_remove(&waiter->queue);
-
-    if (waiter->timer.timer_set) {
-        ngx_del_timer(&waiter->timer);
-    }
-}
-
-
-static ngx_queue_t *
-ngx_http_phota_waiters_of(uint64_t number)
-{
-    return &ngx_http_phota_waiters[number % NGX_HTTP_PHOTA_BUCKETS];
-}
-
-
-static void
-ngx_http_phota_wait_timer(ngx_event_t *ev)
-{
-    ngx_http_phota_call_soon(ev->data);
-}
-
-
-/*
- * What landed so long ago that its number has been overwritten we would have
- * been woken for before; if we were too busy to hear it, timers do.
- */
-
-void
-ngx_http_phota_flight_woken(void)
-{
-    uint64_t                  numbers[NGX_HTTP_PHOTA_LANDINGS];
-    ngx_uint_t                i, n;
-    ngx_http_phota_shared_t  *shared;
-
-    if (ngx_http_phota_waiting == 0) {
-        return;
-    }
-
-    shared = ngx_http_phota_shared;
-
-    ngx_http_phota_lock();
-
-    n = ngx_min(shared->landings - ngx_http_phota_heard,
-                NGX_HTTP_PHOTA_LANDINGS);
-
-    for (i = 0; i < n; i++) {
-        numbers[i] = shared->landed[(shared->landings - n + i)
-                                    % NGX_HTTP_PHOTA_LANDINGS];
-    }
-
-    ngx_http_phota_heard = shared->landings;
-
-    ngx_http_phota_unlock();
-
-    for (i = 0; i < n; i++) {
-        ngx_http_phota_call_landed(numbers[i]);
-    }
-}
-
-
-static void
-ngx_http_phota_call_landed(uint64_t number)
-{
-    ngx_queue_t              *q, *next, *waiters;
-    ngx_http_phota_waiter_t  *waiter;
-
-    waiters = ngx_http_phota_waiters_of(number);
-
-    for (q = ngx_queue_head(waiters); q != waiters; q = next) {
-        next = ngx_queue_next(q);
-        waiter = ngx_queue_data(q, ngx_http_phota_waiter_t, queue);
-
-        if (waiter->flight.number == number) {
-            ngx_http_phota_call_soon(waiter);
-        }
-    }
-}
-
-
-static void
-ngx_http_phota_call_soon(ngx_http_phota_waiter_t *waiter)
-{
-    ngx_queue_remove(&waiter->queue);
-    ngx_queue_insert_tail(&ngx_http_phota_ready, &waiter->queue);
-
-    /* the next round, not this one: a handler that waits anew may call us */
-
-    if (!ngx_http_phota_ready_event.posted) {
-        ngx_post_event(&ngx_http_phota_ready_event, &ngx_posted_next_events);
-    }
-}
-
-
-/* a handler may end its own waiting or another's, and free what waited */
-
-static void
-ngx_http_phota_call_waiters(ngx_event_t *ev)
-{
-    ngx_uint_t                i;
-    ngx_queue_t              *q;
-    ngx_http_phota_waiter_t  *waiter;
-
-    for (i = 0; i < NGX_HTTP_PHOTA_BURST; i++) {
-
-        if (ngx_queue_empty(&ngx_http_phota_ready)) {
-            return;
-        }
-
-        q = ngx_queue_head(&ngx_http_phota_ready);
-        waiter = ngx_queue_data(q, ngx_http_phota_waiter_t, queue);
-
-        ngx_queue_remove(q);
-        ngx_queue_insert_tail(ngx_http_phota_waiters_of(waiter->flight.number),
-                              q);
-
-        ngx_add_timer(&waiter->timer, NGX_HTTP_PHOTA_LOOK
-                                      + ngx_random() % NGX_HTTP_PHOTA_JITTER);
-
-        waiter->handler(waiter);
-    }
-
-    if (!ngx_queue_empty(&ngx_http_phota_ready) && !ev->posted) {
-        ngx_post_event(ev, &ngx_posted_next_events);
-    }
+    return slab->pfree > (ngx_uint_t) (slab->last - slab->pages) / 4;
 }
 
 

@@ -91,7 +91,7 @@ ngx_http_phota_zone_attach(ngx_shm_zone_t *zone)
     ngx_http_phota_shared = zone->data;
     ngx_http_phota_slab = (ngx_slab_pool_t *) zone->shm.addr;
 
-    ngx_http_phota_flight_init();
+    ngx_http_phota_wait_init();
 }
 
 

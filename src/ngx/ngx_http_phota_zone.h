@@ -1,6 +1,6 @@
 
 /*
- * The shared zone as it lies in memory, for the two files that work on it.
+ * The shared zone as it lies in memory, for the files that work on it.
  *
  * A worker may be killed at any point, even while it holds the lock, which the
  * master then takes from it.  So a chain of flights has one link a node only,
@@ -61,9 +61,25 @@ extern ngx_http_phota_shared_t  *ngx_http_phota_shared;
 extern ngx_slab_pool_t          *ngx_http_phota_slab;
 
 
+#define ngx_http_phota_lock()    ngx_shmtx_lock(&ngx_http_phota_slab->mutex)
+#define ngx_http_phota_unlock()  ngx_shmtx_unlock(&ngx_http_phota_slab->mutex)
+
+
 /* ngx_http_phota_flight.c */
 
-void ngx_http_phota_flight_init(void);
+/*
+ * 1: it flies, and its end will wake us.  Both in one breath, or the end might
+ * go by in between.
+ */
+ngx_uint_t ngx_http_phota_flight_mark(const ngx_http_phota_flight_t *flight);
+
+
+/* ngx_http_phota_wait.c */
+
+void ngx_http_phota_wait_init(void);
+
+/* those of this worker who wait for that flight, soon */
+void ngx_http_phota_call_landed(uint64_t number);
 
 
 #endif /* _NGX_HTTP_PHOTA_ZONE_H_INCLUDED_ */
