@@ -91,7 +91,13 @@ static const struct {
     [PHOTACTL_OPT_OPERATION_COLUMN] = { "--operation-column", "NAME" },
     [PHOTACTL_OPT_OUTPUTS_COLUMN] = { "--outputs-column", "NAME" },
     [PHOTACTL_OPT_IDENTITY_COLUMN] = { "--identity-column", "NAME" },
-    [PHOTACTL_OPT_UNIT] = { "--unit", "usd|cents|micro" }
+    [PHOTACTL_OPT_UNIT] = { "--unit", "usd|cents|micro" },
+    [PHOTACTL_OPT_FINGERPRINT] = { "--fingerprint", "HEX" },
+    [PHOTACTL_OPT_PROFILE] = { "--profile", "ID" },
+    [PHOTACTL_OPT_TAG] = { "--tag", "TAG" },
+    [PHOTACTL_OPT_OLDER] = { "--older", "TIME|AGE" },
+    [PHOTACTL_OPT_ALL] = { "--all", NULL },
+    [PHOTACTL_OPT_MEND] = { "--mend", NULL }
 };
 
 
@@ -131,6 +137,10 @@ static const photactl_command_t  photactl_commands[] = {
     { "tenant", "resume", 1, 1, PHOTACTL_WRITE, 0, photactl_tenant_resume,
       "NAME",
       "take its calls again" },
+
+    { "tenant", "remove", 1, 1, PHOTACTL_WRITE, 0, photactl_tenant_remove,
+      "NAME",
+      "erase all that is its own, but no money; for good" },
 
     { "token", "issue", 1, 1, PHOTACTL_WRITE,
       opt(LABEL)|opt(EXPIRES)|PHOTACTL_BUDGET_OPTS, photactl_token_issue,
@@ -247,6 +257,25 @@ static const photactl_command_t  photactl_commands[] = {
     { "cache", "stats", 0, 0, PHOTACTL_OWNER, 0, photactl_cache_stats,
       "",
       "how much is cached" },
+
+    { "cache", "list", 0, 0, PHOTACTL_READ, opt(TENANT), photactl_cache_list,
+      "[--tenant NAME]",
+      "cached results" },
+
+    { "cache", "purge", 0, 0, PHOTACTL_READ,
+      opt(TENANT)|opt(FINGERPRINT)|opt(PROFILE)|opt(TAG)|opt(OLDER)|opt(ALL),
+      photactl_cache_purge,
+      "[--tenant NAME] [--fingerprint HEX] [--profile ID] [--tag TAG]"
+      " [--older TIME|AGE] | --all",
+      "remove the results to which all of it applies" },
+
+    { "cache", "check", 0, 0, PHOTACTL_OWNER, opt(MEND), photactl_cache_check,
+      "[--mend]",
+      "read every byte; remove what is damaged" },
+
+    { "cache", "compact", 0, 0, PHOTACTL_OWNER, 0, photactl_cache_compact,
+      "",
+      "write it anew, without what was deleted" },
 
     { "help", NULL, 0, 1, 0, 0, photactl_help,
       "[COMMAND]",

@@ -80,6 +80,13 @@ typedef enum {
     PHOTACTL_OPT_OUTPUTS_COLUMN,
     PHOTACTL_OPT_IDENTITY_COLUMN,
     PHOTACTL_OPT_UNIT,
+
+    PHOTACTL_OPT_FINGERPRINT,
+    PHOTACTL_OPT_PROFILE,
+    PHOTACTL_OPT_TAG,
+    PHOTACTL_OPT_OLDER,
+    PHOTACTL_OPT_ALL,
+    PHOTACTL_OPT_MEND,
     PHOTACTL_OPT_MAX
 } photactl_opt_e;
 
@@ -155,6 +162,7 @@ int photactl_tenant_show(photactl_t *ctl);
 int photactl_tenant_set(photactl_t *ctl);
 int photactl_tenant_suspend(photactl_t *ctl);
 int photactl_tenant_resume(photactl_t *ctl);
+int photactl_tenant_remove(photactl_t *ctl);
 
 int photactl_token_issue(photactl_t *ctl);
 int photactl_token_list(photactl_t *ctl);
@@ -180,6 +188,10 @@ int photactl_holds_void(photactl_t *ctl);
 int photactl_holds_deadline(photactl_t *ctl);
 int photactl_reconcile(photactl_t *ctl);
 int photactl_cache_stats(photactl_t *ctl);
+int photactl_cache_list(photactl_t *ctl);
+int photactl_cache_purge(photactl_t *ctl);
+int photactl_cache_check(photactl_t *ctl);
+int photactl_cache_compact(photactl_t *ctl);
 
 
 /* privileges, directories, the books: photactl_open.c */
