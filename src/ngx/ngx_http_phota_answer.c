@@ -16,22 +16,13 @@
 
 static void ngx_http_phota_refuse_unsettled(ngx_http_phota_purchase_t *p,
     ngx_http_phota_ctx_t *ctx);
-static ngx_int_t ngx_http_phota_send_error(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx);
 static void ngx_http_phota_linger_end(ngx_event_t *ev);
 static void ngx_http_phota_linger_cleanup(void *data);
 static ngx_int_t ngx_http_phota_send_purchase(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
-static ngx_int_t ngx_http_phota_amount_headers(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx);
-static ngx_int_t ngx_http_phota_upstream_headers(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx);
-static ngx_uint_t ngx_http_phota_passes(ngx_str_t *key);
 static void ngx_http_phota_release_spool(void *data);
 static u_char *ngx_http_phota_escape(u_char *p, u_char *last,
     const char *text);
-static ngx_http_variable_value_t *ngx_http_phota_request_id(
-    ngx_http_request_t *r);
 
 
 void
@@ -70,8 +61,19 @@ ngx_http_phota_content(ngx_http_request_t *r)
         }
     }
 
+    if (p && p->stored && (p->partial || p->unlinked)
+        && ctx->refusal.status == 0
+        && ngx_http_phota_bought(r, ctx) == NGX_ERROR)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (ctx->refusal.status) {
         return ngx_http_phota_send_error(r, ctx);
+    }
+
+    if (ctx->trial) {
+        return ngx_http_phota_send_trial(r, ctx);
     }
 
     if (ctx->hit) {
@@ -110,12 +112,11 @@ ngx_http_phota_refuse_unsettled(ngx_http_phota_purchase_t *p,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_phota_send_error(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
-    ngx_buf_t    *b;
-    ngx_int_t     rc;
-    ngx_chain_t   out;
+    ngx_buf_t  *b;
+    ngx_int_t   rc;
 
     /* no "100 Continue" for what is refused */
 
@@ -133,9 +134,6 @@ ngx_http_phota_send_error(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     }
 
     r->headers_out.status = ctx->refusal.status;
-    r->headers_out.content_length_n = b->last - b->pos;
-    ngx_str_set(&r->headers_out.content_type, "application/json");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
 
     if (ngx_http_phota_common_headers(r, ctx) != NGX_OK
         || ngx_http_phota_charge_headers(r, ctx) != NGX_OK
@@ -143,6 +141,27 @@ ngx_http_phota_send_error(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    rc = ngx_http_phota_send_json(r, b);
+
+    if (rc == NGX_OK && ngx_http_phota_linger(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_phota_send_json(ngx_http_request_t *r, ngx_buf_t *b)
+{
+    ngx_int_t    rc;
+    ngx_chain_t  out;
+
+    r->headers_out.content_length_n = b->last - b->pos;
+    ngx_str_set(&r->headers_out.content_type, "application/json");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->disable_not_modified = 1;
 
     rc = ngx_http_send_header(r);
 
@@ -153,13 +172,7 @@ ngx_http_phota_send_error(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     out.buf = b;
     out.next = NULL;
 
-    rc = ngx_http_output_filter(r, &out);
-
-    if (rc == NGX_OK && ngx_http_phota_linger(r) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return rc;
+    return ngx_http_output_filter(r, &out);
 }
 
 
@@ -327,177 +340,12 @@ ngx_http_phota_escape(u_char *p, u_char *last, const char *text)
 }
 
 
-static ngx_http_variable_value_t *
-ngx_http_phota_request_id(ngx_http_request_t *r)
-{
-    ngx_http_variable_value_t  *v;
-
-    v = ngx_http_get_indexed_variable(r->main,
-                                ngx_http_phota_worker.conf->request_id);
-
-    return (v == NULL || v->not_found) ? NULL : v;
-}
-
-
-ngx_int_t
-ngx_http_phota_header(ngx_http_request_t *r, const char *name,
-    const u_char *value, size_t len)
-{
-    u_char           *p;
-    ngx_table_elt_t  *h;
-
-    p = ngx_pnalloc(r->pool, len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(p, value, len);
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    h->hash = 1;
-    h->key.len = ngx_strlen(name);
-    h->key.data = (u_char *) name;
-    h->value.len = len;
-    h->value.data = p;
-
-#if (nginx_version >= 1023000)
-    h->next = NULL;
-#endif
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_http_phota_common_headers(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx)
-{
-    char                        buf[PHOTA_SHA256_LEN * 2 + 1];
-    ngx_int_t                   rc;
-    ngx_http_variable_value_t  *id;
-
-    id = ngx_http_phota_request_id(r);
-    if (id == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_http_phota_header(r, "Phota-Request-Id", id->data, id->len);
-
-    if (rc == NGX_OK && ctx->refusal.status) {
-        rc = ngx_http_phota_header(r, "X-Request-Id", id->data, id->len);
-    }
-
-    if (rc == NGX_OK && ctx->refusal.retry_after) {
-        (void) snprintf(buf, sizeof(buf), "%u",
-                        (unsigned) ctx->refusal.retry_after);
-        rc = ngx_http_phota_header(r, "Retry-After", (u_char *) buf,
-                                   ngx_strlen(buf));
-    }
-
-    if (rc == NGX_OK && ctx->scanned) {
-        phota_hex_format(buf, ctx->scan.digest, PHOTA_SHA256_LEN);
-        rc = ngx_http_phota_header(r, "Phota-Fingerprint", (u_char *) buf,
-                                   PHOTA_SHA256_LEN * 2);
-    }
-
-    if (rc == NGX_OK && ctx->only_if_cached && ctx->refusal.status) {
-        rc = ngx_http_phota_header(r, "Cache-Status",
-                                   (u_char *) "phota; detail=none",
-                                   sizeof("phota; detail=none") - 1);
-    }
-
-    return rc;
-}
-
-
-ngx_int_t
-ngx_http_phota_money_headers(ngx_http_request_t *r, int64_t cost,
-    int64_t price, int64_t saved)
-{
-    char        buf[PHOTA_USD_TEXT];
-    ngx_uint_t  i;
-
-    struct {
-        const char  *name;
-        int64_t      amount;
-    } columns[] = {
-        { "Phota-Cost", cost },
-        { "Phota-Price", price },
-        { "Phota-Saved", saved }
-    };
-
-    for (i = 0; i < 3; i++) {
-        phota_usd_format(buf, columns[i].amount);
-
-        if (ngx_http_phota_header(r, columns[i].name, (u_char *) buf,
-                                  ngx_strlen(buf))
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_http_phota_charge_headers(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx)
-{
-    char              text[PHOTA_ID_TEXT];
-    const phota_id_t  *id;
-
-    if (ctx->replay) {
-        id = &ctx->replayed;
-
-    } else if (ctx->purchase && ctx->purchase->held) {
-        id = &ctx->purchase->charge.id;
-
-    } else {
-        return NGX_OK;
-    }
-
-    phota_id_format(text, id);
-
-    return ngx_http_phota_header(r, "Phota-Charge-Id", (u_char *) text,
-                                 ngx_strlen(text));
-}
-
-
-static ngx_int_t
-ngx_http_phota_amount_headers(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx)
-{
-    ngx_http_phota_purchase_t  *p;
-
-    p = ctx->purchase;
-
-    /* what is unknown is not said to cost nothing */
-
-    if (p == NULL || !p->held || !p->settled || p->pending
-        || p->charge.state == PHOTA_STATE_UNKNOWN)
-    {
-        return NGX_OK;
-    }
-
-    return ngx_http_phota_money_headers(r, p->charge.cost, p->charge.price,
-                                        p->charge.saved);
-}
-
-
 static ngx_int_t
 ngx_http_phota_send_purchase(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
     size_t                      len;
     ngx_int_t                   rc;
     ngx_chain_t                *out;
-    const char                 *fwd;
-    char                        status[64];
     ngx_pool_cleanup_t         *cln;
     ngx_http_phota_purchase_t  *p;
 
@@ -518,13 +366,6 @@ ngx_http_phota_send_purchase(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    fwd = (ctx->cache == NGX_HTTP_PHOTA_CACHE_MISS) ? "uri-miss"
-          : (ctx->cache == NGX_HTTP_PHOTA_CACHE_REFRESH) ? "request"
-                                                         : "bypass";
-
-    (void) snprintf(status, sizeof(status), "phota; fwd=%s%s", fwd,
-                    p->stored ? "; stored" : "");
-
     r->headers_out.status = p->status;
     r->headers_out.content_length_n = ngx_http_phota_spool_size(p->spool);
 
@@ -537,12 +378,10 @@ ngx_http_phota_send_purchase(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     }
 
     if (ngx_http_phota_common_headers(r, ctx) != NGX_OK
-        || ngx_http_phota_header(r, "Cache-Status", (u_char *) status,
-                                 ngx_strlen(status))
-           != NGX_OK
+        || ngx_http_phota_cache_status(r, ctx) != NGX_OK
         || ngx_http_phota_charge_headers(r, ctx) != NGX_OK
         || ngx_http_phota_amount_headers(r, ctx) != NGX_OK
-        || ngx_http_phota_upstream_headers(r, ctx) != NGX_OK)
+        || ngx_http_phota_upstream_headers(r, ctx, 1) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -568,92 +407,3 @@ ngx_http_phota_release_spool(void *data)
 }
 
 
-static ngx_int_t
-ngx_http_phota_upstream_headers(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx)
-{
-    ngx_uint_t                  i;
-    ngx_list_part_t            *part;
-    ngx_table_elt_t            *h, *copy;
-    ngx_http_phota_purchase_t  *p;
-
-    p = ctx->purchase;
-
-    if (p->outcome.request_id[0]
-        && ngx_http_phota_header(r, "X-Request-Id",
-                                 (u_char *) p->outcome.request_id,
-                                 ngx_strlen(p->outcome.request_id))
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    part = &ctx->call->headers_out.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].hash == 0 || !ngx_http_phota_passes(&h[i].key)) {
-            continue;
-        }
-
-        copy = ngx_list_push(&r->headers_out.headers);
-        if (copy == NULL) {
-            return NGX_ERROR;
-        }
-
-        *copy = h[i];
-
-#if (nginx_version >= 1023000)
-        copy->next = NULL;
-#endif
-    }
-
-    return NGX_OK;
-}
-
-
-/* not Location: who follows it would carry his token to the upstream */
-
-static ngx_uint_t
-ngx_http_phota_passes(ngx_str_t *key)
-{
-    ngx_uint_t  i;
-
-    static ngx_str_t  names[] = {
-        ngx_string("Retry-After"),
-        ngx_string("Cache-Control"),
-        ngx_string("Content-Disposition"),
-        ngx_string("Content-Encoding"),
-        ngx_string("ETag"),
-        ngx_null_string
-    };
-
-    if (key->len > sizeof("X-Phota-") - 1
-        && ngx_strncasecmp(key->data, (u_char *) "X-Phota-",
-                           sizeof("X-Phota-") - 1)
-           == 0)
-    {
-        return 1;
-    }
-
-    for (i = 0; names[i].len; i++) {
-        if (key->len == names[i].len
-            && ngx_strncasecmp(key->data, names[i].data, names[i].len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
-}

@@ -131,7 +131,7 @@ ngx_http_phota_mend(ngx_http_phota_care_t *care)
                                         "the cache is broken and opened "
                                         "again")
             == NGX_OK
-            && worker->warming == 0 && !worker->books_writer.busy)
+            && worker->reading == 0 && !worker->books_writer.busy)
         {
             /* the books' writer reads it too, where it is open */
 
@@ -168,6 +168,13 @@ ngx_http_phota_care_thread(void *data, ngx_log_t *log)
     if (!care->cache && ngx_http_phota_open_cache(care) == PHOTA_OK) {
         care->cache = 1;
         care->cache_err.text[0] = '\0';
+    }
+
+    if (care->cache && phota_store_moved(&worker->cache_store)) {
+
+        /* compacted: as if LMDB had given it up, it is opened again */
+
+        worker->cache_store.broken = 1;
     }
 
     if (care->books) {
@@ -317,7 +324,7 @@ ngx_http_phota_open_cache(ngx_http_phota_care_t *care)
 
     if (rc == PHOTA_OK) {
         rc = phota_cache_open(&worker->cache, &worker->cache_store, max,
-                              &care->cache_err);
+                              ngx_http_phota_zone_beats(), &care->cache_err);
 
         if (rc != PHOTA_OK) {
             phota_store_close(&worker->cache_store);

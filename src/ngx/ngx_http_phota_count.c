@@ -44,11 +44,11 @@ typedef struct {
     ngx_http_phota_job_t      job;
     ngx_http_phota_sum_t     *posted;
 
-    phota_cache_key_t         keys[NGX_HTTP_PHOTA_TOUCHES];
-    ngx_uint_t                nkeys;
+    phota_use_t               uses[NGX_HTTP_PHOTA_TOUCHES];
+    ngx_uint_t                nuses;
 
     ngx_http_phota_job_t      touch;
-    phota_cache_key_t         touched[NGX_HTTP_PHOTA_TOUCHES];
+    phota_use_t               touched[NGX_HTTP_PHOTA_TOUCHES];
     ngx_uint_t                ntouched;
 
     unsigned                  busy:1;
@@ -104,16 +104,25 @@ ngx_http_phota_count_hit(ngx_http_phota_ctx_t *ctx, int64_t saved)
 
 
 void
-ngx_http_phota_count_use(const phota_cache_key_t *key, uint64_t used)
+ngx_http_phota_count_use(const phota_result_t *result, uint64_t linked)
 {
+    phota_use_t             *use;
     ngx_http_phota_count_t  *counts;
 
     counts = &ngx_http_phota_counts;
 
-    if (phota_now() > used + NGX_HTTP_PHOTA_FRESH
-        && counts->nkeys < NGX_HTTP_PHOTA_TOUCHES)
+    if (linked && linked <= result->linked) {
+        linked = 0;
+    }
+
+    if ((linked || phota_now() > result->used + NGX_HTTP_PHOTA_FRESH)
+        && counts->nuses < NGX_HTTP_PHOTA_TOUCHES)
     {
-        counts->keys[counts->nkeys++] = *key;
+        use = &counts->uses[counts->nuses++];
+
+        use->key = result->key;
+        use->id = result->id;
+        use->linked = linked ? linked + NGX_HTTP_PHOTA_LINK_SPARE : 0;
     }
 }
 
@@ -261,17 +270,17 @@ ngx_http_phota_touch_flush(void)
 
     counts = &ngx_http_phota_counts;
 
-    if (counts->nkeys == 0 || counts->touching
+    if (counts->nuses == 0 || counts->touching
         || !ngx_http_phota_worker.cache_open)
     {
         return;
     }
 
-    ngx_memcpy(counts->touched, counts->keys,
-               counts->nkeys * sizeof(phota_cache_key_t));
+    ngx_memcpy(counts->touched, counts->uses,
+               counts->nuses * sizeof(phota_use_t));
 
-    counts->ntouched = counts->nkeys;
-    counts->nkeys = 0;
+    counts->ntouched = counts->nuses;
+    counts->nuses = 0;
     counts->touching = 1;
 
     ngx_http_phota_post(&ngx_http_phota_worker.cache_writer, &counts->touch);

@@ -14,6 +14,8 @@ static ngx_int_t ngx_http_phota_body_out_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static ngx_int_t ngx_http_phota_swallow_header(ngx_http_request_t *r,
     ngx_http_phota_purchase_t *p);
+static void ngx_http_phota_note(ngx_table_elt_t *h, const char *name,
+    char *buf, size_t max);
 static ngx_int_t ngx_http_phota_swallow(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, ngx_chain_t *in);
 static void ngx_http_phota_keep(ngx_http_request_t *r,
@@ -132,16 +134,14 @@ ngx_http_phota_swallow_header(ngx_http_request_t *r,
             i = 0;
         }
 
-        if (h[i].hash
-            && h[i].key.len == sizeof("X-Request-Id") - 1
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "X-Request-Id",
-                               sizeof("X-Request-Id") - 1)
-               == 0)
-        {
-            n = ngx_min(h[i].value.len, PHOTA_REQUEST_ID_MAX);
-            ngx_memcpy(p->outcome.request_id, h[i].value.data, n);
-            p->outcome.request_id[n] = '\0';
+        if (h[i].hash == 0) {
+            continue;
         }
+
+        ngx_http_phota_note(&h[i], "X-Request-Id", p->outcome.request_id,
+                            PHOTA_REQUEST_ID_MAX);
+        ngx_http_phota_note(&h[i], "Retry-After", p->retry_after,
+                            sizeof(p->retry_after) - 1);
     }
 
     if (p->metered && p->status == NGX_HTTP_OK) {
@@ -153,6 +153,27 @@ ngx_http_phota_swallow_header(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_phota_note(ngx_table_elt_t *h, const char *name, char *buf,
+    size_t max)
+{
+    size_t  n;
+
+    n = ngx_strlen(name);
+
+    if (h->key.len != n
+        || ngx_strncasecmp(h->key.data, (u_char *) name, n) != 0)
+    {
+        return;
+    }
+
+    n = ngx_min(h->value.len, max);
+
+    ngx_memcpy(buf, h->value.data, n);
+    buf[n] = '\0';
 }
 
 

@@ -11,8 +11,8 @@
 
 static ngx_http_phota_purchase_t *ngx_http_phota_claim(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, ngx_uint_t spool);
-static ngx_int_t ngx_http_phota_offer(ngx_http_phota_ctx_t *ctx,
-    phota_charge_t *charge);
+static void ngx_http_phota_adapt(ngx_http_phota_ctx_t *ctx,
+    ngx_http_phota_purchase_t *p);
 static void ngx_http_phota_post_hold(ngx_http_phota_ctx_t *ctx,
     ngx_http_phota_purchase_t *p);
 static int ngx_http_phota_hold_run(ngx_http_phota_job_t *job, MDB_txn *txn);
@@ -48,16 +48,65 @@ ngx_http_phota_buy(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
     plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
 
+    p->scan = ctx->scan;
+    p->scope = ngx_http_phota_scope(ctx);
     p->valid = plcf->valid[ctx->operation->id];
-    p->storable = (ctx->cache != NGX_HTTP_PHOTA_CACHE_BYPASS
-                   && ctx->scan.mode != PHOTA_MODE_OTHER);
+    p->storable = ctx->storable;
 
-    ngx_memcpy(p->key.fingerprint, ctx->scan.digest, PHOTA_SHA256_LEN);
-    p->key.mode = (u_char) ctx->scan.mode;
+    if (p->storable) {
+        ngx_http_phota_adapt(ctx, p);
+
+        /* what this request wouldn't take is replaced by what it gets */
+
+        p->since = (!plcf->top_up && plcf->variations == 1)
+                   ? p->charge.time : ctx->since;
+    }
+
+    if (ctx->flight.number) {
+        p->flight = ctx->flight;
+        ctx->flight.number = 0;
+
+        ngx_http_phota_flight_name(&p->flight, &p->charge.id);
+    }
 
     ngx_http_phota_post_hold(ctx, p);
 
     return NGX_AGAIN;
+}
+
+
+/* what is asked of the upstream instead of what the client has asked for */
+
+static void
+ngx_http_phota_adapt(ngx_http_phota_ctx_t *ctx, ngx_http_phota_purchase_t *p)
+{
+    if (p->charge.asked < ctx->scan.outputs && ctx->scan.count_end) {
+        p->partial = 1;
+    }
+
+    if (ctx->scan.mode == PHOTA_MODE_URLS && ctx->scan.mode_end) {
+        p->unlinked = 1;
+    }
+}
+
+
+ngx_int_t
+ngx_http_phota_hit_price(ngx_http_phota_ctx_t *ctx, phota_terms_t *terms,
+    int64_t *price)
+{
+    phota_plan_t          *plan;
+    ngx_http_phota_hit_t  *hit;
+
+    hit = ctx->hit;
+    plan = &ctx->tenant.plan;
+
+    phota_plan_terms(plan, ctx->operation->id, NULL,
+                     ctx->joined ? plan->join : plan->hit, terms);
+
+    return (phota_terms_price(terms, hit->outputs, hit->identity, hit->saved,
+                              price)
+            == PHOTA_OK)
+           ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -67,18 +116,12 @@ ngx_http_phota_sell(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     int64_t                     price;
     phota_terms_t               terms;
     phota_charge_t             *charge;
-    phota_result_t             *result;
+    ngx_http_phota_hit_t       *hit;
     ngx_http_phota_purchase_t  *p;
 
-    result = ngx_http_phota_hit_result(ctx->hit);
+    hit = ctx->hit;
 
-    phota_plan_terms(&ctx->tenant.plan, ctx->operation->id, NULL,
-                     ctx->tenant.plan.hit, &terms);
-
-    if (phota_terms_price(&terms, result->outputs, result->identity_low,
-                          result->cost, &price)
-        == PHOTA_OK
-        && price == 0)
+    if (ngx_http_phota_hit_price(ctx, &terms, &price) == NGX_OK && price == 0)
     {
         return NGX_OK;
     }
@@ -93,13 +136,13 @@ ngx_http_phota_sell(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
     charge = &p->charge;
 
-    charge->cached = PHOTA_CACHED_HIT;
+    charge->cached = ctx->joined ? PHOTA_CACHED_JOIN : PHOTA_CACHED_HIT;
     charge->terms = terms;
-    charge->asked = result->outputs;
-    charge->outputs = result->outputs;
-    charge->identity_low = result->identity_low;
-    charge->identity_high = result->identity_low;
-    charge->saved = result->cost;
+    charge->asked = hit->outputs;
+    charge->outputs = hit->outputs;
+    charge->identity_low = hit->identity;
+    charge->identity_high = hit->identity;
+    charge->saved = hit->saved;
 
     ngx_http_phota_post_hold(ctx, p);
 
@@ -173,7 +216,7 @@ ngx_http_phota_claim(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 
 /* what the call may come to, at the most */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_phota_offer(ngx_http_phota_ctx_t *ctx, phota_charge_t *charge)
 {
     phota_rate_t              rate;
@@ -206,8 +249,9 @@ ngx_http_phota_offer(ngx_http_phota_ctx_t *ctx, phota_charge_t *charge)
     phota_plan_terms(&ctx->tenant.plan, ctx->operation->id, &rate, PHOTA_PPM,
                      &charge->terms);
 
-    charge->asked = ctx->scan.outputs ? ctx->scan.outputs
-                                      : ctx->operation->max_outputs;
+    charge->asked = ctx->buys ? ctx->buys
+                    : ctx->scan.outputs ? ctx->scan.outputs
+                                        : ctx->operation->max_outputs;
 
     charge->asked_identity = ctx->scan.profiles ? charge->asked : 0;
 
@@ -329,6 +373,10 @@ ngx_http_phota_hold_done(ngx_http_phota_job_t *job)
 
     if (rc == PHOTA_ERROR && !p->taken) {
         ngx_http_phota_undo(p);
+    }
+
+    if (!p->held) {
+        ngx_http_phota_purchase_land(p);
     }
 
     if (p->held && !p->serves

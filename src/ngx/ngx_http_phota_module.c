@@ -21,6 +21,10 @@ static char *ngx_http_phota_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_phota_signing_params(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static char *ngx_http_phota_results_url(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_phota_check_results_valid(ngx_conf_t *cf, void *post,
+    void *data);
 static void *ngx_http_phota_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_phota_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_phota_create_loc_conf(ngx_conf_t *cf);
@@ -38,6 +42,16 @@ static ngx_int_t ngx_http_phota_init(ngx_conf_t *cf);
 static ngx_conf_enum_t  ngx_http_phota_providers[] = {
     { ngx_string("phota"), PHOTA_PROVIDER_PHOTA },
     { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_num_bounds_t  ngx_http_phota_variations_bounds = {
+    ngx_conf_check_num_bounds, 1, PHOTA_PICTURES_MAX
+};
+
+
+static ngx_conf_post_t  ngx_http_phota_results_valid_post = {
+    ngx_http_phota_check_results_valid
 };
 
 
@@ -63,6 +77,34 @@ static ngx_command_t  ngx_http_phota_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_phota_main_conf_t, cache_max_size),
       NULL },
+
+    { ngx_string("phota_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_phota_main_conf_t, zone_size),
+      NULL },
+
+    { ngx_string("phota_results"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_phota_results,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("phota_results_url"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_phota_results_url,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("phota_results_valid"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_phota_main_conf_t, results_valid),
+      &ngx_http_phota_results_valid_post },
 
     { ngx_string("phota_spool_memory"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -106,6 +148,20 @@ static ngx_command_t  ngx_http_phota_commands[] = {
       0,
       NULL },
 
+    { ngx_string("phota_cache_variations"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_phota_loc_conf_t, variations),
+      &ngx_http_phota_variations_bounds },
+
+    { ngx_string("phota_cache_top_up"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_phota_loc_conf_t, top_up),
+      NULL },
+
     { ngx_string("phota_signing_params"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_phota_signing_params,
@@ -138,7 +194,7 @@ ngx_module_t  ngx_http_phota_module = {
     ngx_http_phota_commands,               /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_phota_init_module,            /* init module */
     ngx_http_phota_init_process,           /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -371,6 +427,52 @@ ngx_http_phota_signing_params(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+static char *
+ngx_http_phota_results_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_phota_main_conf_t *pmcf = conf;
+
+    size_t      i;
+    ngx_str_t  *value;
+
+    if (pmcf->results_url.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if ((ngx_strncmp(value[1].data, "http://", 7) != 0
+         && ngx_strncmp(value[1].data, "https://", 8) != 0)
+        || value[1].data[value[1].len - 1] != '/'
+        || value[1].len > 512)
+    {
+        return "must begin with \"http://\" or \"https://\" and end with "
+               "\"/\"";
+    }
+
+    for (i = 0; i < value[1].len; i++) {
+        if (value[1].data[i] <= 0x20 || value[1].data[i] >= 0x7f
+            || value[1].data[i] == '"' || value[1].data[i] == '\\')
+        {
+            return "has characters that no URL has";
+        }
+    }
+
+    pmcf->results_url = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_phota_check_results_valid(ngx_conf_t *cf, void *post, void *data)
+{
+    time_t *valid = data;
+
+    return (*valid < 1) ? "must be a second at least" : NGX_CONF_OK;
+}
+
+
 static void *
 ngx_http_phota_create_main_conf(ngx_conf_t *cf)
 {
@@ -391,6 +493,8 @@ ngx_http_phota_create_main_conf(ngx_conf_t *cf)
 
     pmcf->cache_max_size = NGX_CONF_UNSET;
     pmcf->spool_memory = NGX_CONF_UNSET_SIZE;
+    pmcf->zone_size = NGX_CONF_UNSET_SIZE;
+    pmcf->results_valid = NGX_CONF_UNSET;
 
     if (ngx_array_init(&pmcf->doors, cf->pool, 4,
                        sizeof(ngx_http_phota_door_t))
@@ -416,6 +520,8 @@ ngx_http_phota_init_main_conf(ngx_conf_t *cf, void *conf)
     }
 
     ngx_conf_init_size_value(pmcf->spool_memory, 64 * 1024 * 1024);
+    ngx_conf_init_size_value(pmcf->zone_size, 16 * 1024 * 1024);
+    ngx_conf_init_value(pmcf->results_valid, 24 * 60 * 60);
 
     if (!ngx_http_phota_usable(pmcf)) {
         return NGX_CONF_OK;
@@ -428,6 +534,17 @@ ngx_http_phota_init_main_conf(ngx_conf_t *cf, void *conf)
     }
 
     if (ngx_conf_full_name(cf->cycle, &pmcf->data, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (phota_link_init(&pmcf->linker, pmcf->master) != PHOTA_OK) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "no key for links can be derived from the master key");
+        return NGX_CONF_ERROR;
+    }
+
+    pmcf->zone = ngx_http_phota_zone_create(cf, pmcf->zone_size);
+    if (pmcf->zone == NULL) {
         return NGX_CONF_ERROR;
     }
 
@@ -471,6 +588,8 @@ ngx_http_phota_create_loc_conf(ngx_conf_t *cf)
     plcf->max_body = NGX_CONF_UNSET_SIZE;
     plcf->provider = NGX_CONF_UNSET_UINT;
     plcf->signing = NGX_CONF_UNSET_PTR;
+    plcf->variations = NGX_CONF_UNSET_UINT;
+    plcf->top_up = NGX_CONF_UNSET;
 
     for (i = 0; i < PHOTA_OP_MAX; i++) {
         plcf->valid[i] = NGX_CONF_UNSET;
@@ -494,6 +613,8 @@ ngx_http_phota_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->provider, prev->provider,
                               PHOTA_PROVIDER_PHOTA);
     ngx_conf_merge_ptr_value(conf->signing, prev->signing, NULL);
+    ngx_conf_merge_uint_value(conf->variations, prev->variations, 1);
+    ngx_conf_merge_value(conf->top_up, prev->top_up, 1);
 
     for (i = 0; i < PHOTA_OP_MAX; i++) {
         ngx_conf_merge_value(conf->valid[i], prev->valid[i],
@@ -622,6 +743,13 @@ ngx_http_phota_init(ngx_conf_t *cf)
         if (pmcf->doors.nelts) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "\"phota_pass\" needs \"phota_data\" and "
+                          "\"phota_master_key\" in http");
+            return NGX_ERROR;
+        }
+
+        if (pmcf->results) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"phota_results\" needs \"phota_data\" and "
                           "\"phota_master_key\" in http");
             return NGX_ERROR;
         }

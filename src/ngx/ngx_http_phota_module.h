@@ -18,11 +18,14 @@
 #error nginx-phota needs an nginx that was built with threads
 #endif
 
+#include "ngx_http_phota_flight.h"
 #include "phota_answer.h"
 #include "phota_cache.h"
 #include "phota_fingerprint.h"
 #include "phota_ledger.h"
+#include "phota_link.h"
 #include "phota_price.h"
+#include "phota_render.h"
 #include "phota_replay.h"
 #include "phota_tenant.h"
 
@@ -32,6 +35,7 @@ typedef struct ngx_http_phota_job_s       ngx_http_phota_job_t;
 typedef struct ngx_http_phota_purchase_s  ngx_http_phota_purchase_t;
 typedef struct ngx_http_phota_spool_s     ngx_http_phota_spool_t;
 typedef struct ngx_http_phota_hit_s       ngx_http_phota_hit_t;
+typedef struct ngx_http_phota_sender_s    ngx_http_phota_sender_t;
 
 
 /* configuration */
@@ -40,7 +44,13 @@ typedef struct {
     ngx_str_t                   data;
     off_t                       cache_max_size;
     size_t                      spool_memory;
+    size_t                      zone_size;
+    ngx_uint_t                  results;        /* some location has them */
+    ngx_str_t                   results_url;    /* len 0: as the request */
+    time_t                      results_valid;  /* s, how long links live */
     phota_master_t             *master;
+    phota_linker_t              linker;
+    ngx_shm_zone_t             *zone;
     ngx_thread_pool_t          *pool;
     ngx_int_t                   request_id;     /* index of $request_id */
     ngx_int_t                   upstream_key;   /* $phota_upstream_key */
@@ -63,6 +73,8 @@ typedef struct {
     size_t                      max_body;
     ngx_uint_t                  provider;
     ngx_uint_t                  cached;         /* a bit per operation */
+    ngx_uint_t                  variations;
+    ngx_flag_t                  top_up;
     ngx_array_t                *signing;        /* phota_str_t */
     time_t                      valid[PHOTA_OP_MAX];
     unsigned                    cached_set:1;
@@ -89,6 +101,8 @@ typedef enum {
     NGX_HTTP_PHOTA_START = 0,
     NGX_HTTP_PHOTA_BODY,        /* being read; the filter scans it */
     NGX_HTTP_PHOTA_DECIDE,      /* read: hit, refusal or purchase */
+    NGX_HTTP_PHOTA_PROVE,       /* a thread reads what is to be sent */
+    NGX_HTTP_PHOTA_JOIN,        /* waits for what another buys */
     NGX_HTTP_PHOTA_HOLD,        /* the hold is on its way to the disk */
     NGX_HTTP_PHOTA_CALL,        /* the subrequest runs */
     NGX_HTTP_PHOTA_SETTLE,      /* charge and picture are on their way */
@@ -100,6 +114,7 @@ typedef enum {
     NGX_HTTP_PHOTA_CACHE_NONE = 0,
     NGX_HTTP_PHOTA_CACHE_HIT,
     NGX_HTTP_PHOTA_CACHE_MISS,
+    NGX_HTTP_PHOTA_CACHE_JOIN,
     NGX_HTTP_PHOTA_CACHE_BYPASS,
     NGX_HTTP_PHOTA_CACHE_REFRESH
 } ngx_http_phota_cache_e;
@@ -122,6 +137,17 @@ struct ngx_http_phota_ctx_s {
     ngx_http_phota_refusal_t    refusal;        /* status 0: none */
     ngx_http_phota_purchase_t  *purchase;
     ngx_http_phota_hit_t       *hit;
+    ngx_http_phota_sender_t    *sender;
+    void                       *quote;          /* of a trial */
+
+    uint64_t                    since;          /* ms: what is older doesn't
+                                                   count for this request */
+    ngx_uint_t                  pooled;         /* pictures in the pool */
+    ngx_uint_t                  variation;      /* from 1, 0: none asked for */
+    ngx_http_phota_flight_t     flight;         /* taken off, not yet bought */
+    ngx_uint_t                  buys;           /* pictures, by this request */
+    ngx_http_phota_waiter_t    *waiter;
+    ngx_http_phota_flight_e     landed;         /* what was waited for */
 
     int64_t                     max_age;        /* s, -1: not said */
     char                        tag[PHOTA_NAME_MAX + 1];
@@ -146,6 +172,50 @@ struct ngx_http_phota_ctx_s {
     unsigned                    only_if_cached:1;
     unsigned                    keyed:1;        /* has an Idempotency-Key */
     unsigned                    replay:1;       /* the hit is a replay */
+    unsigned                    trial:1;        /* Phota-Dry-Run */
+    unsigned                    named:1;        /* by Phota-Fingerprint */
+    unsigned                    joined:1;       /* waited for a purchase */
+    unsigned                    bought:1;       /* the hit is a purchase's */
+    unsigned                    storable:1;     /* what is bought is kept */
+};
+
+
+/* pictures that answer a request: a pool's, or among them just bought ones */
+
+struct ngx_http_phota_hit_s {
+    phota_result_t             *results;        /* that were picked from */
+    ngx_uint_t                  nresults;
+    phota_pick_t                picks[PHOTA_PICTURES_MAX];
+    ngx_uint_t                  npicks;
+    phota_piece_t               pictures[PHOTA_PICTURES_MAX];
+    phota_rendering_t           rendering;
+
+    ngx_uint_t                  outputs;        /* how many pictures */
+    ngx_uint_t                  identity;       /* of them, at least */
+    int64_t                     saved;          /* micro-USD, their cost */
+    uint64_t                    stored;         /* ms, of the oldest */
+    uint64_t                    expires;        /* ms, of the first to go */
+    uint64_t                    linked;         /* ms, 0: there are no links */
+};
+
+
+/* answers that are made as the socket takes them */
+
+struct ngx_http_phota_sender_s {
+    ngx_http_request_t         *r;
+    const phota_piece_t        *pieces;
+    ngx_uint_t                  npieces;
+    uint64_t                    length;         /* of the whole answer */
+    ngx_uint_t                  piece;          /* the next to send from */
+    uint64_t                    offset;         /* in it: a picture's bytes */
+    uint64_t                    checked;        /* chunk known to be sound, by
+                                                   piece and index */
+    ngx_chain_t                *free;
+    ngx_chain_t                *busy;
+    void                       *warming;        /* a thread reads for it */
+    unsigned                    raw:1;          /* pictures as they are */
+    unsigned                    slow:1;
+    unsigned                    warm:1;         /* a thread has just read it */
 };
 
 
@@ -184,7 +254,6 @@ struct ngx_http_phota_purchase_s {
     ngx_http_phota_job_t        hold;
     ngx_http_phota_job_t        settle;
     ngx_http_phota_job_t        store;
-    ngx_http_phota_job_t        copy;           /* for replays */
     ngx_queue_t                 retry;          /* settles that failed */
 
     phota_charge_t              charge;
@@ -193,10 +262,12 @@ struct ngx_http_phota_purchase_s {
     phota_limits_t              token_limits;
     phota_shortage_t            shortage;
     u_char                      replay_key[PHOTA_SHA256_LEN];
-    phota_cache_key_t           key;
-    phota_result_t              result;
-    phota_cache_key_t           copy_key;
-    phota_result_t              copy_result;
+    ngx_http_phota_flight_t     flight;         /* number 0: none */
+    phota_scan_t                scan;
+    uint64_t                    since;          /* ms: what it replaces */
+    uint32_t                    scope;
+    phota_deposit_t            *deposits;       /* the pool's, the replay's */
+    ngx_uint_t                  ndeposits;
     phota_answer_t             *answer;
     phota_delivery_t            delivery;
     ngx_http_phota_spool_t     *spool;
@@ -207,6 +278,7 @@ struct ngx_http_phota_purchase_s {
     ngx_uint_t                  status;         /* upstream's, 0 none */
     ngx_uint_t                  pending;        /* jobs the answer awaits */
     char                        content_type[PHOTA_CONTENT_TYPE + 1];
+    char                        retry_after[32];
     const char                 *unsafe;         /* why the key was kept */
 
     unsigned                    metered:1;      /* has a charge */
@@ -214,6 +286,10 @@ struct ngx_http_phota_purchase_s {
     unsigned                    keyed:1;        /* has an Idempotency-Key */
     unsigned                    taken:1;        /* the key is another's */
     unsigned                    storable:1;
+    unsigned                    partial:1;      /* buys less than was asked */
+    unsigned                    unlinked:1;     /* bytes, links were asked */
+    unsigned                    told:1;         /* of another's flight */
+    unsigned                    landed:1;       /* others were told */
     unsigned                    complete:1;
     unsigned                    last:1;         /* last buffer was seen */
     unsigned                    lost:1;         /* spool failed */
@@ -250,7 +326,7 @@ typedef struct {
     ngx_http_phota_main_conf_t *conf;
     ngx_event_t                 exit_guard;     /* holds a quitting worker */
     ngx_uint_t                  jobs;
-    ngx_uint_t                  warming;        /* threads that read cache */
+    ngx_uint_t                  reading;        /* threads that read cache */
     size_t                      spooled;        /* bytes in memory */
 
     unsigned                    active:1;
@@ -263,6 +339,11 @@ typedef struct {
 extern ngx_module_t             ngx_http_phota_module;
 extern ngx_module_t             ngx_http_phota_filter_module;
 extern ngx_http_phota_worker_t  ngx_http_phota_worker;
+
+
+/* ms that pictures stay beyond their links, so that few hits move them */
+
+#define NGX_HTTP_PHOTA_LINK_SPARE  (60 * 60 * 1000)
 
 
 #define ngx_http_phota_usable(cf)  ((cf)->data.data != NULL)
@@ -293,7 +374,7 @@ void ngx_http_phota_resume(ngx_http_request_t *r,
 
 /* ngx_http_phota_control.c */
 
-/* Cache-Control, Phota-Tag, Idempotency-Key; NGX_DECLINED: refused */
+/* Cache-Control, Phota-* and Idempotency-Key; NGX_DECLINED: refused */
 ngx_int_t ngx_http_phota_read_controls(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 
@@ -301,6 +382,14 @@ ngx_int_t ngx_http_phota_read_controls(ngx_http_request_t *r,
 
 /* NGX_AGAIN; NGX_DECLINED with a refusal set; NGX_ERROR */
 ngx_int_t ngx_http_phota_buy(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx);
+
+/* what a hit costs the tenant: terms and price in micro-USD */
+ngx_int_t ngx_http_phota_hit_price(ngx_http_phota_ctx_t *ctx,
+    phota_terms_t *terms, int64_t *price);
+
+/* terms of a purchase of ctx->buys pictures; NGX_DECLINED with a refusal */
+ngx_int_t ngx_http_phota_offer(ngx_http_phota_ctx_t *ctx,
+    phota_charge_t *charge);
 
 /* the same for ctx->hit; NGX_OK when it is free */
 ngx_int_t ngx_http_phota_sell(ngx_http_request_t *r,
@@ -321,9 +410,9 @@ int ngx_http_phota_replay_free(ngx_http_phota_purchase_t *p, MDB_txn *txn);
 int ngx_http_phota_replay_take(ngx_http_phota_purchase_t *p, MDB_txn *txn,
     phota_error_t *err);
 
-/* where the copy of a charge's answer lies */
+/* the fingerprint under which the copy of a charge's answer lies */
 ngx_int_t ngx_http_phota_replay_where(const phota_id_t *charge,
-    phota_cache_key_t *key);
+    u_char fingerprint[PHOTA_SHA256_LEN]);
 
 /* ngx_http_phota_purchase.c */
 
@@ -331,6 +420,9 @@ ngx_int_t ngx_http_phota_replay_where(const phota_id_t *charge,
 ngx_http_phota_purchase_t *ngx_http_phota_purchase_create(
     ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx, ngx_uint_t spool);
 void ngx_http_phota_purchase_release(void *data);
+
+/* one of the jobs that its answer awaits has ended; gives back a reference */
+void ngx_http_phota_purchase_job_done(ngx_http_phota_purchase_t *p);
 
 /* posts what became of a held charge, and its picture */
 void ngx_http_phota_end(ngx_http_phota_purchase_t *p);
@@ -372,34 +464,155 @@ void ngx_http_phota_translate(ngx_http_phota_purchase_t *p,
 
 ngx_int_t ngx_http_phota_content(ngx_http_request_t *r);
 ngx_int_t ngx_http_phota_linger(ngx_http_request_t *r);
-ngx_int_t ngx_http_phota_header(ngx_http_request_t *r, const char *name,
-    const u_char *value, size_t len);
-ngx_int_t ngx_http_phota_common_headers(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx);
-/* Phota-Charge-Id */
-ngx_int_t ngx_http_phota_charge_headers(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx);
-ngx_int_t ngx_http_phota_money_headers(ngx_http_request_t *r, int64_t cost,
-    int64_t price, int64_t saved);
 ngx_buf_t *ngx_http_phota_error_body(ngx_http_request_t *r,
     const ngx_http_phota_refusal_t *refusal);
 void ngx_http_phota_refuse(ngx_http_phota_ctx_t *ctx, ngx_uint_t status,
     const char *code, const char *detail);
+ngx_int_t ngx_http_phota_send_error(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* an answer of our own that is all in one buffer */
+ngx_int_t ngx_http_phota_send_json(ngx_http_request_t *r, ngx_buf_t *b);
+
+/* ngx_http_phota_headers.c */
+
+ngx_int_t ngx_http_phota_header(ngx_http_request_t *r, const char *name,
+    const u_char *value, size_t len);
+
+/* Phota-Request-Id, Phota-Fingerprint, what a refusal says */
+ngx_int_t ngx_http_phota_common_headers(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+ngx_int_t ngx_http_phota_cache_status(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* Phota-Charge-Id */
+ngx_int_t ngx_http_phota_charge_headers(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* micro-USD */
+ngx_int_t ngx_http_phota_money_headers(ngx_http_request_t *r, int64_t cost,
+    int64_t price, int64_t saved);
+
+/* the same of a purchase, once they are certain */
+ngx_int_t ngx_http_phota_amount_headers(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+ngx_int_t ngx_http_phota_upstream_headers(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_uint_t whole);
+
+/* NULL: no memory */
+ngx_http_variable_value_t *ngx_http_phota_request_id(ngx_http_request_t *r);
+
+/* ngx_http_phota_pool.c */
+
+/*
+ * What the pool has for a request.  NGX_OK: enough, ctx->hit is set;
+ * NGX_DECLINED: not enough, ctx->pooled says how much; NGX_ERROR.
+ */
+ngx_int_t ngx_http_phota_lookup(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* the pictures that a pool has to have before it answers this request */
+ngx_uint_t ngx_http_phota_needs(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/*
+ * Once it is stored: what was just bought behind what the pool had, together
+ * as many as were asked for.
+ */
+ngx_int_t ngx_http_phota_bought(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* what an earlier charge was answered with, or the first that were asked for */
+ngx_int_t ngx_http_phota_replayed(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, const u_char *fingerprint);
+ngx_int_t ngx_http_phota_resold(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+uint32_t ngx_http_phota_scope(ngx_http_phota_ctx_t *ctx);
 
 /* ngx_http_phota_hit.c */
 
-/* NGX_OK: ctx->hit is set; NGX_DECLINED: no hit */
-ngx_int_t ngx_http_phota_lookup(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx);
-ngx_int_t ngx_http_phota_find(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx, const phota_cache_key_t *key);
 ngx_int_t ngx_http_phota_send_hit(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
-phota_result_t *ngx_http_phota_hit_result(ngx_http_phota_hit_t *hit);
 
 /* what a client's request added to the books, if anything yet; micro-USD */
 ngx_int_t ngx_http_phota_hit_money(ngx_http_phota_ctx_t *ctx, int64_t *cost,
     int64_t *price, int64_t *saved);
+
+/* ngx_http_phota_prove.c */
+
+/*
+ * That pictures are whole: NGX_OK when this worker has read them before,
+ * NGX_AGAIN when a thread does now: handler is called with NGX_OK, or with
+ * NGX_DECLINED once what is damaged was removed.  fingerprint: whose pool they
+ * are in, or NULL.
+ */
+typedef void (*ngx_http_phota_proven_pt)(ngx_http_request_t *r, ngx_int_t rc);
+
+ngx_int_t ngx_http_phota_prove(ngx_http_request_t *r,
+    const phota_piece_t *pictures, ngx_uint_t n, const u_char *fingerprint, ngx_http_phota_proven_pt handler);
+
+/* that it has to be read again before it is sent */
+void ngx_http_phota_doubt(const u_char *digest);
+
+/* has a pool's damaged records, or a damaged picture, removed */
+void ngx_http_phota_mend_cache(const u_char *fingerprint, uint32_t scope,
+    const phota_picture_t *picture);
+
+/* ngx_http_phota_send.c */
+
+/*
+ * Sends an answer whose header has gone out.  raw: pictures as they are, not
+ * as base64.  rendering lives as long as the request.  NGX_DONE, or an error.
+ */
+ngx_int_t ngx_http_phota_send(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, const phota_rendering_t *rendering,
+    ngx_uint_t raw);
+
+/* ngx_http_phota_results.c */
+
+char *ngx_http_phota_results(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* what links of this request begin with; NGX_ERROR: no memory */
+ngx_int_t ngx_http_phota_results_base(ngx_http_request_t *r,
+    phota_str_t *base);
+
+/* ngx_http_phota_join.c */
+
+/*
+ * A purchase or a place in the waiting room: NGX_OK: ctx->buys and, if there is
+ * one, ctx->flight are set; NGX_AGAIN: it waits; NGX_DECLINED: what another has
+ * just stored is enough, ctx->hit is set; NGX_ERROR.
+ */
+ngx_int_t ngx_http_phota_join(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* of a flight that nothing was bought for */
+void ngx_http_phota_give_up(ngx_http_phota_ctx_t *ctx);
+
+/* tells those who wait for a purchase how it ended */
+void ngx_http_phota_purchase_land(ngx_http_phota_purchase_t *p);
+
+/* ngx_http_phota_store.c */
+
+/* posts what is to be kept of a settled purchase, if anything */
+void ngx_http_phota_store(ngx_http_phota_purchase_t *p);
+
+/* the body of a call that isn't the client's, *body NULL where it is */
+ngx_int_t ngx_http_phota_rewrite(ngx_http_request_t *r,
+    ngx_http_phota_purchase_t *p, ngx_http_request_body_t **body,
+    off_t *length);
+
+/* ngx_http_phota_trial.c */
+
+/*
+ * What would happen, for the content handler.  NGX_DECLINED, with ctx->refusal
+ * when it would be refused, or NGX_ERROR.
+ */
+ngx_int_t ngx_http_phota_trial(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+ngx_int_t ngx_http_phota_send_trial(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
 
 /* ngx_http_phota_spool.c */
 
@@ -438,6 +651,7 @@ void ngx_http_phota_writer_flush(ngx_http_phota_writer_t *w);
 
 /* ngx_http_phota_worker.c */
 
+ngx_int_t ngx_http_phota_init_module(ngx_cycle_t *cycle);
 ngx_int_t ngx_http_phota_init_process(ngx_cycle_t *cycle);
 void ngx_http_phota_exit_process(ngx_cycle_t *cycle);
 
@@ -475,8 +689,8 @@ void ngx_http_phota_count_init(void);
 /* a free hit, counted in the books within a second */
 void ngx_http_phota_count_hit(ngx_http_phota_ctx_t *ctx, int64_t saved);
 
-/* that a result was used; used: ms, when it was before */
-void ngx_http_phota_count_use(const phota_cache_key_t *key, uint64_t used);
+/* that a result was used; linked: ms until which links were given, or 0 */
+void ngx_http_phota_count_use(const phota_result_t *result, uint64_t linked);
 
 /* posts what was counted, when nothing of it is under way already */
 void ngx_http_phota_count_flush(void);

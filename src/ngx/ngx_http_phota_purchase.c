@@ -19,18 +19,6 @@ static int ngx_http_phota_settle_run(ngx_http_phota_job_t *job,
 static void ngx_http_phota_settle_done(ngx_http_phota_job_t *job);
 static int ngx_http_phota_undo_run(ngx_http_phota_job_t *job, MDB_txn *txn);
 static void ngx_http_phota_undo_done(ngx_http_phota_job_t *job);
-static void ngx_http_phota_store(ngx_http_phota_purchase_t *p);
-static void ngx_http_phota_copy(ngx_http_phota_purchase_t *p);
-static int ngx_http_phota_store_run(ngx_http_phota_job_t *job, MDB_txn *txn);
-static void ngx_http_phota_store_done(ngx_http_phota_job_t *job);
-static int ngx_http_phota_copy_run(ngx_http_phota_job_t *job, MDB_txn *txn);
-static void ngx_http_phota_copy_done(ngx_http_phota_job_t *job);
-static void ngx_http_phota_job_finished(ngx_http_phota_purchase_t *p);
-
-
-/* a link of the upstream lives 24 hours: an hour less is promised for it */
-
-#define NGX_HTTP_PHOTA_LINK_VALID  (23 * 60 * 60)
 
 
 ngx_http_phota_purchase_t *
@@ -129,6 +117,12 @@ ngx_http_phota_purchase_release(void *data)
         return;
     }
 
+    ngx_http_phota_purchase_land(p);
+
+    if (p->deposits) {
+        ngx_free(p->deposits);
+    }
+
     if (p->answer) {
         phota_answer_destroy(p->answer);
     }
@@ -183,8 +177,10 @@ ngx_http_phota_caller(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_phota_call(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
+    off_t                        length;
     ngx_str_t                    uri;
     ngx_http_request_t          *sr;
+    ngx_http_request_body_t     *body;
     ngx_http_phota_purchase_t   *p;
     ngx_http_phota_loc_conf_t   *plcf;
     ngx_http_post_subrequest_t  *ps;
@@ -207,6 +203,10 @@ ngx_http_phota_call(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return NGX_ERROR;
     }
 
+    if (ngx_http_phota_rewrite(r, p, &body, &length) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ps->handler = ngx_http_phota_called;
     ps->data = ctx;
 
@@ -220,6 +220,16 @@ ngx_http_phota_call(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     if (p->metered) {
         sr->method = r->method;
         sr->method_name = r->method_name;
+
+        if (body) {
+
+            /* proxy writes the one header that counts by the number alone */
+
+            sr->request_body = body;
+            sr->headers_in.content_length_n = length;
+            sr->headers_in.content_length = NULL;
+            sr->headers_in.chunked = 0;
+        }
 
     } else {
 
@@ -378,7 +388,7 @@ ngx_http_phota_settle_done(ngx_http_phota_job_t *job)
         ngx_queue_insert_tail(&ngx_http_phota_worker.unsettled, &p->retry);
     }
 
-    ngx_http_phota_job_finished(p);
+    ngx_http_phota_purchase_job_done(p);
 }
 
 
@@ -443,7 +453,7 @@ ngx_http_phota_undo_done(ngx_http_phota_job_t *job)
                       "in the books and taken back");
     }
 
-    ngx_http_phota_job_finished(p);
+    ngx_http_phota_purchase_job_done(p);
 }
 
 
@@ -462,181 +472,22 @@ ngx_http_phota_settle_again(ngx_queue_t *q)
 }
 
 
-static void
-ngx_http_phota_store(ngx_http_phota_purchase_t *p)
-{
-    time_t           valid;
-    phota_result_t  *result;
-
-    if ((!p->storable && !p->keyed) || p->lost
-        || !ngx_http_phota_worker.cache_open)
-    {
-        return;
-    }
-
-    valid = p->delivery.links ? ngx_min(p->valid, NGX_HTTP_PHOTA_LINK_VALID)
-                              : p->valid;
-
-    result = &p->result;
-
-    result->id = p->charge.id;
-    result->stored = phota_now();
-    result->expires = result->stored + (uint64_t) valid * 1000;
-    result->used = result->stored;
-    result->length = ngx_http_phota_spool_size(p->spool);
-    result->tenant = p->charge.tenant;
-    result->status = p->status;
-    result->outputs = p->delivery.outputs;
-    result->identity_low = p->delivery.identity_low;
-    result->identity_high = p->delivery.identity_high;
-
-    /* as the settle will have it */
-
-    if (phota_terms_cost(&p->charge.terms, result->outputs,
-                         result->identity_low, &result->cost)
-        != PHOTA_OK)
-    {
-        return;
-    }
-
-    ngx_memcpy(result->content_type, p->content_type,
-               sizeof(result->content_type));
-    ngx_memcpy(result->request_id, p->outcome.request_id,
-               sizeof(result->request_id));
-
-    p->key.outputs = (u_char) ngx_min(p->delivery.outputs, 255);
-
-    if (p->keyed) {
-        ngx_http_phota_copy(p);
-    }
-
-    if (p->storable) {
-        p->store.run = ngx_http_phota_store_run;
-        p->store.done = ngx_http_phota_store_done;
-
-        p->refs++;
-        p->pending++;
-
-        ngx_http_phota_post(&ngx_http_phota_worker.cache_writer, &p->store);
-    }
-
-    /* the one that names the charge first: by it a crash is made good */
-
-    if (p->copy.run) {
-        p->refs++;
-        p->pending++;
-
-        ngx_http_phota_post(&ngx_http_phota_worker.cache_writer, &p->copy);
-    }
-}
-
-
-/*
- * What a retry gets: beside the result that others may have replaced, expired
- * or refused to store, under a name of its own.
- */
-
-static void
-ngx_http_phota_copy(ngx_http_phota_purchase_t *p)
-{
-    phota_result_t  *copy;
-
-    p->copy_result = p->result;
-    copy = &p->copy_result;
-
-    copy->expires = copy->stored + PHOTA_REPLAY_VALID;
-
-    /* chunks lie under their result's id: two results, two ids */
-
-    if (p->storable && phota_id_create(&copy->id, copy->stored) != PHOTA_OK) {
-        return;
-    }
-
-    if (ngx_http_phota_replay_where(&p->charge.id, &p->copy_key) != NGX_OK) {
-        return;
-    }
-
-    p->copy.run = ngx_http_phota_copy_run;
-    p->copy.done = ngx_http_phota_copy_done;
-}
-
-
-static int
-ngx_http_phota_store_run(ngx_http_phota_job_t *job, MDB_txn *txn)
-{
-    ngx_http_phota_purchase_t  *p;
-
-    p = (ngx_http_phota_purchase_t *)
-            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, store));
-
-    return phota_cache_store(&ngx_http_phota_worker.cache, &p->key,
-                             &p->result, ngx_http_phota_spool_read, p->spool,
-                             &job->err);
-}
-
-
-static void
-ngx_http_phota_store_done(ngx_http_phota_job_t *job)
-{
-    ngx_http_phota_purchase_t  *p;
-
-    p = (ngx_http_phota_purchase_t *)
-            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, store));
-
-    if (job->rc == PHOTA_OK) {
-        p->stored = 1;
-
-    } else {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: a bought result could not be stored: %s",
-                      job->err.text);
-    }
-
-    ngx_http_phota_job_finished(p);
-}
-
-
-static int
-ngx_http_phota_copy_run(ngx_http_phota_job_t *job, MDB_txn *txn)
-{
-    ngx_http_phota_purchase_t  *p;
-
-    p = (ngx_http_phota_purchase_t *)
-            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, copy));
-
-    return phota_cache_store(&ngx_http_phota_worker.cache, &p->copy_key,
-                             &p->copy_result, ngx_http_phota_spool_read,
-                             p->spool, &job->err);
-}
-
-
-static void
-ngx_http_phota_copy_done(ngx_http_phota_job_t *job)
-{
-    ngx_http_phota_purchase_t  *p;
-
-    p = (ngx_http_phota_purchase_t *)
-            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, copy));
-
-    if (job->rc != PHOTA_OK) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: an answer could not be stored for a replay: %s",
-                      job->err.text);
-    }
-
-    ngx_http_phota_job_finished(p);
-}
-
-
-static void
-ngx_http_phota_job_finished(ngx_http_phota_purchase_t *p)
+void
+ngx_http_phota_purchase_job_done(ngx_http_phota_purchase_t *p)
 {
     ngx_http_request_t    *r;
     ngx_http_phota_ctx_t  *ctx;
 
     r = p->r;
 
-    if (--p->pending == 0 && r && !ngx_http_phota_worker.exiting) {
+    if (--p->pending == 0 && p->ended) {
+
+        /* charge and pictures are where others look for them */
+
+        ngx_http_phota_purchase_land(p);
+    }
+
+    if (p->pending == 0 && r && !ngx_http_phota_worker.exiting) {
         ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
 
         /* a void that a refusal or a late retry does not wait for */

@@ -15,8 +15,6 @@ static ngx_int_t ngx_http_phota_replay_find(ngx_http_phota_ctx_t *ctx,
 static void ngx_http_phota_replay_unreadable(ngx_http_phota_ctx_t *ctx);
 static ngx_int_t ngx_http_phota_replay_answer(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, phota_charge_t *charge);
-static ngx_int_t ngx_http_phota_replay_result(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx, phota_charge_t *charge);
 static void ngx_http_phota_replay_open(ngx_http_phota_ctx_t *ctx,
     phota_charge_t *charge);
 static void ngx_http_phota_replay_refuse(ngx_http_phota_ctx_t *ctx,
@@ -144,30 +142,23 @@ static ngx_int_t
 ngx_http_phota_replay_answer(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     phota_charge_t *charge)
 {
-    ngx_int_t          rc;
-    phota_cache_key_t  key;
+    u_char     fingerprint[PHOTA_SHA256_LEN];
+    ngx_int_t  rc;
 
-    if (charge->cached == PHOTA_CACHED_HIT) {
-
+    if (charge->cached == PHOTA_CACHED_HIT
+        || charge->cached == PHOTA_CACHED_JOIN)
+    {
         /* what was sold then is what would be sold now */
 
-        ngx_memcpy(key.fingerprint, charge->fingerprint, PHOTA_SHA256_LEN);
-        key.mode = (u_char) ctx->scan.mode;
-        key.outputs = (u_char) ctx->scan.outputs;
-
-        rc = ngx_http_phota_find(r, ctx, &key);
+        rc = ngx_http_phota_resold(r, ctx);
 
     } else {
 
-        if (ngx_http_phota_replay_where(&charge->id, &key) != NGX_OK) {
+        if (ngx_http_phota_replay_where(&charge->id, fingerprint) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        rc = ngx_http_phota_find(r, ctx, &key);
-
-        if (rc == NGX_DECLINED) {
-            rc = ngx_http_phota_replay_result(r, ctx, charge);
-        }
+        rc = ngx_http_phota_replayed(r, ctx, fingerprint);
     }
 
     if (rc == NGX_OK) {
@@ -184,37 +175,6 @@ ngx_http_phota_replay_answer(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     }
 
     return rc;
-}
-
-
-/* its worker died before there was a copy: what it stored may still be there */
-
-static ngx_int_t
-ngx_http_phota_replay_result(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
-    phota_charge_t *charge)
-{
-    ngx_int_t           rc;
-    phota_result_t     *result;
-    phota_cache_key_t   key;
-
-    ngx_memcpy(key.fingerprint, charge->fingerprint, PHOTA_SHA256_LEN);
-    key.mode = (u_char) ctx->scan.mode;
-    key.outputs = (u_char) ngx_min(charge->outputs, 255);
-
-    rc = ngx_http_phota_find(r, ctx, &key);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    result = ngx_http_phota_hit_result(ctx->hit);
-
-    if (ngx_memcmp(&result->id, &charge->id, sizeof(phota_id_t)) != 0) {
-        ctx->hit = NULL;
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
 }
 
 
@@ -316,7 +276,8 @@ ngx_http_phota_replay_take(ngx_http_phota_purchase_t *p, MDB_txn *txn,
 
 
 ngx_int_t
-ngx_http_phota_replay_where(const phota_id_t *charge, phota_cache_key_t *key)
+ngx_http_phota_replay_where(const phota_id_t *charge,
+    u_char fingerprint[PHOTA_SHA256_LEN])
 {
     u_char  buf[sizeof("replay") - 1 + sizeof(phota_id_t)];
 
@@ -325,12 +286,6 @@ ngx_http_phota_replay_where(const phota_id_t *charge, phota_cache_key_t *key)
     ngx_memcpy(ngx_cpymem(buf, "replay", sizeof("replay") - 1), charge,
                sizeof(phota_id_t));
 
-    if (phota_sha256(key->fingerprint, buf, sizeof(buf)) != PHOTA_OK) {
-        return NGX_ERROR;
-    }
-
-    key->mode = 0;
-    key->outputs = 0;
-
-    return NGX_OK;
+    return (phota_sha256(fingerprint, buf, sizeof(buf)) == PHOTA_OK)
+           ? NGX_OK : NGX_ERROR;
 }

@@ -18,6 +18,15 @@ static void ngx_http_phota_body_done(ngx_http_request_t *r);
 static void ngx_http_phota_forget_fingerprint(void *data);
 static ngx_int_t ngx_http_phota_decide(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
+static void ngx_http_phota_choose(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+static ngx_int_t ngx_http_phota_serve(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+static void ngx_http_phota_proved(ngx_http_request_t *r, ngx_int_t rc);
+static ngx_int_t ngx_http_phota_give(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+static ngx_uint_t ngx_http_phota_forbidden_to_buy(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
 static ngx_int_t ngx_http_phota_finish_scan(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 static ngx_int_t ngx_http_phota_scan(ngx_http_request_t *r,
@@ -66,11 +75,13 @@ ngx_http_phota_precontent(ngx_http_request_t *r)
         rc = ngx_http_phota_decide(r, ctx);
         break;
 
+    case NGX_HTTP_PHOTA_PROVE:
+    case NGX_HTTP_PHOTA_JOIN:
     case NGX_HTTP_PHOTA_HOLD:
     case NGX_HTTP_PHOTA_CALL:
     case NGX_HTTP_PHOTA_SETTLE:
 
-        /* a job or the subrequest moves it on, whatever wakes us now */
+        /* a job, another or the subrequest moves it on, whatever wakes us */
 
         break;
 
@@ -166,6 +177,15 @@ ngx_http_phota_start(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (ctx->named) {
+
+        /* the fingerprint stands for the body, of which no byte is needed */
+
+        r->write_event_handler = ngx_http_core_run_phases;
+
+        return ngx_http_phota_decide(r, ctx);
     }
 
     return ngx_http_phota_read_body(r, ctx);
@@ -278,8 +298,7 @@ ngx_http_phota_body_done(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_phota_decide(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
-    ngx_int_t                   rc;
-    ngx_http_phota_loc_conf_t  *plcf;
+    ngx_int_t  rc;
 
     if (!ctx->scanned) {
         rc = ngx_http_phota_finish_scan(r, ctx);
@@ -289,12 +308,11 @@ ngx_http_phota_decide(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         }
     }
 
-    if (ctx->keyed) {
+    if (ctx->keyed && !ctx->trial) {
         rc = ngx_http_phota_replay(r, ctx);
 
         if (rc == NGX_OK) {
-            ctx->cache = NGX_HTTP_PHOTA_CACHE_HIT;
-            return NGX_DECLINED;
+            return ngx_http_phota_serve(r, ctx);
         }
 
         if (rc == NGX_ERROR || ctx->refusal.status) {
@@ -302,30 +320,205 @@ ngx_http_phota_decide(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         }
     }
 
+    ngx_http_phota_choose(r, ctx);
+
+    if (ctx->storable && !ctx->no_cache) {
+        rc = ngx_http_phota_lookup(r, ctx);
+
+        if (rc != NGX_DECLINED) {
+            return (rc == NGX_OK) ? ngx_http_phota_serve(r, ctx) : rc;
+        }
+    }
+
+    if (ngx_http_phota_forbidden_to_buy(r, ctx)) {
+        return NGX_DECLINED;
+    }
+
+    if (ctx->trial) {
+        return ngx_http_phota_trial(r, ctx);
+    }
+
+    if (ctx->storable && ngx_http_phota_worker.cache_open) {
+        rc = ngx_http_phota_join(r, ctx);
+
+        if (rc == NGX_DECLINED) {
+            return ngx_http_phota_serve(r, ctx);
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    rc = ngx_http_phota_buy(r, ctx);
+
+    ngx_http_phota_give_up(ctx);
+
+    return rc;
+}
+
+
+/* whether the cache has a say, and what of it counts for this request */
+
+static void
+ngx_http_phota_choose(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    uint64_t                    now, age;
+    ngx_http_phota_loc_conf_t  *plcf;
+
     plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
+
+    ctx->storable = 0;
+    ctx->buys = 0;
+    ctx->since = 0;
 
     if (ctx->no_store || !(plcf->cached & (1 << ctx->operation->id))) {
         ctx->cache = NGX_HTTP_PHOTA_CACHE_BYPASS;
+        return;
+    }
 
-    } else if (ctx->no_cache) {
+    ctx->cache = NGX_HTTP_PHOTA_CACHE_MISS;
+
+    if (ctx->scan.mode == PHOTA_MODE_OTHER || ctx->scan.async
+        || ctx->scan.outputs == 0 || ctx->scan.outputs > PHOTA_PICTURES_MAX)
+    {
+        return;
+    }
+
+    ctx->storable = 1;
+
+    now = phota_now();
+
+    if (ctx->no_cache) {
         ctx->cache = NGX_HTTP_PHOTA_CACHE_REFRESH;
+        ctx->since = now;
 
-    } else {
-        ctx->cache = NGX_HTTP_PHOTA_CACHE_MISS;
+    } else if (ctx->max_age >= 0 && !ctx->joined) {
 
-        rc = ngx_http_phota_lookup(r, ctx);
+        /* what was joined is as fresh as can be */
 
-        if (rc == NGX_OK) {
-            ctx->cache = NGX_HTTP_PHOTA_CACHE_HIT;
+        age = (uint64_t) ctx->max_age * 1000;
+        ctx->since = (age < now) ? now - age : 0;
+    }
+}
 
-            rc = ngx_http_phota_sell(r, ctx);
 
-            return (rc == NGX_OK) ? NGX_DECLINED : rc;
+static ngx_int_t
+ngx_http_phota_serve(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_phota_prove(r, ctx->hit->pictures, ctx->hit->outputs,
+                              ctx->scan.digest, ngx_http_phota_proved);
+
+    if (rc == NGX_AGAIN) {
+        ctx->state = NGX_HTTP_PHOTA_PROVE;
+        return NGX_AGAIN;
+    }
+
+    return (rc == NGX_OK) ? ngx_http_phota_give(r, ctx) : rc;
+}
+
+
+static void
+ngx_http_phota_proved(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_phota_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_phota_give(r, ctx);
+
+        if (rc == NGX_AGAIN) {
+            return;
         }
 
-        if (rc == NGX_ERROR) {
-            return NGX_ERROR;
+        if (rc == NGX_DECLINED) {
+            ngx_http_phota_resume(r, NGX_HTTP_PHOTA_ANSWER);
+            return;
         }
+    }
+
+    ctx->hit = NULL;
+    ctx->replay = 0;
+
+    if (rc == NGX_DECLINED) {
+
+        /* damaged, and removed: it is as if it had never been there */
+
+        ngx_http_phota_resume(r, NGX_HTTP_PHOTA_DECIDE);
+        return;
+    }
+
+    ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
+                          "BOOKS_UNAVAILABLE",
+                          "the stored result cannot be read now; nothing was "
+                          "bought");
+    ctx->refusal.retry_after = 1;
+
+    ngx_http_phota_resume(r, NGX_HTTP_PHOTA_ANSWER);
+}
+
+
+/* NGX_DECLINED: to be answered; NGX_AGAIN: its price is being written */
+
+static ngx_int_t
+ngx_http_phota_give(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    ctx->cache = ctx->joined ? NGX_HTTP_PHOTA_CACHE_JOIN
+                             : NGX_HTTP_PHOTA_CACHE_HIT;
+
+    if (ctx->trial) {
+        return ngx_http_phota_trial(r, ctx);
+    }
+
+    if (ctx->replay) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_phota_sell(r, ctx);
+
+    return (rc == NGX_OK) ? NGX_DECLINED : rc;
+}
+
+
+/* what there is doesn't do: may this request, and this client, have more? */
+
+static ngx_uint_t
+ngx_http_phota_forbidden_to_buy(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx)
+{
+    ngx_http_phota_flight_e     landed;
+    ngx_http_phota_loc_conf_t  *plcf;
+
+    landed = ctx->landed;
+    ctx->landed = NGX_HTTP_PHOTA_FLYING;
+
+    if (landed == NGX_HTTP_PHOTA_UNKNOWN) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "OUTCOME_UNKNOWN",
+                              "the purchase that this request joined has an "
+                              "unknown outcome; nothing more was bought");
+        return 1;
+    }
+
+    if (landed == NGX_HTTP_PHOTA_UNKEPT) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "UPSTREAM_FAILED",
+                              "the result of the purchase that this request "
+                              "joined could not be kept; nothing was bought "
+                              "for it");
+        return 1;
+    }
+
+    if (ctx->named) {
+        ctx->cache = NGX_HTTP_PHOTA_CACHE_NONE;
+
+        ngx_http_phota_refuse(ctx, 412, "NOT_CACHED",
+                              "there is no stored result of this "
+                              "fingerprint: send the body");
+        return 1;
     }
 
     if (ctx->only_if_cached) {
@@ -334,10 +527,20 @@ ngx_http_phota_decide(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         ngx_http_phota_refuse(ctx, NGX_HTTP_GATEWAY_TIME_OUT, "NOT_CACHED",
                               "there is no stored result and only-if-cached "
                               "was asked for");
-        return NGX_DECLINED;
+        return 1;
     }
 
-    return ngx_http_phota_buy(r, ctx);
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
+
+    if (ctx->variation > plcf->variations && ctx->variation > ctx->pooled) {
+        ngx_http_phota_refuse(ctx, 422, "INVALID_REQUEST",
+                              "there are not so many variations, nor will be; "
+                              "nothing was bought");
+        ctx->refusal.field = "Phota-Variation";
+        return 1;
+    }
+
+    return 0;
 }
 
 

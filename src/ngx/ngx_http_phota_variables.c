@@ -138,7 +138,9 @@ static void
 ngx_http_phota_about_request(ngx_http_phota_ctx_t *ctx, ngx_uint_t var,
     char *buf, size_t size)
 {
-    static const char  *names[] = { "-", "HIT", "MISS", "BYPASS", "REFRESH" };
+    static const char  *names[] = {
+        "-", "HIT", "MISS", "JOIN", "BYPASS", "REFRESH"
+    };
 
     switch (var) {
 
@@ -198,8 +200,7 @@ ngx_http_phota_about_hit(ngx_http_phota_ctx_t *ctx, ngx_uint_t var, char *buf,
         break;
 
     case NGX_HTTP_PHOTA_VAR_OUTPUTS:
-        (void) snprintf(buf, size, "%u",
-                        ngx_http_phota_hit_result(ctx->hit)->outputs);
+        (void) snprintf(buf, size, "%u", (unsigned) ctx->hit->outputs);
         break;
 
     case NGX_HTTP_PHOTA_VAR_COST:

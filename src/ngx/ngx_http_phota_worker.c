@@ -52,6 +52,21 @@ static int                     ngx_http_phota_sweep_more;
 
 
 ngx_int_t
+ngx_http_phota_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_phota_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_phota_module);
+
+    if (pmcf == NULL || !ngx_http_phota_usable(pmcf)) {
+        return NGX_OK;
+    }
+
+    return ngx_http_phota_wake_create(cycle);
+}
+
+
+ngx_int_t
 ngx_http_phota_init_process(ngx_cycle_t *cycle)
 {
     ngx_http_phota_worker_t     *worker;
@@ -95,6 +110,14 @@ ngx_http_phota_init_process(ngx_cycle_t *cycle)
     ngx_http_phota_sweep_job.run = ngx_http_phota_sweep_run;
     ngx_http_phota_sweep_job.done = ngx_http_phota_swept;
 
+    ngx_http_phota_zone_attach(pmcf->zone);
+
+    if (ngx_http_phota_wake_listen(cycle, ngx_http_phota_flight_woken)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     ngx_http_phota_care_init(cycle);
 
     ngx_http_phota_timer.handler = ngx_http_phota_tick;
@@ -117,6 +140,7 @@ ngx_http_phota_tick(ngx_event_t *ev)
 
     ngx_http_phota_care_tick();
     ngx_http_phota_count_flush();
+    ngx_http_phota_flight_sweep();
 
     if (worker->books_open) {
         ngx_http_phota_settle_unsettled();

@@ -1,0 +1,550 @@
+
+/*
+ * What a pool has for a request: which of its pictures answer it, what they
+ * are worth, and the answer made of them.  A request for m is a hit when the
+ * pool has the greater of m and phota_cache_variations; until then what lacks
+ * is bought into it.
+ */
+
+
+#include "ngx_http_phota_module.h"
+
+
+/* s: a hit's pictures stay for as long, until its sender says more */
+
+#define NGX_HTTP_PHOTA_STAY  60
+
+
+/* one picture of a result */
+
+typedef struct {
+    phota_result_t  *result;
+    unsigned         index;
+} ngx_http_phota_slot_t;
+
+
+static ngx_int_t ngx_http_phota_gather(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, MDB_txn *txn, const u_char *fingerprint,
+    uint64_t since, phota_result_t *results, ngx_uint_t *n);
+static ngx_uint_t ngx_http_phota_pictures(phota_result_t *results,
+    ngx_uint_t n);
+static ngx_uint_t ngx_http_phota_slots(phota_result_t *results, ngx_uint_t n,
+    ngx_uint_t start, ngx_uint_t count, ngx_http_phota_slot_t *slots);
+static ngx_int_t ngx_http_phota_tell(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, MDB_txn *txn, ngx_http_phota_slot_t *slots,
+    ngx_uint_t nslots);
+static ngx_int_t ngx_http_phota_pick(ngx_http_request_t *r,
+    ngx_http_phota_hit_t *hit, ngx_http_phota_slot_t *slots,
+    ngx_uint_t nslots);
+static void ngx_http_phota_weigh(ngx_http_phota_hit_t *hit);
+static ngx_int_t ngx_http_phota_telling(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_http_phota_hit_t *hit,
+    phota_telling_t *telling);
+
+
+/* of one lookup: the event loop does one at a time, and keeps what it picks */
+
+static phota_result_t  ngx_http_phota_found[PHOTA_POOL_MAX];
+static phota_result_t  ngx_http_phota_first[PHOTA_POOL_MAX];
+
+
+uint32_t
+ngx_http_phota_scope(ngx_http_phota_ctx_t *ctx)
+{
+    return (ctx->tenant.flags & PHOTA_TENANT_SHARED) ? PHOTA_SHARED
+                                                     : ctx->tenant.id;
+}
+
+
+ngx_uint_t
+ngx_http_phota_needs(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    ngx_http_phota_loc_conf_t  *plcf;
+
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
+
+    /* who names one, or can buy none, is content with what there is */
+
+    if ((ctx->variation && ctx->variation <= ctx->pooled)
+        || ctx->only_if_cached || ctx->named)
+    {
+        return ctx->scan.outputs;
+    }
+
+    return ngx_max(ctx->scan.outputs, plcf->variations);
+}
+
+
+ngx_int_t
+ngx_http_phota_lookup(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    MDB_txn                    *txn;
+    ngx_int_t                   rc;
+    ngx_uint_t                  n, start;
+    ngx_http_phota_slot_t       slots[PHOTA_PICTURES_MAX];
+    ngx_http_phota_loc_conf_t  *plcf;
+
+    ctx->hit = NULL;
+    ctx->pooled = 0;
+
+    txn = ngx_http_phota_read_cache();
+    if (txn == NULL) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_phota_gather(r, ctx, txn, ctx->scan.digest, ctx->since,
+                               ngx_http_phota_found, &n);
+
+    if (rc == NGX_OK) {
+        ctx->pooled = ngx_http_phota_pictures(ngx_http_phota_found, n);
+
+        if (ctx->pooled < ngx_http_phota_needs(r, ctx)
+            || ctx->variation > ctx->pooled)
+        {
+            rc = NGX_DECLINED;
+        }
+    }
+
+    if (rc == NGX_OK) {
+        plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
+
+        start = ctx->variation ? ctx->variation - 1
+                : (plcf->variations > 1)
+                  ? ngx_http_phota_zone_turn(ctx->scan.digest,
+                                             ctx->scan.outputs)
+                  : 0;
+
+        n = ngx_http_phota_slots(ngx_http_phota_found, n,
+                                 start % ctx->pooled, ctx->scan.outputs,
+                                 slots);
+
+        rc = ngx_http_phota_tell(r, ctx, txn, slots, n);
+    }
+
+    mdb_txn_reset(txn);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_phota_bought(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    MDB_txn                    *txn;
+    ngx_int_t                   rc;
+    ngx_uint_t                  i, n, own, count;
+    ngx_http_phota_slot_t       slots[PHOTA_PICTURES_MAX];
+    ngx_http_phota_purchase_t  *p;
+
+    p = ctx->purchase;
+
+    txn = ngx_http_phota_read_cache();
+    if (txn == NULL) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_phota_gather(r, ctx, txn, ctx->scan.digest, ctx->since,
+                               ngx_http_phota_found, &n);
+
+    for (own = 0; rc == NGX_OK && own < n; own++) {
+        if (ngx_memcmp(&ngx_http_phota_found[own].id, &p->charge.id,
+                       sizeof(phota_id_t))
+            == 0)
+        {
+            break;
+        }
+    }
+
+    if (rc == NGX_OK && own == n) {
+        rc = NGX_DECLINED;
+    }
+
+    if (rc == NGX_OK) {
+
+        /* what was stored before it comes first, as it will for repeats */
+
+        count = (ctx->scan.outputs > ctx->buys)
+                ? ctx->scan.outputs - ctx->buys : 0;
+        count = ngx_http_phota_slots(ngx_http_phota_found, own, 0, count,
+                                     slots);
+
+        for (i = 0; i < ngx_http_phota_found[own].npictures
+                    && count < PHOTA_PICTURES_MAX; i++)
+        {
+            slots[count].result = &ngx_http_phota_found[own];
+            slots[count].index = i;
+            count++;
+        }
+
+        rc = ngx_http_phota_tell(r, ctx, txn, slots, count);
+    }
+
+    mdb_txn_reset(txn);
+
+    ctx->bought = (rc == NGX_OK);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_phota_resold(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    MDB_txn                *txn;
+    ngx_int_t               rc;
+    ngx_uint_t              n;
+    ngx_http_phota_slot_t   slots[PHOTA_PICTURES_MAX];
+
+    txn = ngx_http_phota_read_cache();
+    if (txn == NULL) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_phota_gather(r, ctx, txn, ctx->scan.digest, 0,
+                               ngx_http_phota_found, &n);
+
+    if (rc == NGX_OK) {
+        n = ngx_http_phota_slots(ngx_http_phota_found, n, 0,
+                                 ctx->scan.outputs, slots);
+
+        rc = (n == ctx->scan.outputs)
+             ? ngx_http_phota_tell(r, ctx, txn, slots, n) : NGX_DECLINED;
+    }
+
+    mdb_txn_reset(txn);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_phota_replayed(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    const u_char *fingerprint)
+{
+    MDB_txn                *txn;
+    ngx_int_t               rc;
+    ngx_uint_t              n, m, before;
+    ngx_http_phota_slot_t   slots[PHOTA_PICTURES_MAX];
+
+    txn = ngx_http_phota_read_cache();
+    if (txn == NULL) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_phota_gather(r, ctx, txn, fingerprint, 0,
+                               ngx_http_phota_found, &n);
+
+    if (rc == NGX_OK) {
+        m = ngx_http_phota_pictures(ngx_http_phota_found, n);
+        before = 0;
+
+        if (m < ctx->scan.outputs) {
+
+            /* it was told behind pictures that the pool had already */
+
+            before = ctx->scan.outputs - m;
+
+            rc = ngx_http_phota_gather(r, ctx, txn, ctx->scan.digest, 0,
+                                       ngx_http_phota_first, &m);
+
+            if (rc == NGX_OK
+                && ngx_http_phota_slots(ngx_http_phota_first, m, 0, before,
+                                        slots)
+                   != before)
+            {
+                rc = NGX_DECLINED;
+            }
+        }
+
+        if (rc == NGX_OK) {
+            n = ngx_http_phota_slots(ngx_http_phota_found, n, 0,
+                                     ctx->scan.outputs - before,
+                                     slots + before);
+
+            rc = ngx_http_phota_tell(r, ctx, txn, slots, before + n);
+        }
+    }
+
+    mdb_txn_reset(txn);
+
+    return rc;
+}
+
+
+/* NGX_OK when there are some, all of which this request may see */
+
+static ngx_int_t
+ngx_http_phota_gather(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    MDB_txn *txn, const u_char *fingerprint, uint64_t since,
+    phota_result_t *results, ngx_uint_t *n)
+{
+    unsigned    found, damaged;
+    uint32_t    scope;
+    ngx_uint_t  i;
+
+    *n = 0;
+
+    if (phota_cache_pool(&ngx_http_phota_worker.cache, txn, fingerprint,
+                         phota_now(), since, results, &found, &damaged)
+        != PHOTA_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    scope = ngx_http_phota_scope(ctx);
+
+    if (damaged) {
+        ngx_http_phota_mend_cache(fingerprint, scope, NULL);
+    }
+
+    for (i = 0; i < found; i++) {
+
+        if (results[i].scope == scope
+            && results[i].operation == ctx->operation->id)
+        {
+            continue;
+        }
+
+        /* who names a fingerprint that isn't his is told that it isn't one */
+
+        if (!ctx->named) {
+            ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                          "phota: a result of another scope was not shown");
+        }
+
+        return NGX_DECLINED;
+    }
+
+    *n = found;
+
+    return found ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_uint_t
+ngx_http_phota_pictures(phota_result_t *results, ngx_uint_t n)
+{
+    ngx_uint_t  i, pictures;
+
+    pictures = 0;
+
+    for (i = 0; i < n; i++) {
+        pictures += results[i].npictures;
+    }
+
+    return pictures;
+}
+
+
+/* count pictures from start on, and again from the first; how many there are */
+
+static ngx_uint_t
+ngx_http_phota_slots(phota_result_t *results, ngx_uint_t n, ngx_uint_t start,
+    ngx_uint_t count, ngx_http_phota_slot_t *slots)
+{
+    ngx_uint_t  i, k, total, index;
+
+    total = ngx_http_phota_pictures(results, n);
+    count = ngx_min(count, ngx_min(total, PHOTA_PICTURES_MAX));
+
+    for (k = 0; k < count; k++) {
+        index = (start + k) % total;
+
+        for (i = 0; index >= results[i].npictures; i++) {
+            index -= results[i].npictures;
+        }
+
+        slots[k].result = &results[i];
+        slots[k].index = index;
+    }
+
+    return count;
+}
+
+
+/* makes ctx->hit of them, while their skeletons can be read */
+
+static ngx_int_t
+ngx_http_phota_tell(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    MDB_txn *txn, ngx_http_phota_slot_t *slots, ngx_uint_t nslots)
+{
+    u_char                *text;
+    size_t                 room;
+    uint32_t               until;
+    ngx_uint_t             i;
+    phota_piece_t         *piece;
+    phota_picture_t        picture;
+    phota_telling_t        telling;
+    ngx_http_phota_hit_t  *hit;
+
+    hit = ngx_pcalloc(r->pool, sizeof(ngx_http_phota_hit_t));
+    if (hit == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_phota_pick(r, hit, slots, nslots) != NGX_OK
+        || ngx_http_phota_telling(r, ctx, hit, &telling) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    room = phota_render_room(hit->picks, hit->npicks, &telling);
+
+    text = ngx_pnalloc(r->pool, room);
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (phota_render(hit->picks, hit->npicks, &telling, text,
+                     &hit->rendering)
+        != PHOTA_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "phota: stored results don't fit together");
+        ngx_http_phota_mend_cache(ctx->scan.digest,
+                                  ngx_http_phota_scope(ctx), NULL);
+        return NGX_DECLINED;
+    }
+
+    ngx_http_phota_weigh(hit);
+
+    until = (uint32_t) (phota_now() / 1000) + NGX_HTTP_PHOTA_STAY;
+
+    for (i = 0; i < hit->outputs; i++) {
+        piece = &hit->pictures[i];
+
+        phota_beat(ngx_http_phota_zone_beats(), piece->picture->digest,
+                   until);
+
+        if (phota_cache_picture(&ngx_http_phota_worker.cache, txn,
+                                piece->scope, piece->picture->digest,
+                                &picture)
+            != PHOTA_OK)
+        {
+            ngx_http_phota_doubt(piece->picture->digest);
+        }
+    }
+
+    ctx->hit = hit;
+
+    return NGX_OK;
+}
+
+
+/* the results that are needed are copied, and their pictures with them */
+
+static ngx_int_t
+ngx_http_phota_pick(ngx_http_request_t *r, ngx_http_phota_hit_t *hit,
+    ngx_http_phota_slot_t *slots, ngx_uint_t nslots)
+{
+    ngx_uint_t       i, k;
+    phota_pick_t    *pick;
+    phota_result_t  *from[PHOTA_PICTURES_MAX];
+
+    for (i = 0; i < nslots; i++) {
+
+        for (k = 0; k < hit->nresults; k++) {
+            if (from[k] == slots[i].result) {
+                break;
+            }
+        }
+
+        if (k == hit->nresults) {
+            from[hit->nresults++] = slots[i].result;
+        }
+    }
+
+    hit->results = ngx_palloc(r->pool,
+                              hit->nresults * sizeof(phota_result_t));
+    if (hit->results == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (k = 0; k < hit->nresults; k++) {
+        hit->results[k] = *from[k];
+    }
+
+    pick = NULL;
+
+    for (i = 0; i < nslots; i++) {
+
+        for (k = 0; from[k] != slots[i].result; k++) { /* void */ }
+
+        if (pick && pick->result == &hit->results[k]
+            && pick->first + pick->count == slots[i].index)
+        {
+            pick->count++;
+            continue;
+        }
+
+        pick = &hit->picks[hit->npicks++];
+
+        pick->result = &hit->results[k];
+        pick->first = slots[i].index;
+        pick->count = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+/* what it is made of; m of n pictures saved their cost * m / n, rounded down */
+
+static void
+ngx_http_phota_weigh(ngx_http_phota_hit_t *hit)
+{
+    ngx_uint_t             i, k, rest;
+    const phota_pick_t    *pick;
+    const phota_result_t  *result;
+
+    hit->stored = UINT64_MAX;
+    hit->expires = UINT64_MAX;
+
+    for (i = 0; i < hit->npicks; i++) {
+        pick = &hit->picks[i];
+        result = pick->result;
+
+        for (k = 0; k < pick->count; k++) {
+            hit->pictures[hit->outputs].scope = result->scope;
+            hit->pictures[hit->outputs].picture =
+                                         &result->pictures[pick->first + k];
+            hit->outputs++;
+        }
+
+        hit->saved += (int64_t) ((__int128) result->cost * pick->count
+                                 / result->npictures);
+
+        rest = result->npictures - pick->count;
+
+        if (result->identity_low > rest) {
+            hit->identity += result->identity_low - rest;
+        }
+
+        hit->stored = ngx_min(hit->stored, result->stored);
+        hit->expires = ngx_min(hit->expires, result->expires);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_phota_telling(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    ngx_http_phota_hit_t *hit, phota_telling_t *telling)
+{
+    ngx_http_phota_main_conf_t  *pmcf;
+
+    ngx_memzero(telling, sizeof(phota_telling_t));
+
+    if (ctx->scan.mode != PHOTA_MODE_URLS) {
+        return NGX_OK;
+    }
+
+    pmcf = ngx_http_phota_worker.conf;
+
+    telling->linker = &pmcf->linker;
+    telling->tenant = ctx->tenant.id;
+    telling->expires = phota_now() / 1000 + pmcf->results_valid;
+
+    hit->linked = telling->expires * 1000;
+
+    return ngx_http_phota_results_base(r, &telling->base);
+}

@@ -1,0 +1,388 @@
+
+/*
+ * That stored pictures are what was stored: before a worker sends a picture for
+ * the first time, a thread reads it whole, which brings it into memory as well,
+ * and holds it against its digest.  What is damaged is removed before anybody
+ * is told, so that it is a miss and can be bought again.  Afterwards each chunk
+ * is only held against its checksum when it is sent.
+ */
+
+
+#include "ngx_http_phota_module.h"
+
+
+/* pictures that are remembered as sound */
+
+#define NGX_HTTP_PHOTA_PROVEN  16384
+
+
+typedef struct {
+    uint32_t                   scope;
+    phota_picture_t            picture;
+} ngx_http_phota_claim_t;
+
+
+/* what a thread reads, and then what the cache's writer removes */
+
+typedef struct {
+    ngx_thread_task_t          task;
+    ngx_http_phota_job_t       job;
+    ngx_http_request_t        *r;           /* NULL: the client left */
+    ngx_http_phota_proven_pt   handler;
+    ngx_http_phota_claim_t     claims[PHOTA_PICTURES_MAX];
+    ngx_uint_t                 n;
+    ngx_uint_t                 sound;       /* of them, from the first on */
+    int                        rc;
+    phota_error_t              err;
+    u_char                     fingerprint[PHOTA_SHA256_LEN];
+} ngx_http_phota_proof_t;
+
+
+typedef struct {
+    ngx_http_phota_job_t       job;
+    u_char                     fingerprint[PHOTA_SHA256_LEN];
+    uint32_t                   scope;
+    phota_picture_t            picture;
+    unsigned                   whole:1;     /* no picture, the pool alone */
+} ngx_http_phota_mending_t;
+
+
+static uint64_t ngx_http_phota_proven_name(const u_char *digest);
+static void ngx_http_phota_prove_forget(void *data);
+static void ngx_http_phota_prove_thread(void *data, ngx_log_t *log);
+static void ngx_http_phota_prove_done(ngx_event_t *ev);
+static void ngx_http_phota_prove_tell(ngx_http_phota_proof_t *proof,
+    ngx_int_t rc);
+static int ngx_http_phota_proof_mend(ngx_http_phota_job_t *job, MDB_txn *txn);
+static void ngx_http_phota_proof_mended(ngx_http_phota_job_t *job);
+static int ngx_http_phota_mend_run(ngx_http_phota_job_t *job, MDB_txn *txn);
+static void ngx_http_phota_mend_done(ngx_http_phota_job_t *job);
+
+
+static uint64_t    ngx_http_phota_proven[NGX_HTTP_PHOTA_PROVEN];
+static ngx_uint_t  ngx_http_phota_mending;
+
+
+/* digests are evenly spread: their own bytes are the hash */
+
+static uint64_t
+ngx_http_phota_proven_name(const u_char *digest)
+{
+    uint64_t  name;
+
+    ngx_memcpy(&name, digest, sizeof(name));
+
+    return name ? name : 1;
+}
+
+
+void
+ngx_http_phota_doubt(const u_char *digest)
+{
+    uint64_t  name;
+
+    name = ngx_http_phota_proven_name(digest);
+
+    if (ngx_http_phota_proven[name % NGX_HTTP_PHOTA_PROVEN] == name) {
+        ngx_http_phota_proven[name % NGX_HTTP_PHOTA_PROVEN] = 0;
+    }
+}
+
+
+ngx_int_t
+ngx_http_phota_prove(ngx_http_request_t *r, const phota_piece_t *pictures,
+    ngx_uint_t n, const u_char *fingerprint, ngx_http_phota_proven_pt handler)
+{
+    uint64_t                 name;
+    ngx_uint_t               i;
+    ngx_http_cleanup_t      *cln;
+    ngx_http_phota_claim_t  *claim;
+    ngx_http_phota_proof_t  *proof;
+
+    proof = NULL;
+
+    for (i = 0; i < n; i++) {
+        name = ngx_http_phota_proven_name(pictures[i].picture->digest);
+
+        if (ngx_http_phota_proven[name % NGX_HTTP_PHOTA_PROVEN] == name) {
+            continue;
+        }
+
+        if (proof == NULL) {
+            proof = ngx_calloc(sizeof(ngx_http_phota_proof_t),
+                               r->connection->log);
+            if (proof == NULL) {
+                return NGX_ERROR;
+            }
+        }
+
+        claim = &proof->claims[proof->n++];
+
+        claim->scope = pictures[i].scope;
+        claim->picture = *pictures[i].picture;
+    }
+
+    if (proof == NULL) {
+        return NGX_OK;
+    }
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        ngx_free(proof);
+        return NGX_ERROR;
+    }
+
+    proof->r = r;
+    proof->handler = handler;
+
+    if (fingerprint) {
+        ngx_memcpy(proof->fingerprint, fingerprint, PHOTA_SHA256_LEN);
+    }
+
+    proof->task.ctx = proof;
+    proof->task.handler = ngx_http_phota_prove_thread;
+    proof->task.event.data = proof;
+    proof->task.event.handler = ngx_http_phota_prove_done;
+    proof->task.event.log = ngx_cycle->log;
+
+    if (ngx_thread_task_post(ngx_http_phota_worker.conf->pool, &proof->task)
+        != NGX_OK)
+    {
+        ngx_free(proof);
+        return NGX_ERROR;
+    }
+
+    ngx_http_phota_worker.reading++;
+    ngx_http_phota_job_begin();
+
+    cln->handler = ngx_http_phota_prove_forget;
+    cln->data = proof;
+
+    return NGX_AGAIN;
+}
+
+
+/* the request ends while it is being read for */
+
+static void
+ngx_http_phota_prove_forget(void *data)
+{
+    ngx_http_phota_proof_t *proof = data;
+
+    proof->r = NULL;
+}
+
+
+static void
+ngx_http_phota_prove_thread(void *data, ngx_log_t *log)
+{
+    ngx_http_phota_proof_t *proof = data;
+
+    ngx_http_phota_claim_t  *claim;
+
+    for (proof->sound = 0; proof->sound < proof->n; proof->sound++) {
+        claim = &proof->claims[proof->sound];
+
+        proof->rc = phota_cache_prove(&ngx_http_phota_worker.cache,
+                                      claim->scope, &claim->picture,
+                                      &proof->err);
+
+        if (proof->rc != PHOTA_OK) {
+            return;
+        }
+    }
+}
+
+
+static void
+ngx_http_phota_prove_done(ngx_event_t *ev)
+{
+    uint64_t                 name;
+    ngx_uint_t               i;
+    ngx_http_phota_proof_t  *proof;
+
+    proof = ev->data;
+
+    ngx_http_phota_worker.reading--;
+    ngx_http_phota_job_end();
+
+    for (i = 0; i < proof->sound; i++) {
+        name = ngx_http_phota_proven_name(proof->claims[i].picture.digest);
+        ngx_http_phota_proven[name % NGX_HTTP_PHOTA_PROVEN] = name;
+    }
+
+    if (proof->sound == proof->n) {
+        ngx_http_phota_prove_tell(proof, NGX_OK);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "phota: a stored picture is damaged and not shown: %s",
+                  proof->err.text);
+
+    if (proof->rc != PHOTA_DECLINED) {
+
+        /* it couldn't be read, which doesn't say that it is damaged */
+
+        ngx_http_phota_prove_tell(proof, NGX_ERROR);
+        return;
+    }
+
+    proof->job.run = ngx_http_phota_proof_mend;
+    proof->job.done = ngx_http_phota_proof_mended;
+
+    ngx_http_phota_post(&ngx_http_phota_worker.cache_writer, &proof->job);
+}
+
+
+/* the proof is gone afterwards */
+
+static void
+ngx_http_phota_prove_tell(ngx_http_phota_proof_t *proof, ngx_int_t rc)
+{
+    ngx_uint_t                 i;
+    ngx_connection_t          *c;
+    ngx_http_cleanup_t        *cln;
+    ngx_http_request_t        *r;
+    ngx_http_phota_proven_pt   handler;
+
+    r = proof->r;
+    handler = proof->handler;
+
+    if (r) {
+        for (cln = r->main->cleanup; cln; cln = cln->next) {
+            if (cln->data == proof) {
+                cln->handler = NULL;
+            }
+        }
+    }
+
+    if (rc == NGX_DECLINED) {
+        for (i = 0; i < proof->n; i++) {
+            ngx_http_phota_doubt(proof->claims[i].picture.digest);
+        }
+    }
+
+    ngx_free(proof);
+
+    if (r == NULL || ngx_http_phota_worker.exiting) {
+        return;
+    }
+
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    handler(r, rc);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static int
+ngx_http_phota_proof_mend(ngx_http_phota_job_t *job, MDB_txn *txn)
+{
+    ngx_http_phota_claim_t  *claim;
+    ngx_http_phota_proof_t  *proof;
+
+    proof = (ngx_http_phota_proof_t *)
+                ((u_char *) job - offsetof(ngx_http_phota_proof_t, job));
+
+    claim = &proof->claims[proof->sound];
+
+    return phota_cache_mend(&ngx_http_phota_worker.cache, proof->fingerprint,
+                            claim->scope, &claim->picture, &job->err);
+}
+
+
+static void
+ngx_http_phota_proof_mended(ngx_http_phota_job_t *job)
+{
+    ngx_http_phota_proof_t  *proof;
+
+    proof = (ngx_http_phota_proof_t *)
+                ((u_char *) job - offsetof(ngx_http_phota_proof_t, job));
+
+    if (job->rc != PHOTA_OK) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "phota: a damaged picture could not be removed: %s",
+                      job->err.text);
+    }
+
+    ngx_http_phota_prove_tell(proof, (job->rc == PHOTA_OK) ? NGX_DECLINED
+                                                           : NGX_ERROR);
+}
+
+
+void
+ngx_http_phota_mend_cache(const u_char *fingerprint, uint32_t scope,
+    const phota_picture_t *picture)
+{
+    ngx_http_phota_mending_t  *mending;
+
+    /* one at a time: what is still wrong then is found again */
+
+    if (ngx_http_phota_mending || !ngx_http_phota_worker.cache_open) {
+        return;
+    }
+
+    mending = ngx_calloc(sizeof(ngx_http_phota_mending_t), ngx_cycle->log);
+    if (mending == NULL) {
+        return;
+    }
+
+    if (fingerprint) {
+        ngx_memcpy(mending->fingerprint, fingerprint, PHOTA_SHA256_LEN);
+    }
+
+    mending->scope = scope;
+
+    if (picture) {
+        mending->picture = *picture;
+        ngx_http_phota_doubt(picture->digest);
+
+    } else {
+        mending->whole = 1;
+    }
+
+    mending->job.run = ngx_http_phota_mend_run;
+    mending->job.done = ngx_http_phota_mend_done;
+
+    ngx_http_phota_mending = 1;
+
+    ngx_http_phota_post(&ngx_http_phota_worker.cache_writer, &mending->job);
+}
+
+
+static int
+ngx_http_phota_mend_run(ngx_http_phota_job_t *job, MDB_txn *txn)
+{
+    ngx_http_phota_mending_t  *mending;
+
+    mending = (ngx_http_phota_mending_t *)
+                  ((u_char *) job - offsetof(ngx_http_phota_mending_t, job));
+
+    return phota_cache_mend(&ngx_http_phota_worker.cache,
+                            mending->fingerprint, mending->scope,
+                            mending->whole ? NULL : &mending->picture,
+                            &job->err);
+}
+
+
+static void
+ngx_http_phota_mend_done(ngx_http_phota_job_t *job)
+{
+    ngx_http_phota_mending_t  *mending;
+
+    mending = (ngx_http_phota_mending_t *)
+                  ((u_char *) job - offsetof(ngx_http_phota_mending_t, job));
+
+    ngx_http_phota_mending = 0;
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "phota: damaged results of the cache were found%s%s",
+                  (job->rc == PHOTA_OK) ? " and removed" : ": ",
+                  job->err.text);
+
+    ngx_free(mending);
+}

@@ -1,0 +1,380 @@
+
+/*
+ * What a purchase leaves in the cache: its pictures, in the pool of its
+ * fingerprint and, where the request had an Idempotency-Key, under the name of
+ * its charge.  And the body of a call that differs from the client's: a request
+ * for links asks the upstream for the bytes, since its links would die with it;
+ * one for more pictures than there are asks for the rest.
+ */
+
+
+#include "ngx_http_phota_module.h"
+
+
+typedef struct {
+    uint64_t                   at;
+    uint64_t                   end;
+    ngx_str_t                  text;
+} ngx_http_phota_edit_t;
+
+
+static ngx_int_t ngx_http_phota_deposit(ngx_http_phota_purchase_t *p);
+static int ngx_http_phota_store_run(ngx_http_phota_job_t *job, MDB_txn *txn);
+static void ngx_http_phota_store_done(ngx_http_phota_job_t *job);
+static ngx_uint_t ngx_http_phota_edits(ngx_http_phota_purchase_t *p,
+    ngx_http_phota_edit_t *edits, u_char *number);
+static ngx_chain_t **ngx_http_phota_cut(ngx_pool_t *pool, ngx_chain_t *in,
+    uint64_t from, uint64_t to, ngx_chain_t **last);
+static ngx_chain_t **ngx_http_phota_paste(ngx_pool_t *pool, ngx_str_t *text,
+    ngx_chain_t **last);
+
+
+void
+ngx_http_phota_store(ngx_http_phota_purchase_t *p)
+{
+    if ((!p->storable && !p->keyed) || p->lost
+        || !ngx_http_phota_worker.cache_open)
+    {
+        return;
+    }
+
+    if (ngx_http_phota_deposit(p) != NGX_OK) {
+        return;
+    }
+
+    p->store.run = ngx_http_phota_store_run;
+    p->store.done = ngx_http_phota_store_done;
+
+    p->refs++;
+    p->pending++;
+
+    ngx_http_phota_post(&ngx_http_phota_worker.cache_writer, &p->store);
+}
+
+
+/* the one that names the charge comes first: by it a crash is made good */
+
+static ngx_int_t
+ngx_http_phota_deposit(ngx_http_phota_purchase_t *p)
+{
+    uint64_t          now;
+    phota_result_t   *result;
+    phota_deposit_t  *deposit, *copy;
+
+    /* freed with the purchase */
+
+    p->deposits = ngx_calloc(2 * sizeof(phota_deposit_t), ngx_cycle->log);
+    if (p->deposits == NULL) {
+        return NGX_ERROR;
+    }
+
+    now = phota_now();
+    deposit = p->deposits;
+    result = &deposit->result;
+
+    result->id = p->charge.id;
+    result->stored = now;
+    result->expires = now + (uint64_t) p->valid * 1000;
+    result->tenant = p->charge.tenant;
+    result->scope = p->scope;
+    result->status = p->status;
+    result->identity_low = p->delivery.identity_low;
+    result->identity_high = p->delivery.identity_high;
+    result->operation = p->charge.operation;
+
+    /* as the settle will have it */
+
+    if (phota_terms_cost(&p->charge.terms, p->delivery.outputs,
+                         result->identity_low, &result->cost)
+        != PHOTA_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (p->scan.mode == PHOTA_MODE_URLS) {
+        result->linked = now
+                 + (uint64_t) ngx_http_phota_worker.conf->results_valid * 1000
+                 + NGX_HTTP_PHOTA_LINK_SPARE;
+    }
+
+    ngx_memcpy(result->tag, p->charge.tag, sizeof(result->tag));
+    ngx_memcpy(result->request_id, p->outcome.request_id,
+               sizeof(result->request_id));
+    ngx_memcpy(result->marks, p->scan.marks, sizeof(result->marks));
+
+    result->nmarks = p->scan.nmarks;
+    result->unmarked = p->scan.unmarked;
+
+    ngx_memcpy(deposit->fingerprint, p->charge.fingerprint, PHOTA_SHA256_LEN);
+
+    deposit->since = p->since;
+    p->ndeposits = 1;
+
+    if (!p->keyed) {
+        return NGX_OK;
+    }
+
+    copy = deposit;
+
+    if (p->storable) {
+        copy = &p->deposits[1];
+
+        *copy = *deposit;
+
+        if (phota_id_create(&copy->result.id, now) != PHOTA_OK) {
+            return NGX_OK;
+        }
+
+        p->ndeposits = 2;
+    }
+
+    copy->since = 0;
+    copy->result.expires = now + PHOTA_REPLAY_VALID;
+
+    return ngx_http_phota_replay_where(&p->charge.id, copy->fingerprint);
+}
+
+
+static int
+ngx_http_phota_store_run(ngx_http_phota_job_t *job, MDB_txn *txn)
+{
+    int                         rc;
+    phota_unpacked_t           *unpacked;
+    ngx_http_phota_worker_t    *worker;
+    ngx_http_phota_purchase_t  *p;
+
+    p = (ngx_http_phota_purchase_t *)
+            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, store));
+
+    worker = &ngx_http_phota_worker;
+
+    unpacked = ngx_alloc(sizeof(phota_unpacked_t), ngx_cycle->log);
+    if (unpacked == NULL) {
+        phota_error(&job->err, "no memory");
+        return PHOTA_ERROR;
+    }
+
+    rc = phota_unpack(ngx_http_phota_spool_read, p->spool,
+                      ngx_http_phota_spool_size(p->spool), unpacked,
+                      &job->err);
+
+    if (rc == PHOTA_OK) {
+        rc = phota_cache_store(&worker->cache, p->deposits, p->ndeposits, 0,
+                               unpacked, ngx_http_phota_spool_read, p->spool,
+                               &job->err);
+    }
+
+    ngx_free(unpacked);
+
+    if (rc == PHOTA_OK && phota_store_moved(&worker->cache_store)) {
+
+        /* compacted while we waited for the lock: nobody will look there */
+
+        phota_error(&job->err, "the cache was replaced meanwhile");
+        return PHOTA_ERROR;
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_phota_store_done(ngx_http_phota_job_t *job)
+{
+    ngx_http_phota_purchase_t  *p;
+
+    p = (ngx_http_phota_purchase_t *)
+            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, store));
+
+    if (job->rc == PHOTA_OK) {
+        p->stored = 1;
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "phota: a bought result could not be stored: %s",
+                      job->err.text);
+    }
+
+    ngx_http_phota_purchase_job_done(p);
+}
+
+
+ngx_int_t
+ngx_http_phota_rewrite(ngx_http_request_t *r, ngx_http_phota_purchase_t *p,
+    ngx_http_request_body_t **body, off_t *length)
+{
+    u_char                   *number;
+    uint64_t                  from;
+    ngx_uint_t                i, n;
+    ngx_chain_t              *cl, **last;
+    ngx_http_phota_edit_t     edits[2];
+    ngx_http_request_body_t  *rb;
+
+    *body = NULL;
+
+    if (!p->partial && !p->unlinked) {
+        return NGX_OK;
+    }
+
+    number = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    rb = ngx_pcalloc(r->pool, sizeof(ngx_http_request_body_t));
+
+    if (number == NULL || rb == NULL) {
+        return NGX_ERROR;
+    }
+
+    n = ngx_http_phota_edits(p, edits, number);
+
+    last = &rb->bufs;
+    from = 0;
+
+    for (i = 0; i < n && last; i++) {
+        last = ngx_http_phota_cut(r->pool, r->request_body->bufs, from,
+                                  edits[i].at, last);
+
+        if (last) {
+            last = ngx_http_phota_paste(r->pool, &edits[i].text, last);
+        }
+
+        from = edits[i].end;
+    }
+
+    if (last) {
+        last = ngx_http_phota_cut(r->pool, r->request_body->bufs, from,
+                                  UINT64_MAX, last);
+    }
+
+    if (last == NULL) {
+        return NGX_ERROR;
+    }
+
+    *last = NULL;
+    *length = 0;
+
+    for (cl = rb->bufs; cl; cl = cl->next) {
+        *length += ngx_buf_size(cl->buf);
+    }
+
+    rb->temp_file = r->request_body->temp_file;
+
+    *body = rb;
+
+    return NGX_OK;
+}
+
+
+/* in their order in the body */
+
+static ngx_uint_t
+ngx_http_phota_edits(ngx_http_phota_purchase_t *p,
+    ngx_http_phota_edit_t *edits, u_char *number)
+{
+    ngx_uint_t              n;
+    ngx_http_phota_edit_t  *edit, swap;
+
+    n = 0;
+
+    if (p->partial) {
+        edit = &edits[n++];
+
+        edit->at = p->scan.count_at;
+        edit->end = p->scan.count_end;
+        edit->text.data = number;
+        edit->text.len = ngx_sprintf(number, "%uD", p->charge.asked) - number;
+    }
+
+    if (p->unlinked) {
+        edit = &edits[n++];
+
+        edit->at = p->scan.mode_at;
+        edit->end = p->scan.mode_end;
+        ngx_str_set(&edit->text, "\"bytes\"");
+    }
+
+    if (n == 2 && edits[0].at > edits[1].at) {
+        swap = edits[0];
+        edits[0] = edits[1];
+        edits[1] = swap;
+    }
+
+    return n;
+}
+
+
+/* buffers of their own for a part of what others hold; NULL: no memory */
+
+static ngx_chain_t **
+ngx_http_phota_cut(ngx_pool_t *pool, ngx_chain_t *in, uint64_t from,
+    uint64_t to, ngx_chain_t **last)
+{
+    uint64_t      start, size, skip, end;
+    ngx_buf_t    *b, *part;
+    ngx_chain_t  *cl, *out;
+
+    start = 0;
+
+    for (cl = in; cl && start < to; cl = cl->next, start += size) {
+        b = cl->buf;
+        size = ngx_buf_size(b);
+
+        if (start + size <= from || size == 0) {
+            continue;
+        }
+
+        skip = (from > start) ? from - start : 0;
+        end = ngx_min(size, to - start);
+
+        if (skip >= end) {
+            continue;
+        }
+
+        part = ngx_calloc_buf(pool);
+        out = ngx_alloc_chain_link(pool);
+
+        if (part == NULL || out == NULL) {
+            return NULL;
+        }
+
+        if (ngx_buf_in_memory(b)) {
+            part->memory = 1;
+            part->pos = b->pos + skip;
+            part->last = b->pos + end;
+
+        } else {
+            part->in_file = 1;
+            part->file = b->file;
+            part->file_pos = b->file_pos + skip;
+            part->file_last = b->file_pos + end;
+        }
+
+        out->buf = part;
+        *last = out;
+        last = &out->next;
+    }
+
+    return last;
+}
+
+
+static ngx_chain_t **
+ngx_http_phota_paste(ngx_pool_t *pool, ngx_str_t *text, ngx_chain_t **last)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    b = ngx_calloc_buf(pool);
+    cl = ngx_alloc_chain_link(pool);
+
+    if (b == NULL || cl == NULL) {
+        return NULL;
+    }
+
+    b->memory = 1;
+    b->pos = text->data;
+    b->last = text->data + text->len;
+
+    cl->buf = b;
+    *last = cl;
+
+    return &cl->next;
+}
