@@ -24,7 +24,15 @@
 #define PHOTA_CHUNK_SUM    8        /* bytes behind those of a chunk */
 
 #define PHOTA_CACHE_BATCH  64       /* of each kind of work in one pass */
+#define PHOTA_CACHE_SLACK  16       /* part of the cache that is kept free */
 #define PHOTA_CACHE_GRACE  (10 * 1000)      /* ms that garbage waits */
+
+
+/* beside LMDB's own codes */
+
+#define PHOTA_CACHE_UNREAD  (-20010)        /* the answer can't be read */
+#define PHOTA_CACHE_CHANGED (-20011)        /* it isn't what it was */
+#define PHOTA_CACHE_NOMEM   (-20012)
 
 
 /* keys of order and expiry; their values are keys of results */
@@ -51,6 +59,32 @@ static inline uint64_t
 phota_cache_less(uint64_t n, uint64_t less)
 {
     return (n > less) ? n - less : 0;
+}
+
+
+/*
+ * What may stay when room is made: less than max_size, for pages that were
+ * freed aren't used again by the next transaction.
+ */
+
+static inline uint64_t
+phota_cache_low(const phota_cache_t *c)
+{
+    return c->max_size - c->max_size / PHOTA_CACHE_SLACK;
+}
+
+
+static inline int
+phota_pool_left(const phota_cache_key_t *key)
+{
+    return (key->number[0] & 0x80) != 0;
+}
+
+
+static inline void
+phota_pool_leave(phota_cache_key_t *key)
+{
+    key->number[0] |= 0x80;
 }
 
 
@@ -151,6 +185,27 @@ int phota_totals_count(phota_cache_t *c, MDB_txn *txn,
     phota_cache_totals_t *totals);
 int phota_totals_write(phota_cache_t *c, MDB_txn *txn,
     const phota_cache_totals_t *totals);
+
+
+/*
+ * phota_cache_hold.c: a new result's references to its pictures; those that are
+ * not there are written, read and ctx give the answer.
+ */
+int phota_cache_hold(phota_cache_t *c, MDB_txn *txn,
+    phota_cache_totals_t *totals, const phota_result_t *result,
+    uint64_t length, phota_read_pt read, void *ctx);
+
+
+/*
+ * phota_cache.c: the records of one fingerprint in their order, MDB_NOTFOUND
+ * behind the last.  Those that have left the pool come last: they are no hits
+ * any more, and are kept for the links that were given to their pictures.
+ */
+int phota_pool_first(MDB_cursor *cursor,
+    const u_char fingerprint[PHOTA_SHA256_LEN], phota_cache_key_t *key,
+    MDB_val *value);
+int phota_pool_next(MDB_cursor *cursor, phota_cache_key_t *key,
+    MDB_val *value);
 
 
 /* phota_cache_room.c: takes results out of the tables */
