@@ -662,6 +662,29 @@ phota_store_touch(phota_store_t *store, MDB_txn *txn)
 
 
 int
+phota_store_moved(phota_store_t *store)
+{
+    int          fd;
+    char         file[sizeof(store->path) + sizeof("/data.mdb")];
+    struct stat  named, opened;
+
+    (void) snprintf(file, sizeof(file), "%s/data.mdb", store->path);
+
+    if (mdb_env_get_fd(store->env, &fd) != 0 || fstat(fd, &opened) != 0) {
+        return 0;
+    }
+
+    /* while nothing is there the old one is as good as any */
+
+    if (stat(file, &named) != 0) {
+        return 0;
+    }
+
+    return named.st_ino != opened.st_ino || named.st_dev != opened.st_dev;
+}
+
+
+int
 phota_store_reap(phota_store_t *store, int *dead)
 {
     int  n;
