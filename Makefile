@@ -24,7 +24,8 @@ CRASH_ROUNDS  = 500
 # what Debian calls the things that are needed
 
 BUILD_PACKAGES    = gcc libc6-dev make nginx nginx-dev liblmdb-dev \
-                    libssl-dev libjansson-dev zlib1g-dev ca-certificates
+                    libssl-dev libjansson-dev zlib1g-dev libxxhash-dev \
+                    ca-certificates
 DEMO_PACKAGES     = $(BUILD_PACKAGES) libnginx-mod-http-lua curl imagemagick \
                     perl openssl lua-cjson
 TEST_PACKAGES     = $(DEMO_PACKAGES) libcmocka-dev nghttp2-client \
