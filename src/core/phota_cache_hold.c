@@ -125,8 +125,9 @@ phota_hold_one(phota_hold_t *hold, unsigned i)
         || !phota_cache_whole(c, hold->txn, hold->scope, picture))
     {
         hold->wanted |= 1u << i;
-        hold->totals->bytes += phota_picture_size(picture->length)
-                               - phota_picture_size(kept.picture.length);
+        hold->totals->bytes += phota_picture_size(picture->length);
+        hold->totals->bytes = phota_cache_less(hold->totals->bytes,
+                                  phota_picture_size(kept.picture.length));
     }
 
     kept.picture = *picture;
