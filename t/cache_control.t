@@ -81,7 +81,7 @@ my $fresh = ask('max-age=1', $old);
 
 is($fresh->status, 200, 'too old');
 is($fresh->header('Phota-Cost'), '0.120000', 'is bought again');
-like($fresh->header('Cache-Status'), qr/^phota; fwd=\S+; stored$/,
+like($fresh->header('Cache-Status'), qr/^phota; fwd=\S+; stored; key=/,
     'and stored');
 cmp_ok($t->post('remix', $acme, $old)->header('Age'), '<=', 1,
     'the new one is given');

@@ -493,28 +493,38 @@ ngx_http_phota_pick(ngx_http_request_t *r, ngx_http_phota_hit_t *hit,
 static void
 ngx_http_phota_weigh(ngx_http_phota_hit_t *hit)
 {
-    ngx_uint_t             i, k, rest;
-    const phota_pick_t    *pick;
-    const phota_result_t  *result;
+    ngx_uint_t           i, k, told, rest;
+    phota_result_t      *result;
+    const phota_pick_t  *pick;
 
     hit->stored = UINT64_MAX;
     hit->expires = UINT64_MAX;
 
     for (i = 0; i < hit->npicks; i++) {
         pick = &hit->picks[i];
-        result = pick->result;
 
         for (k = 0; k < pick->count; k++) {
-            hit->pictures[hit->outputs].scope = result->scope;
+            hit->pictures[hit->outputs].scope = pick->result->scope;
             hit->pictures[hit->outputs].picture =
-                                         &result->pictures[pick->first + k];
+                                   &pick->result->pictures[pick->first + k];
             hit->outputs++;
         }
+    }
 
-        hit->saved += (int64_t) ((__int128) result->cost * pick->count
+    for (i = 0; i < hit->nresults; i++) {
+        result = &hit->results[i];
+        told = 0;
+
+        for (k = 0; k < hit->npicks; k++) {
+            if (hit->picks[k].result == result) {
+                told += hit->picks[k].count;
+            }
+        }
+
+        hit->saved += (int64_t) ((__int128) result->cost * told
                                  / result->npictures);
 
-        rest = result->npictures - pick->count;
+        rest = result->npictures - told;
 
         if (result->identity_low > rest) {
             hit->identity += result->identity_low - rest;

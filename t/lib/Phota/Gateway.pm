@@ -65,7 +65,7 @@ sub free_port {
 }
 
 # dir; upstream ("127.0.0.1:port" or several lines of an upstream block);
-# workers; text for main, http, server, door; params: changes to phota_params,
+# workers; text for main, http, server, door, results; params: changes to phota_params,
 # name => value or undef to leave it out; location: another text for the
 # upstream location; scheme of proxy_pass; config: a function that may change
 # the whole text; env: a hash of nginx's environment; ctl_env: of photactl's
@@ -111,7 +111,8 @@ sub _config {
     my $dir = $self->{dir};
     my $module = program('module');
     my $user = $> == 0 ? 'user www-data;' : '';
-    my %text = map { $_ => $self->{$_} // '' } qw/ main http server door /;
+    my %text = map { $_ => $self->{$_} // '' } qw/ main http server door
+        results /;
     my $location = $self->{location} // $self->_location;
     my $server = $self->{upstream};
 
@@ -162,6 +163,11 @@ $text{server}
         location /v1/phota/ {
             phota_pass /upstream/;
 $text{door}
+        }
+
+        location /phota/results/ {
+            phota_results;
+$text{results}
         }
 
 $location
