@@ -28,6 +28,7 @@
 #include "phota_operation.h"
 #include "phota_order.h"
 #include "phota_record.h"
+#include "phota_seal.h"
 
 
 #define TEST_MONTH  (30ull * 86400 * 1000)
