@@ -65,9 +65,9 @@ static int phota_deposit_put(phota_cache_job_t *job, phota_deposit_t *deposit);
 static int phota_deposit_result(phota_cache_job_t *job,
     const phota_result_t *result);
 static int phota_deposit_survey(phota_cache_job_t *job,
-    const phota_deposit_t *deposit, phota_pool_t *pool);
+    phota_deposit_t *deposit, phota_pool_t *pool);
 static void phota_deposit_survey_one(phota_cache_job_t *job,
-    const phota_deposit_t *deposit, phota_pool_t *pool,
+    phota_deposit_t *deposit, phota_pool_t *pool,
     const phota_cache_key_t *key, const MDB_val *value);
 static int phota_deposit_part(phota_cache_job_t *job,
     const phota_cache_key_t *key);
@@ -494,7 +494,7 @@ phota_deposit_result(phota_cache_job_t *job, const phota_result_t *result)
 
 
 static int
-phota_deposit_survey(phota_cache_job_t *job, const phota_deposit_t *deposit,
+phota_deposit_survey(phota_cache_job_t *job, phota_deposit_t *deposit,
     phota_pool_t *pool)
 {
     int                rc;
@@ -524,7 +524,7 @@ phota_deposit_survey(phota_cache_job_t *job, const phota_deposit_t *deposit,
 
 
 static void
-phota_deposit_survey_one(phota_cache_job_t *job, const phota_deposit_t *deposit,
+phota_deposit_survey_one(phota_cache_job_t *job, phota_deposit_t *deposit,
     phota_pool_t *pool, const phota_cache_key_t *key, const MDB_val *value)
 {
     int                dead;
@@ -538,16 +538,18 @@ phota_deposit_survey_one(phota_cache_job_t *job, const phota_deposit_t *deposit,
         pool->number = number;
     }
 
-    if (phota_pool_left(key)) {
-        return;
-    }
-
     dead = phota_result_decode(&result, key, value) != 0;
 
     if (!dead && memcmp(&result.id, &deposit->result.id, sizeof(phota_id_t))
                  == 0)
     {
+        deposit->result.key = result.key;
+        deposit->result.stored = result.stored;
         pool->known = 1;
+        return;
+    }
+
+    if (phota_pool_left(key)) {
         return;
     }
 

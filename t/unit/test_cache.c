@@ -1,11 +1,24 @@
 
 /*
- * cache: bodies of many sizes there and back, and what is replaced, expires or
- * goes for want of room.
+ * cache: pictures of many sizes there and back, pools of results, pictures that
+ * several of them hold.
  */
 
 
 #include "results.h"
+
+
+static void
+test_same(const phota_result_t *found, const phota_result_t *stored)
+{
+    phota_result_t  want;
+
+    want = *stored;
+    want.skeleton = found->skeleton;
+    want.subjects = found->subjects;
+
+    assert_memory_equal(found, &want, sizeof(phota_result_t));
+}
 
 
 /* of a charge is known what the ledger needs */
@@ -15,12 +28,17 @@ test_bought(const phota_result_t *stored, const phota_result_t *found)
 {
     phota_result_t  want;
 
-    want = *stored;
-    want.expires = 0;
-    want.used = 0;
-    want.length = 0;
-    memset(want.digest, 0, sizeof(want.digest));
-    memset(want.content_type, 0, sizeof(want.content_type));
+    memset(&want, 0, sizeof(phota_result_t));
+
+    want.id = stored->id;
+    want.stored = stored->stored;
+    want.tenant = stored->tenant;
+    want.status = stored->status;
+    want.outputs = stored->outputs;
+    want.identity_low = stored->identity_low;
+    want.identity_high = stored->identity_high;
+    want.cost = stored->cost;
+    memcpy(want.request_id, stored->request_id, sizeof(want.request_id));
 
     assert_memory_equal(found, &want, sizeof(phota_result_t));
 }
@@ -29,30 +47,36 @@ test_bought(const phota_result_t *stored, const phota_result_t *found)
 static void
 test_sizes(void **state)
 {
-    size_t          i;
-    uint64_t        total;
-    MDB_txn        *txn;
-    phota_id_t      none;
-    phota_result_t  stored, found;
+    uint32_t         i;
+    MDB_txn         *txn;
+    unsigned         damaged;
+    phota_id_t       none;
+    phota_result_t   stored, found, results[PHOTA_POOL_MAX];
+    phota_picture_t  picture;
 
     static const uint64_t  sizes[] = {
-        0, 1, 100, 4000, 65519, 65520, 65521, 131040, 1 << 20, 5 << 20
+        1, 100, 4000, PHOTA_CHUNK - 1, PHOTA_CHUNK, PHOTA_CHUNK + 1,
+        2 * PHOTA_CHUNK, 1 << 20, 5 << 20
     };
 
     (void) state;
 
-    total = 0;
-
     for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        assert_int_equal(test_store_one((uint32_t) i, 77, sizes[i], &stored),
-                         PHOTA_OK);
-        total += sizes[i];
+        assert_int_equal(test_store_one(i, i, sizes[i], &stored), PHOTA_OK);
 
-        assert_int_equal(test_find((uint32_t) i, &found), PHOTA_OK);
-        assert_memory_equal(&found, &stored, sizeof(phota_result_t));
-        assert_int_equal(test_load(&found, 77), PHOTA_OK);
+        assert_int_equal(test_pool(i, 0, results, &damaged), 1);
+        assert_int_equal(damaged, 0);
+        test_same(&results[0], &stored);
+        assert_int_equal(test_load(3, &stored.pictures[0], i), PHOTA_OK);
 
         txn = test_begin(0);
+        memset(&picture, 0, sizeof(picture));
+        assert_int_equal(phota_cache_picture(&test_cache, txn, 3,
+                                             stored.pictures[0].digest,
+                                             &picture),
+                         PHOTA_OK);
+        assert_memory_equal(&picture, &stored.pictures[0], sizeof(picture));
+
         assert_int_equal(phota_cache_find_charge(&test_cache, txn, &stored.id,
                                                  &found),
                          PHOTA_OK);
@@ -65,7 +89,7 @@ test_sizes(void **state)
         phota_store_abort(txn);
     }
 
-    test_stats(i, total);
+    test_stats(i, i);
     assert_int_equal(test_find(99, &found), PHOTA_DECLINED);
 
     /* and after a restart */
@@ -74,9 +98,65 @@ test_sizes(void **state)
     test_open(TEST_MAX, 0, 0);
 
     for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        assert_int_equal(test_find((uint32_t) i, &found), PHOTA_OK);
-        assert_int_equal(test_load(&found, 77), PHOTA_OK);
+        assert_int_equal(test_find(i, &found), PHOTA_OK);
+        assert_int_equal(test_load(3, &found.pictures[0], i), PHOTA_OK);
     }
+
+    test_stats(i, i);
+}
+
+
+/* all that was around the pictures is there too */
+
+static void
+test_whole_result(void **state)
+{
+    u_char            fingerprint[PHOTA_SHA256_LEN];
+    MDB_txn          *txn;
+    unsigned          i, n, damaged;
+    test_answer_t     answer;
+    phota_deposit_t   deposit;
+    phota_result_t    results[PHOTA_POOL_MAX];
+
+    static const uint64_t  seeds[] = { 1, 2, 3, 1 };
+    static const uint64_t  lengths[] = { 300000, 1000, 65508, 300000 };
+
+    (void) state;
+
+    test_answer(&answer, 4, seeds, lengths);
+    test_deposit(&deposit, 5, 3);
+    assert_int_equal(test_store_answer(&deposit, &answer), PHOTA_OK);
+
+    test_fingerprint(fingerprint, 5);
+
+    txn = test_begin(0);
+    assert_int_equal(phota_cache_pool(&test_cache, txn, fingerprint,
+                                      phota_now(), 0, results, &n, &damaged),
+                     PHOTA_OK);
+    assert_int_equal(n, 1);
+    test_same(&results[0], &deposit.result);
+    assert_int_equal(results[0].outputs, 4);
+    assert_int_equal(results[0].skeleton_len, answer.unpacked.skeleton_len);
+    assert_memory_equal(results[0].skeleton, answer.unpacked.skeleton,
+                        results[0].skeleton_len);
+    assert_int_equal(results[0].subjects_len, answer.unpacked.subjects_len);
+    assert_memory_equal(results[0].subjects, answer.unpacked.subjects,
+                        results[0].subjects_len);
+    assert_int_equal(results[0].nmarks, 1 + answer.unpacked.nmarks);
+    phota_store_abort(txn);
+
+    for (i = 0; i < 4; i++) {
+        assert_int_equal(test_load(3, &results[0].pictures[i], seeds[i]),
+                         PHOTA_OK);
+    }
+
+    /* the same picture twice is one, and goes as one */
+
+    test_stats(1, 3);
+    test_empty();
+    test_all_gone();
+
+    free(answer.text);
 }
 
 
@@ -99,6 +179,11 @@ test_page_fit(void **state)
     /* a chunk and LMDB's header: 64 KB, no page more */
 
     assert_int_equal(st.ms_overflow_pages * st.ms_psize, 10 * 65536);
+    assert_int_equal(phota_picture_size(10 * PHOTA_CHUNK), 10 * 65536);
+    assert_int_equal(phota_picture_size(PHOTA_CHUNK + 1), 65536 + 4096);
+    assert_int_equal(phota_picture_size(4096 - 24), 4096);
+    assert_int_equal(phota_picture_size(4096 - 23), 8192);
+    assert_int_equal(phota_picture_size(0), 0);
 }
 
 
@@ -111,449 +196,353 @@ test_too_large(void **state)
 
     assert_int_equal(test_store_one(1, 1, TEST_MAX + 1, &result),
                      PHOTA_DECLINED);
-    assert_int_equal(test_store_one(1, 1, TEST_MAX, &result), PHOTA_OK);
-    assert_int_equal(test_load(&result, 1), PHOTA_OK);
-    test_stats(1, TEST_MAX);
+    assert_non_null(strstr(test_err.text, "larger than the cache"));
+    assert_int_equal(test_store_one(1, 1, TEST_MAX - 100000, &result),
+                     PHOTA_OK);
+    assert_int_equal(test_load(3, &result.pictures[0], 1), PHOTA_OK);
+
+    /* what doesn't fit in any case pushes nothing out */
+
+    assert_int_equal(test_store_one(2, 2, TEST_MAX + 1, &result),
+                     PHOTA_DECLINED);
+    test_stats(1, 1);
 }
 
 
 static void
 test_read_fails(void **state)
 {
-    test_body_t        body;
-    phota_result_t     result;
-    phota_cache_key_t  key;
+    uint64_t         seed, length;
+    test_answer_t    answer, other;
+    phota_result_t   result;
+    phota_deposit_t  deposit;
 
     (void) state;
 
     assert_int_equal(test_store_one(1, 1, 1000, &result), PHOTA_OK);
 
-    memset(&body, 0, sizeof(test_body_t));
-    body.fail = 70000;
-    test_key(&key, 1);
+    seed = 2;
+    length = 200000;
+    test_answer(&answer, 1, &seed, &length);
+    test_deposit(&deposit, 1, 3);
+    answer.fail = 150000;
 
-    assert_int_equal(phota_id_create(&result.id, 5), PHOTA_OK);
-    result.length = 200000;
-    assert_int_equal(phota_cache_store(&test_cache, &key, &result, test_read,
-                                       &body, &test_err),
-                     PHOTA_ERROR);
+    assert_int_equal(test_store_answer(&deposit, &answer), PHOTA_ERROR);
     assert_non_null(strstr(test_err.text, "can't be read"));
-    assert_int_equal(body.calls, 2);
 
-    /* what was there is there */
+    /* another answer than was taken apart: its bytes, its length */
+
+    seed = 3;
+    test_answer(&other, 1, &seed, &length);
+    other.unpacked = answer.unpacked;
+    assert_int_equal(test_store_answer(&deposit, &other), PHOTA_ERROR);
+    assert_non_null(strstr(test_err.text, "isn't what it was"));
+    free(other.text);
+
+    length = 199999;
+    test_answer(&other, 1, &seed, &length);
+    other.unpacked = answer.unpacked;
+    other.unpacked.length = other.len;
+    assert_int_equal(test_store_answer(&deposit, &other), PHOTA_ERROR);
+    free(other.text);
+
+    length = 200001;
+    test_answer(&other, 1, &seed, &length);
+    other.unpacked = answer.unpacked;
+    other.unpacked.length = other.len;
+    assert_int_equal(test_store_answer(&deposit, &other), PHOTA_ERROR);
+    free(other.text);
+
+    /* what was there is there, and no more */
 
     assert_int_equal(test_find(1, &result), PHOTA_OK);
-    assert_int_equal(result.length, 1000);
-    assert_int_equal(test_load(&result, 1), PHOTA_OK);
-    test_stats(1, 1000);
+    assert_int_equal(test_load(3, &result.pictures[0], 1), PHOTA_OK);
+    test_stats(1, 1);
+    assert_int_equal(test_entries(test_cache.charges), 1);
+
+    answer.fail = 0;
+    assert_int_equal(test_store_answer(&deposit, &answer), PHOTA_OK);
+    test_stats(2, 2);
+    free(answer.text);
 }
 
 
 static void
-test_same_charge(void **state)
+test_same_id(void **state)
 {
-    test_body_t        body;
-    phota_result_t     result, again;
-    phota_cache_key_t  key;
+    uint64_t         seed, length;
+    test_answer_t    answer;
+    phota_deposit_t  deposit, again;
 
     (void) state;
 
-    assert_int_equal(test_store_one(1, 1, 100000, &result), PHOTA_OK);
+    seed = 1;
+    length = 100000;
+    test_answer(&answer, 1, &seed, &length);
+    test_deposit(&deposit, 1, 3);
+    again = deposit;
 
-    again = result;
-    memset(again.digest, 0, PHOTA_SHA256_LEN);
-    memset(&body, 0, sizeof(test_body_t));
-    test_key(&key, 1);
+    assert_int_equal(test_store_answer(&deposit, &answer), PHOTA_OK);
+    answer.calls = 0;
+    assert_int_equal(test_store_answer(&again, &answer), PHOTA_OK);
+    assert_int_equal(answer.calls, 0);
+    assert_memory_equal(&again.result.key, &deposit.result.key,
+                        sizeof(phota_cache_key_t));
+    test_stats(1, 1);
+    assert_int_equal(test_entries(test_cache.order), 1);
 
-    assert_int_equal(phota_cache_store(&test_cache, &key, &again, test_read,
-                                       &body, &test_err),
-                     PHOTA_OK);
-    assert_int_equal(body.calls, 0);
-    assert_memory_equal(again.digest, result.digest, PHOTA_SHA256_LEN);
-    test_stats(1, 100000);
-
-    /* one charge buys one result */
-
-    test_key(&key, 2);
-    assert_int_equal(phota_cache_store(&test_cache, &key, &again, test_read,
-                                       &body, &test_err),
-                     PHOTA_ERROR);
-    test_stats(1, 100000);
+    free(answer.text);
 }
 
+
+/* a request and what an Idempotency-Key repeats: one picture, two results */
+
+static void
+test_two_deposits(void **state)
+{
+    MDB_txn          *txn;
+    uint64_t          seed, length;
+    unsigned          damaged;
+    phota_kept_t      kept;
+    test_answer_t     answer;
+    phota_result_t    results[PHOTA_POOL_MAX], found;
+    phota_deposit_t   deposits[2];
+
+    (void) state;
+
+    seed = 1;
+    length = 100000;
+    test_answer(&answer, 1, &seed, &length);
+    test_deposit(&deposits[0], 1, 3);
+    test_deposit(&deposits[1], 2, 3);
+
+    assert_int_equal(phota_cache_store(&test_cache, deposits, 2, 0,
+                                       &answer.unpacked, test_read, &answer,
+                                       &test_err),
+                     PHOTA_OK);
+    test_stats(2, 1);
+    assert_int_equal(test_entries(test_cache.charges), 1);
+    assert_int_equal(test_entries(test_cache.chunks), 2);
+    assert_int_equal(test_pool(1, 0, results, &damaged), 1);
+    assert_int_equal(test_pool(2, 0, results, &damaged), 1);
+
+    txn = test_begin(0);
+    assert_int_equal(phota_kept_read(&test_cache, txn, 3,
+                                     answer.unpacked.pictures[0].digest,
+                                     &kept), 0);
+    assert_int_equal(kept.refs, 2);
+    assert_int_equal(phota_cache_find_charge(&test_cache, txn,
+                                             &deposits[0].result.id, &found),
+                     PHOTA_OK);
+    assert_int_equal(phota_cache_find_charge(&test_cache, txn,
+                                             &deposits[1].result.id, &found),
+                     PHOTA_DECLINED);
+    phota_store_abort(txn);
+
+    /* once more in a scope of its own, and one with both */
+
+    test_deposit(&deposits[0], 3, PHOTA_SHARED);
+    test_deposit(&deposits[1], 4, 3);
+    assert_int_equal(phota_cache_store(&test_cache, deposits, 2, 0,
+                                       &answer.unpacked, test_read, &answer,
+                                       &test_err),
+                     PHOTA_OK);
+    test_stats(4, 2);
+    assert_int_equal(test_load(PHOTA_SHARED, &answer.unpacked.pictures[0], 1),
+                     PHOTA_OK);
+
+    test_empty();
+    test_all_gone();
+    free(answer.text);
+}
+
+
+static void
+test_scopes(void **state)
+{
+    MDB_txn          *txn;
+    uint64_t          seed, length;
+    test_answer_t     answer;
+    phota_deposit_t   deposit;
+    phota_picture_t   picture;
+
+    (void) state;
+
+    seed = 1;
+    length = 200000;
+    test_answer(&answer, 1, &seed, &length);
+
+    test_deposit(&deposit, 1, 3);
+    assert_int_equal(test_store_answer(&deposit, &answer), PHOTA_OK);
+
+    txn = test_begin(0);
+    assert_int_equal(phota_cache_picture(&test_cache, txn, 4,
+                                         answer.unpacked.pictures[0].digest,
+                                         &picture),
+                     PHOTA_DECLINED);
+    phota_store_abort(txn);
+    assert_int_equal(test_load(4, &answer.unpacked.pictures[0], 1),
+                     PHOTA_DECLINED);
+
+    /* the other's copy is its own */
+
+    test_deposit(&deposit, 2, 4);
+    assert_int_equal(test_store_answer(&deposit, &answer), PHOTA_OK);
+    test_stats(2, 2);
+    assert_int_equal(test_entries(test_cache.chunks), 8);
+
+    /* and in one the same picture is held by many */
+
+    test_deposit(&deposit, 3, 4);
+    answer.calls = 0;
+    assert_int_equal(test_store_answer(&deposit, &answer), PHOTA_OK);
+    assert_int_equal(answer.calls, 0);
+    test_stats(3, 2);
+
+    free(answer.text);
+}
+
+
+static void
+test_pools(void **state)
+{
+    uint32_t        i;
+    unsigned        n, damaged;
+    phota_result_t  stored[PHOTA_POOL_MAX + 3], results[PHOTA_POOL_MAX];
+
+    (void) state;
+
+    for (i = 0; i < PHOTA_POOL_MAX + 3; i++) {
+        assert_int_equal(test_store_one(7, i, 1000, &stored[i]), PHOTA_OK);
+        assert_int_equal(phota_get_be(stored[i].key.number, 4), i + 1);
+        test_clock += 1000;
+    }
+
+    assert_int_equal(test_store_one(8, 50, 1000, &results[0]), PHOTA_OK);
+
+    /* the oldest have left it; what they held is there for a while */
+
+    n = test_pool(7, 0, results, &damaged);
+    assert_int_equal(n, PHOTA_POOL_MAX);
+
+    for (i = 0; i < n; i++) {
+        test_same(&results[i], &stored[i + 3]);
+    }
+
+    test_stats(PHOTA_POOL_MAX + 4, PHOTA_POOL_MAX + 4);
+    assert_int_equal(test_pool(7, stored[10].stored, results, &damaged), 9);
+    test_same(&results[0], &stored[10]);
+    assert_int_equal(damaged, 0);
+
+    test_clock += TEST_GRACE + 1000;
+    (void) test_sweep();
+    test_stats(PHOTA_POOL_MAX + 1, PHOTA_POOL_MAX + 1);
+    assert_int_equal(test_pool(7, 0, results, &damaged), PHOTA_POOL_MAX);
+}
+
+
+/* bought again on demand: what was stored before is no hit any more */
 
 static void
 test_replace(void **state)
 {
-    MDB_txn         *txn;
-    phota_result_t   old, new, found;
+    uint64_t         seed, length, linked;
+    unsigned         damaged;
+    test_answer_t    answer;
+    phota_result_t   old, results[PHOTA_POOL_MAX];
+    phota_deposit_t  deposit;
 
     (void) state;
 
-    assert_int_equal(test_store_one(1, 1, 2 << 20, &old), PHOTA_OK);
-    test_clock += 2 * TEST_GRACE;
-    assert_int_equal(test_store_one(1, 2, 1 << 20, &new), PHOTA_OK);
+    assert_int_equal(test_store_one(1, 1, 100000, &old), PHOTA_OK);
+    linked = phota_now() + 3600 * 1000;
+    test_touch(&old, linked);
 
-    assert_int_equal(test_find(1, &found), PHOTA_OK);
-    assert_memory_equal(&found.id, &new.id, sizeof(phota_id_t));
-    assert_int_equal(test_load(&found, 2), PHOTA_OK);
-    test_stats(1, 1 << 20);
+    test_clock += 5000;
+    assert_int_equal(test_store_one(1, 2, 100000, &old), PHOTA_OK);
+
+    test_clock += 5000;
+    seed = 3;
+    length = 100000;
+    test_answer(&answer, 1, &seed, &length);
+    test_deposit(&deposit, 1, 3);
+    deposit.since = phota_now();
+    assert_int_equal(test_store_answer(&deposit, &answer), PHOTA_OK);
+
+    assert_int_equal(test_pool(1, 0, results, &damaged), 1);
+    test_same(&results[0], &deposit.result);
+
+    /* a link that is given this very moment counts, wherever it is now */
+
+    test_touch(&old, linked);
+
+    /* pictures stay as long as links to them were promised */
+
+    test_clock += 3590 * 1000 - 10000;
+    (void) test_sweep();
+    test_stats(3, 3);
+    assert_int_equal(test_load(3, &old.pictures[0], 2), PHOTA_OK);
+
+    test_clock += 200 * 1000;
+    (void) test_sweep();
+    test_stats(1, 1);
+    assert_int_equal(test_load(3, &old.pictures[0], 2), PHOTA_OK);
+
+    test_clock += TEST_GRACE + 1000;
+    (void) test_sweep();
+    assert_int_equal(test_load(3, &old.pictures[0], 2), PHOTA_DECLINED);
+    assert_int_equal(test_entries(test_cache.garbage), 0);
+    assert_int_equal(test_load(3, &results[0].pictures[0], 3), PHOTA_OK);
+    test_stats(1, 1);
 
     /* the charge that bought it bought it all the same */
 
-    txn = test_begin(0);
-    assert_int_equal(phota_cache_find_charge(&test_cache, txn, &old.id,
-                                             &found),
-                     PHOTA_OK);
-    phota_store_abort(txn);
-    test_bought(&old, &found);
-
-    /* who is sending the old one may finish, for a while */
-
-    (void) test_sweep();
-    assert_int_equal(test_load(&old, 1), PHOTA_OK);
-
-    test_clock += TEST_GRACE - 120000;
-    (void) test_sweep();
-    assert_int_equal(test_load(&old, 1), PHOTA_OK);
-
-    test_clock += 240000;
-    (void) test_sweep();
-    assert_int_equal(test_load(&old, 1), PHOTA_DECLINED);
-    assert_int_equal(test_load(&new, 2), PHOTA_OK);
-    assert_int_equal(test_entries(test_cache.garbage), 0);
+    assert_int_equal(test_entries(test_cache.charges), 3);
+    free(answer.text);
 }
 
 
 static void
-test_expire(void **state)
+test_marks(void **state)
 {
-    phota_result_t  result, found;
+    uint32_t         i;
+    uint64_t         seed, length;
+    unsigned         damaged;
+    test_answer_t    answer;
+    phota_result_t   results[PHOTA_POOL_MAX];
+    phota_deposit_t  deposit;
 
     (void) state;
 
-    assert_int_equal(test_store_one(1, 1, 5 << 20, &result), PHOTA_OK);
-    assert_int_equal(test_store_one(2, 1, 5 << 20, &result), PHOTA_OK);
+    seed = 1;
+    length = 1000;
+    test_answer(&answer, 1, &seed, &length);
+    answer.unpacked.nmarks = 2;
+    answer.unpacked.marks[0] = 99;
+    answer.unpacked.marks[1] = 100;
 
-    test_clock += TEST_MONTH - 120000;
-    assert_int_equal(test_find(1, &found), PHOTA_OK);
+    test_deposit(&deposit, 1, 3);
+    assert_int_equal(test_store_answer(&deposit, &answer), PHOTA_OK);
+    assert_int_equal(test_pool(1, 0, results, &damaged), 1);
+    assert_int_equal(results[0].nmarks, 2);
+    assert_int_equal(results[0].marks[1], 100);
+    assert_int_equal(results[0].unmarked, 0);
 
-    test_clock += 240000;
-    assert_int_equal(test_find(1, &found), PHOTA_DECLINED);
-    test_stats(2, 10 << 20);
+    /* more than there is room for: then any may be in it */
 
-    /* 162 chunks, 64 at a time */
+    test_deposit(&deposit, 2, 3);
 
-    assert_int_equal(test_sweep(), 3);
-    test_all_gone();
-    assert_int_equal(test_sweep(), 1);
-}
-
-
-/* expired or evicted: known for two days, then taken out a batch at a time */
-
-static void
-test_charges(void **state)
-{
-    int             more;
-    uint32_t        i;
-    MDB_txn        *txn;
-    phota_result_t  first, result, found;
-
-    (void) state;
-
-    assert_int_equal(test_store_one(0, 0, 100, &first), PHOTA_OK);
-
-    for (i = 1; i < 200; i++) {
-        assert_int_equal(test_store_one(i, i, 100, &result), PHOTA_OK);
+    for (i = 0; i < PHOTA_MARKS_MAX; i++) {
+        deposit.result.marks[i] = 1000 + i;
     }
 
-    test_clock += TEST_GRACE + 1000;
-    test_cache.max_size = 0;
-    (void) test_sweep();
-    test_cache.max_size = TEST_MAX;
-    assert_int_equal(test_entries(test_cache.results), 0);
-    assert_int_equal(test_entries(test_cache.charges), 200);
-
-    test_clock += 2 * 86400000ll - TEST_GRACE - 60 * 1000;
-    (void) test_sweep();
-
-    txn = test_begin(0);
-    assert_int_equal(phota_cache_find_charge(&test_cache, txn, &first.id,
-                                             &found),
-                     PHOTA_OK);
-    phota_store_abort(txn);
-    test_bought(&first, &found);
-
-    test_clock += 120 * 1000;
-    assert_int_equal(test_store_one(0, 0, 100, &result), PHOTA_OK);
-
-    assert_int_equal(phota_cache_sweep(&test_cache, phota_now(), &more,
-                                       &test_err),
-                     PHOTA_OK);
-    assert_int_equal(more, 1);
-    assert_int_equal(test_entries(test_cache.charges), 201 - 64);
-
-    (void) test_sweep();
-    assert_int_equal(test_entries(test_cache.charges), 1);
-
-    txn = test_begin(0);
-    assert_int_equal(phota_cache_find_charge(&test_cache, txn, &first.id,
-                                             &found),
-                     PHOTA_DECLINED);
-    assert_int_equal(phota_cache_find_charge(&test_cache, txn, &result.id,
-                                             &found),
-                     PHOTA_OK);
-    phota_store_abort(txn);
-}
-
-
-static void
-test_evict(void **state)
-{
-    uint32_t           i;
-    uint64_t           now;
-    phota_result_t     result;
-    phota_cache_key_t  keys[2];
-
-    (void) state;
-
-    for (i = 0; i < 16; i++) {
-        assert_int_equal(test_store_one(i, i, 1 << 20, &result), PHOTA_OK);
-        test_clock += 1000;
-    }
-
-    test_stats(16, TEST_MAX);
-
-    /* 0 and 1 are the oldest; 0 is used, within a minute it isn't noted */
-
-    test_key(&keys[0], 0);
-    test_key(&keys[1], 777);
-
-    assert_int_equal(test_find(0, &result), PHOTA_OK);
-    now = result.stored + 60 * 1000;
-
-    assert_int_equal(phota_cache_touch(&test_cache, keys, 2, now, &test_err),
-                     PHOTA_OK);
-    assert_int_equal(test_find(0, &result), PHOTA_OK);
-    assert_true(result.used == result.stored);
-
-    assert_int_equal(phota_cache_touch(&test_cache, keys, 2, now + 1,
-                                       &test_err),
-                     PHOTA_OK);
-    assert_int_equal(test_find(0, &result), PHOTA_OK);
-    assert_true(result.used == now + 1);
-    test_clock += 60 * 1000;
-
-    assert_int_equal(test_store_one(100, 100, 1 << 20, &result), PHOTA_OK);
-    assert_int_equal(test_find(0, &result), PHOTA_OK);
-    assert_int_equal(test_find(1, &result), PHOTA_DECLINED);
-    assert_int_equal(test_find(2, &result), PHOTA_OK);
-    test_stats(16, TEST_MAX);
-
-    /* more than one has to go */
-
-    assert_int_equal(test_store_one(101, 101, (5 << 20) - 1, &result),
-                     PHOTA_OK);
-
-    for (i = 2; i < 7; i++) {
-        assert_int_equal(test_find(i, &result), PHOTA_DECLINED);
-    }
-
-    assert_int_equal(test_find(7, &result), PHOTA_OK);
-    assert_int_equal(test_load(&result, 7), PHOTA_OK);
-    test_stats(12, TEST_MAX - 1);
-}
-
-
-/* used lately: its chunks stay for those who send them; else they go at once */
-
-static void
-test_evict_garbage(void **state)
-{
-    uint32_t        i;
-    phota_result_t  first, result;
-
-    (void) state;
-
-    assert_int_equal(test_store_one(0, 0, 1 << 20, &first), PHOTA_OK);
-
-    for (i = 1; i < 17; i++) {
-        assert_int_equal(test_store_one(i, i, 1 << 20, &result), PHOTA_OK);
-    }
-
-    assert_int_equal(test_find(0, &result), PHOTA_DECLINED);
-    (void) test_sweep();
-    assert_int_equal(test_load(&first, 0), PHOTA_OK);
-
-    /* a quarter of the cache may wait, the oldest goes then */
-
-    for (i = 17; i < 40; i++) {
-        assert_int_equal(test_store_one(i, i, 1 << 20, &result), PHOTA_OK);
-    }
-
-    assert_int_equal(test_load(&first, 0), PHOTA_DECLINED);
-    assert_true(test_entries(test_cache.chunks) <= (16 + 5) * 17);
-
-    test_clock += TEST_GRACE + 1000;
-    (void) test_sweep();
-    assert_int_equal(test_entries(test_cache.garbage), 0);
-    assert_int_equal(test_entries(test_cache.chunks), 16 * 17);
-
-    assert_int_equal(test_find(24, &first), PHOTA_OK);
-    assert_int_equal(test_store_one(50, 50, 1 << 20, &result), PHOTA_OK);
-    (void) test_sweep();
-    assert_int_equal(test_load(&first, 24), PHOTA_DECLINED);
-    assert_int_equal(test_entries(test_cache.garbage), 0);
-}
-
-
-/* a smaller cache after a restart */
-
-static void
-test_shrink(void **state)
-{
-    uint32_t        i;
-    uint64_t        results, bytes;
-    phota_result_t  result;
-
-    (void) state;
-
-    for (i = 0; i < 300; i++) {
-        assert_int_equal(test_store_one(i, i, 40000, &result), PHOTA_OK);
-    }
-
-    phota_store_close(&test_store);
-    test_open(1 << 20, 0, 0);
-    test_clock += TEST_GRACE + 1000;
-
-    assert_true(test_sweep() > 3);
-    assert_int_equal(phota_cache_stats(&test_cache, &results, &bytes,
-                                       &test_err),
-                     PHOTA_OK);
-    assert_true(results == 26 && bytes == 26 * 40000);
-    assert_int_equal(test_entries(test_cache.chunks), 26);
-    assert_int_equal(test_find(299, &result), PHOTA_OK);
-    assert_int_equal(test_load(&result, 299), PHOTA_OK);
-}
-
-
-/* a map that is too small for max_size: what is old makes way all the same */
-
-static void
-test_map_full(void **state)
-{
-    uint32_t        i;
-    uint64_t        before, after, again, results;
-    phota_result_t  result;
-
-    (void) state;
-
-    (void) test_teardown(NULL);
-    test_clock = 0;
-    memcpy(test_dir, "/tmp/phota-cache.XXXXXX",
-           sizeof("/tmp/phota-cache.XXXXXX"));
-    assert_non_null(mkdtemp(test_dir));
-    test_open(TEST_MAX, 4 << 20, PHOTA_STORE_CREATE);
-
-    for (i = 0; i < 60; i++) {
-        if (test_store_one(i, i, 300000, &result) != PHOTA_OK) {
-            fail_msg("%u: %s", i, test_err.text);
-        }
-
-        assert_int_equal(test_find(i, &result), PHOTA_OK);
-        assert_int_equal(test_load(&result, i), PHOTA_OK);
-    }
-
-    /* what can never have room takes a quarter with it, and that once */
-
-    assert_int_equal(phota_cache_stats(&test_cache, &results, &before,
-                                       &test_err),
-                     PHOTA_OK);
-
-    assert_int_equal(test_store_one(i, i, 5 << 20, &result), PHOTA_ERROR);
-    assert_non_null(strstr(test_err.text, "MDB_MAP_FULL"));
-
-    assert_int_equal(phota_cache_stats(&test_cache, &results, &after,
-                                       &test_err),
-                     PHOTA_OK);
-    assert_true(after < before);
-    assert_true(after + 300000 > before - before / 4);
-
-    test_clock += 50 * 1000;
-    assert_int_equal(test_store_one(i, i, 5 << 20, &result), PHOTA_ERROR);
-    assert_int_equal(phota_cache_stats(&test_cache, &results, &again,
-                                       &test_err),
-                     PHOTA_OK);
-    assert_true(again == after);
-
-    test_clock += 15 * 1000;
-    assert_int_equal(test_store_one(i, i, 5 << 20, &result), PHOTA_ERROR);
-    assert_int_equal(phota_cache_stats(&test_cache, &results, &again,
-                                       &test_err),
-                     PHOTA_OK);
-    assert_true(again < after);
-}
-
-
-static void
-test_two_processes(void **state)
-{
-    int              i, status;
-    pid_t            pid;
-    uint64_t         results, bytes;
-    phota_result_t   result;
-
-    (void) state;
-
-    phota_store_close(&test_store);
-
-    pid = fork();
-    assert_true(pid >= 0);
-
-    test_open(TEST_MAX, 0, 0);
-
-    for (i = 0; i < 40; i++) {
-        if (test_store_one((uint32_t) (i % 7), (uint32_t) (i % 7), 700000,
-                           &result)
-            != PHOTA_OK)
-        {
-            if (pid == 0) {
-                _exit(1);
-            }
-
-            fail_msg("%s", test_err.text);
-        }
-    }
-
-    if (pid == 0) {
-        phota_store_close(&test_store);
-        _exit(0);
-    }
-
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-
-    assert_int_equal(phota_cache_stats(&test_cache, &results, &bytes,
-                                       &test_err),
-                     PHOTA_OK);
-    assert_true(results == 7 && bytes == 7 * 700000);
-
-    for (i = 0; i < 7; i++) {
-        assert_int_equal(test_find((uint32_t) i, &result), PHOTA_OK);
-        assert_int_equal(test_load(&result, (uint32_t) i), PHOTA_OK);
-    }
-}
-
-
-static void
-test_map(void **state)
-{
-    (void) state;
-
-    assert_true(phota_cache_map(0) == (size_t) 1 << 30);
-    assert_true(phota_cache_map((uint64_t) 10 << 30) == (size_t) 40 << 30);
-    assert_true(phota_cache_map(((uint64_t) 1 << 30) + 1) % 4096 == 0);
+    deposit.result.nmarks = PHOTA_MARKS_MAX;
+    assert_int_equal(test_store_answer(&deposit, &answer), PHOTA_OK);
+    assert_int_equal(test_pool(2, 0, results, &damaged), 1);
+    assert_int_equal(results[0].nmarks, PHOTA_MARKS_MAX);
+    assert_int_equal(results[0].unmarked, 1);
+
+    free(answer.text);
 }
 
 
@@ -562,19 +551,16 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         TEST(test_sizes),
+        TEST(test_whole_result),
         TEST(test_page_fit),
         TEST(test_too_large),
         TEST(test_read_fails),
-        TEST(test_same_charge),
+        TEST(test_same_id),
+        TEST(test_two_deposits),
+        TEST(test_scopes),
+        TEST(test_pools),
         TEST(test_replace),
-        TEST(test_expire),
-        TEST(test_charges),
-        TEST(test_evict),
-        TEST(test_evict_garbage),
-        TEST(test_shrink),
-        TEST(test_map_full),
-        TEST(test_two_processes),
-        cmocka_unit_test(test_map)
+        TEST(test_marks)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
