@@ -18,99 +18,182 @@ test_put(MDB_dbi dbi, MDB_val *key, MDB_val *value)
 }
 
 
+static size_t
+test_get(MDB_dbi dbi, MDB_val *key, u_char *buf, size_t size)
+{
+    MDB_txn  *txn;
+    MDB_val   value;
+
+    txn = test_begin(0);
+    assert_int_equal(mdb_get(txn, dbi, key, &value), 0);
+    assert_true(value.mv_size <= size);
+    memcpy(buf, value.mv_data, value.mv_size);
+    phota_store_abort(txn);
+
+    return value.mv_size;
+}
+
+
+static void
+test_mend(uint32_t n, const phota_picture_t *picture)
+{
+    u_char  fingerprint[PHOTA_SHA256_LEN];
+
+    test_fingerprint(fingerprint, n);
+    assert_int_equal(phota_cache_mend(&test_cache, fingerprint, 3, picture,
+                                      &test_err),
+                     PHOTA_OK);
+}
+
+
 static void
 test_damaged_record(void **state)
 {
     size_t             i, len;
-    u_char             keep[1024], buf[1024];
+    u_char             keep[2048], buf[2049];
     MDB_val            name, value;
-    MDB_txn           *txn;
-    phota_result_t     result, found;
+    unsigned           damaged;
+    phota_result_t     result, found, results[PHOTA_POOL_MAX];
     phota_cache_key_t  key;
 
     (void) state;
 
     assert_int_equal(test_store_one(1, 1, 100000, &result), PHOTA_OK);
 
-    test_key(&key, 1);
+    key = result.key;
     name.mv_data = &key;
     name.mv_size = sizeof(phota_cache_key_t);
+    len = test_get(test_cache.results, &name, keep, sizeof(keep));
 
-    txn = test_begin(0);
-    assert_int_equal(mdb_get(txn, test_cache.results, &name, &value), 0);
-    len = value.mv_size;
-    memcpy(keep, value.mv_data, len);
-    phota_store_abort(txn);
-
-    for (i = 0; i < len; i++) {
+    for (i = 0; i < 2 * len; i++) {
         memcpy(buf, keep, len);
-        buf[i] ^= 0x20;
+        buf[i % len] ^= (i < len) ? 0x20 : 0;
         value.mv_data = buf;
-        value.mv_size = len;
+        value.mv_size = (i < len) ? len : i - len;
         test_put(test_cache.results, &name, &value);
-        assert_int_equal(test_find(1, &found), PHOTA_DECLINED);
-
-        value.mv_data = keep;
-        value.mv_size = i;
-        test_put(test_cache.results, &name, &value);
-        assert_int_equal(test_find(1, &found), PHOTA_DECLINED);
-
-        txn = test_begin(0);
-        assert_int_equal(phota_cache_find_charge(&test_cache, txn, &result.id,
-                                                 &found),
-                         PHOTA_OK);
-        assert_int_equal(found.outputs, 2);
-        phota_store_abort(txn);
+        assert_int_equal(test_pool(1, 0, results, &damaged), 0);
+        assert_int_equal(damaged, 1);
     }
 
-    assert_int_equal(phota_cache_touch(&test_cache, &key, 1,
-                                       phota_now() + 100000, &test_err),
-                     PHOTA_OK);
+    memcpy(buf, keep, len);
+    buf[len] = 0;
+    value.mv_size = len + 1;
+    test_put(test_cache.results, &name, &value);
+    assert_int_equal(test_find(1, &found), PHOTA_DECLINED);
+    test_touch(&result, phota_now() + 100000);
 
-    /* another's record under this key is none */
+    /* in its place it counts, and under another's key it doesn't */
 
-    value.mv_data = keep;
     value.mv_size = len;
     test_put(test_cache.results, &name, &value);
     assert_int_equal(test_find(1, &found), PHOTA_OK);
-
-    test_key(&key, 2);
+    key.fingerprint[0] = 2;
     test_put(test_cache.results, &name, &value);
-    assert_int_equal(test_find(2, &found), PHOTA_DECLINED);
+    assert_int_equal(test_pool(2, 0, results, &damaged), 0);
+    assert_int_equal(damaged, 1);
 
-    /* bought anew over a damaged one; all of it goes in the end */
-
-    test_key(&key, 1);
-    value.mv_size = 20;
+    key = result.key;
+    key.number[3] = 9;
     test_put(test_cache.results, &name, &value);
-    assert_int_equal(test_store_one(1, 2, 200000, &result), PHOTA_OK);
+    assert_int_equal(test_pool(1, 0, results, &damaged), 1);
+    assert_int_equal(damaged, 1);
+
+    test_mend(1, NULL);
+    test_mend(2, NULL);
+    assert_int_equal(test_entries(test_cache.results), 1);
+    assert_int_equal(test_pool(1, 0, results, &damaged), 1);
+    assert_int_equal(damaged, 0);
+
+    test_empty();
+    assert_int_equal(test_entries(test_cache.chunks), 0);
+}
+
+
+/* bought anew over a damaged one; what it held is found in the end */
+
+static void
+test_damaged_replaced(void **state)
+{
+    u_char          keep[2048];
+    MDB_val         name, value;
+    phota_result_t  result, found;
+
+    (void) state;
+
+    assert_int_equal(test_store_one(1, 1, 100000, &result), PHOTA_OK);
+
+    name.mv_data = &result.key;
+    name.mv_size = sizeof(phota_cache_key_t);
+    value.mv_data = keep;
+    value.mv_size = test_get(test_cache.results, &name, keep, sizeof(keep));
+    keep[40] ^= 1;
+    test_put(test_cache.results, &name, &value);
+
+    assert_int_equal(test_store_one(1, 2, 200000, &found), PHOTA_OK);
     assert_int_equal(test_find(1, &found), PHOTA_OK);
-    assert_int_equal(test_load(&found, 2), PHOTA_OK);
-    test_stats(2, 300000);
+    assert_int_equal(test_load(3, &found.pictures[0], 2), PHOTA_OK);
+    test_stats(1, 2);
 
-    assert_int_equal(test_store_one(2, 2, 100, &result), PHOTA_OK);
-
-    /* the damaged one's expiry can't be found before it comes */
+    /* its expiry entry leads to nothing, its picture to no result */
 
     test_clock += TEST_MONTH + 1000;
-    test_cache.max_size = 0;
-    (void) test_sweep();
+    test_empty();
     test_all_gone();
 }
 
 
-/* every byte and length of what a charge bought, and the key that once lay */
+static void
+test_damaged_kept(void **state)
+{
+    size_t          i, len;
+    u_char          key[PHOTA_PICTURE_KEY], keep[256], buf[257];
+    MDB_val         name, value;
+    unsigned        damaged;
+    phota_result_t  result, again, results[PHOTA_POOL_MAX];
+
+    (void) state;
+
+    assert_int_equal(test_store_one(1, 1, 100000, &result), PHOTA_OK);
+
+    phota_picture_key(key, 3, result.pictures[0].digest);
+    name.mv_data = key;
+    name.mv_size = sizeof(key);
+    len = test_get(test_cache.pictures, &name, keep, sizeof(keep));
+
+    for (i = 0; i < 2 * len; i++) {
+        memcpy(buf, keep, len);
+        buf[i % len] ^= (i < len) ? 0x40 : 0;
+        value.mv_data = buf;
+        value.mv_size = (i < len) ? len : i - len;
+        test_put(test_cache.pictures, &name, &value);
+        assert_int_equal(test_pool(1, 0, results, &damaged), 0);
+        assert_int_equal(damaged, 1);
+    }
+
+    /* bought again: written anew, under another fingerprint too */
+
+    assert_int_equal(test_store_one(2, 1, 100000, &again), PHOTA_OK);
+    assert_int_equal(test_load(3, &again.pictures[0], 1), PHOTA_OK);
+    assert_int_equal(test_pool(2, 0, results, &damaged), 1);
+
+    test_empty();
+    assert_int_equal(test_entries(test_cache.results), 0);
+    assert_int_equal(test_entries(test_cache.pictures), 0);
+    assert_int_equal(test_entries(test_cache.chunks), 0);
+}
+
+
+/* every byte and length of what a charge bought, and another's */
 
 static void
 test_damaged_charge(void **state)
 {
-    size_t             i, len;
-    u_char             keep[1024], buf[1024];
-    MDB_val            name, value;
-    MDB_txn           *txn;
-    phota_id_t         other;
-    phota_result_t     result, found;
-    phota_cache_key_t  key;
+    size_t          i, len;
+    u_char          keep[1024], buf[1024];
+    MDB_val         name, value;
+    MDB_txn        *txn;
+    phota_id_t      other;
+    phota_result_t  result, found;
 
     (void) state;
 
@@ -118,18 +201,15 @@ test_damaged_charge(void **state)
 
     name.mv_data = result.id.b;
     name.mv_size = sizeof(phota_id_t);
+    len = test_get(test_cache.charges, &name, keep, sizeof(keep));
 
-    txn = test_begin(0);
-    assert_int_equal(mdb_get(txn, test_cache.charges, &name, &value), 0);
-    len = value.mv_size;
-    memcpy(keep, value.mv_data, len);
-    phota_store_abort(txn);
-
-    for (i = 0; i < 2 * len; i++) {
+    for (i = 0; i <= 2 * len; i++) {
         memcpy(buf, keep, len);
-        buf[i % len] ^= 0x20;
+        buf[len] = 0;
+        buf[i % len] ^= (i < len) ? 0x20 : 0;
         value.mv_data = buf;
         value.mv_size = (i < len) ? len : i - len;
+        value.mv_size += (i == 2 * len);
         test_put(test_cache.charges, &name, &value);
 
         txn = test_begin(0);
@@ -138,32 +218,6 @@ test_damaged_charge(void **state)
                          PHOTA_DECLINED);
         phota_store_abort(txn);
     }
-
-    memcpy(buf, keep, len);
-    buf[len] = 0;
-    value.mv_data = buf;
-    value.mv_size = len + 1;
-    test_put(test_cache.charges, &name, &value);
-
-    txn = test_begin(0);
-    assert_int_equal(phota_cache_find_charge(&test_cache, txn, &result.id,
-                                             &found),
-                     PHOTA_DECLINED);
-    phota_store_abort(txn);
-
-    test_key(&key, 1);
-    key.fingerprint[0] = 1;
-    value.mv_data = &key;
-    value.mv_size = sizeof(phota_cache_key_t);
-    test_put(test_cache.charges, &name, &value);
-
-    txn = test_begin(0);
-    assert_int_equal(phota_cache_find_charge(&test_cache, txn, &result.id,
-                                             &found),
-                     PHOTA_DECLINED);
-    phota_store_abort(txn);
-
-    /* another's under this id */
 
     other = result.id;
     other.b[15] ^= 1;
@@ -180,67 +234,134 @@ test_damaged_charge(void **state)
 }
 
 
+/* the totals are counted again when nobody can believe them */
+
 static void
-test_damaged_chunk(void **state)
+test_damaged_totals(void **state)
 {
-    u_char          name[20], *big;
-    MDB_val         key, value;
-    MDB_txn        *txn;
-    phota_result_t  result;
+    size_t                 i, len;
+    u_char                 keep[256], buf[256];
+    MDB_val                name, value;
+    MDB_txn               *txn;
+    phota_result_t         result;
+    phota_cache_totals_t   before, totals;
 
     (void) state;
 
-    assert_int_equal(test_store_one(1, 1, 200000, &result), PHOTA_OK);
-    assert_int_equal(test_load(&result, 1), PHOTA_OK);
+    assert_int_equal(test_store_one(1, 1, 100000, &result), PHOTA_OK);
+    test_totals(&before);
 
-    memcpy(name, &result.id, sizeof(phota_id_t));
-    memset(name + 16, 0, 4);
-    name[19] = 2;
+    name.mv_data = "totals";
+    name.mv_size = sizeof("totals") - 1;
+    len = test_get(test_store.meta, &name, keep, sizeof(keep));
 
-    big = calloc(1, PHOTA_CHUNK + 1);
-    assert_non_null(big);
-
-    key.mv_data = name;
-    key.mv_size = sizeof(name);
-    value.mv_data = big;
-
-    value.mv_size = PHOTA_CHUNK + 1;
-    test_put(test_cache.chunks, &key, &value);
-    assert_int_equal(test_load(&result, 1), PHOTA_DECLINED);
-
-    value.mv_size = PHOTA_CHUNK - 1;
-    test_put(test_cache.chunks, &key, &value);
-    assert_int_equal(test_load(&result, 1), PHOTA_DECLINED);
-
-    value.mv_size = 0;
-    test_put(test_cache.chunks, &key, &value);
-    assert_int_equal(test_load(&result, 1), PHOTA_DECLINED);
+    for (i = 0; i < 2 * len; i++) {
+        memcpy(buf, keep, len);
+        buf[i % len] ^= (i < len) ? 0x01 : 0;
+        value.mv_data = buf;
+        value.mv_size = (i < len) ? len : i - len;
+        test_put(test_store.meta, &name, &value);
+        test_totals(&totals);
+        assert_memory_equal(&totals, &before, sizeof(totals));
+    }
 
     txn = test_begin(1);
-    assert_int_equal(mdb_del(txn, test_cache.chunks, &key, NULL), 0);
+    assert_int_equal(mdb_del(txn, test_store.meta, &name, NULL), 0);
     assert_int_equal(phota_store_commit(txn, &test_err), PHOTA_OK);
-    assert_int_equal(test_load(&result, 1), PHOTA_DECLINED);
 
-    /* a length that the record can't have meant */
-
-    result.length = UINT64_MAX;
-    txn = test_begin(0);
-    assert_int_equal(phota_cache_chunk(&test_cache, txn, &result, UINT32_MAX,
-                                       (const u_char **) &value.mv_data,
-                                       &value.mv_size),
-                     PHOTA_DECLINED);
-    phota_store_abort(txn);
-
-    free(big);
-
-    test_clock += 2 * 86400000ll + TEST_GRACE;
-    test_cache.max_size = 0;
-    (void) test_sweep();
-    test_all_gone();
+    assert_int_equal(test_store_one(2, 2, 100000, &result), PHOTA_OK);
+    test_stats(2, 2);
 }
 
 
-/* keys and values that are none, in every index: swept away, never a crash */
+static void
+test_damaged_chunk(void **state)
+{
+    size_t          i, len;
+    u_char          name[PHOTA_CHUNK_KEY], *big;
+    MDB_val         key, value;
+    MDB_txn        *txn;
+    unsigned        damaged;
+    phota_result_t  result, again, results[PHOTA_POOL_MAX];
+
+    (void) state;
+
+    assert_int_equal(test_store_one(1, 1, 2 * PHOTA_CHUNK + 300, &result),
+                     PHOTA_OK);
+
+    big = malloc(PHOTA_CHUNK + PHOTA_CHUNK_SUM + 1);
+    assert_non_null(big);
+
+    phota_chunk_key(name, 3, result.pictures[0].digest, 2);
+    key.mv_data = name;
+    key.mv_size = sizeof(name);
+    value.mv_data = big;
+    len = test_get(test_cache.chunks, &key, big, PHOTA_CHUNK);
+    assert_int_equal(len, 300 + PHOTA_CHUNK_SUM);
+
+    for (i = 0; i < len; i++) {
+        big[i] ^= 0x80;
+        value.mv_size = len;
+        test_put(test_cache.chunks, &key, &value);
+        assert_int_equal(test_load(3, &result.pictures[0], 1),
+                         PHOTA_DECLINED);
+        big[i] ^= 0x80;
+    }
+
+    for (i = 0; i < len; i += 7) {
+        value.mv_size = i;
+        test_put(test_cache.chunks, &key, &value);
+        assert_int_equal(test_load(3, &result.pictures[0], 1),
+                         PHOTA_DECLINED);
+    }
+
+    /* one chunk in another's place */
+
+    name[sizeof(name) - 1] = 0;
+    (void) test_get(test_cache.chunks, &key, big, 65536);
+    name[sizeof(name) - 1] = 1;
+    value.mv_size = PHOTA_CHUNK + PHOTA_CHUNK_SUM;
+    test_put(test_cache.chunks, &key, &value);
+    txn = test_begin(0);
+    assert_int_equal(phota_cache_sound(3, &result.pictures[0], 0, big,
+                                       PHOTA_CHUNK),
+                     PHOTA_OK);
+    assert_int_equal(phota_cache_sound(3, &result.pictures[0], 1, big,
+                                       PHOTA_CHUNK),
+                     PHOTA_DECLINED);
+    assert_int_equal(phota_cache_sound(4, &result.pictures[0], 0, big,
+                                       PHOTA_CHUNK),
+                     PHOTA_DECLINED);
+    phota_store_abort(txn);
+    assert_int_equal(test_load(3, &result.pictures[0], 1), PHOTA_DECLINED);
+
+    /* the picture is taken out, and its result with it; bought again once */
+
+    assert_int_equal(test_store_one(5, 1, 2 * PHOTA_CHUNK + 300, &again),
+                     PHOTA_OK);
+    test_mend(1, &result.pictures[0]);
+    assert_int_equal(test_entries(test_cache.chunks), 0);
+    assert_int_equal(test_pool(1, 0, results, &damaged), 0);
+    assert_int_equal(test_pool(5, 0, results, &damaged), 0);
+    assert_int_equal(damaged, 1);
+
+    assert_int_equal(test_store_one(1, 1, 2 * PHOTA_CHUNK + 300, &again),
+                     PHOTA_OK);
+    assert_int_equal(test_load(3, &again.pictures[0], 1), PHOTA_OK);
+    test_stats(2, 1);
+
+    /* the other who held it holds it still */
+
+    assert_int_equal(test_pool(5, 0, results, &damaged), 1);
+    assert_int_equal(damaged, 0);
+
+    test_empty();
+    test_all_gone();
+    free(big);
+}
+
+
+/* keys and values that are none, in every table: never a crash */
 
 static void
 test_damaged_index(void **state)
@@ -248,7 +369,7 @@ test_damaged_index(void **state)
     size_t          i;
     u_char          junk[64];
     MDB_val         key, value;
-    MDB_dbi         tables[4];
+    MDB_dbi         tables[7];
     phota_result_t  result;
 
     (void) state;
@@ -259,38 +380,72 @@ test_damaged_index(void **state)
     tables[1] = test_cache.expiry;
     tables[2] = test_cache.garbage;
     tables[3] = test_cache.charges;
+    tables[4] = test_cache.results;
+    tables[5] = test_cache.pictures;
+    tables[6] = test_cache.chunks;
 
     memset(junk, 0, sizeof(junk));
     key.mv_data = junk;
     value.mv_data = junk;
 
-    for (i = 0; i < 4; i++) {
+    for (i = 0; i < 7; i++) {
 
-        for (key.mv_size = 1; key.mv_size < 40; key.mv_size += 5) {
+        for (key.mv_size = 1; key.mv_size < 48; key.mv_size++) {
             value.mv_size = key.mv_size / 2;
             test_put(tables[i], &key, &value);
         }
-
-        /* the form is right, what it names isn't there */
-
-        key.mv_size = (i == 3) ? 16 : 24;
-        value.mv_size = (i == 2) ? 8 : 34;
-        test_put(tables[i], &key, &value);
     }
 
     test_clock += TEST_MONTH + TEST_GRACE;
     assert_int_equal(test_store_one(2, 1, 1000, &result), PHOTA_OK);
-
-    test_clock += TEST_GRACE + 1000;
-    test_cache.max_size = 0;
     (void) test_sweep();
 
-    assert_int_equal(test_entries(test_cache.results), 0);
-    assert_int_equal(test_entries(test_cache.chunks), 0);
+    test_cache.max_size = 0;
+    (void) test_sweep();
+    test_clock += TEST_GRACE + 1000;
+    (void) test_sweep();
+
     assert_int_equal(test_entries(test_cache.order), 0);
     assert_int_equal(test_entries(test_cache.expiry), 0);
     assert_int_equal(test_entries(test_cache.garbage), 0);
     assert_int_equal(test_entries(test_cache.charges), 1);
+}
+
+
+/* the order is lost as a whole: room is made all the same */
+
+static void
+test_lost_order(void **state)
+{
+    uint32_t        i;
+    MDB_txn        *txn;
+    phota_result_t  result;
+
+    (void) state;
+
+    for (i = 0; i < 14; i++) {
+        assert_int_equal(test_store_one(i, i, 1 << 20, &result), PHOTA_OK);
+    }
+
+    txn = test_begin(1);
+    assert_int_equal(mdb_drop(txn, test_cache.order, 0), 0);
+    assert_int_equal(mdb_drop(txn, test_cache.results, 0), 0);
+    assert_int_equal(phota_store_commit(txn, &test_err), PHOTA_OK);
+
+    for (i = 20; i < 40; i++) {
+        assert_int_equal(test_store_one(i, i, 1 << 20, &result), PHOTA_OK);
+        test_clock += TEST_GRACE + 1000;
+        (void) test_sweep();
+    }
+
+    assert_int_equal(test_find(39, &result), PHOTA_OK);
+    assert_int_equal(test_load(3, &result.pictures[0], 39), PHOTA_OK);
+
+    /* what is left in the expiry index goes when its time has come */
+
+    test_clock += TEST_MONTH + 1000;
+    test_empty();
+    test_all_gone();
 }
 
 
@@ -299,9 +454,13 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         TEST(test_damaged_record),
+        TEST(test_damaged_replaced),
+        TEST(test_damaged_kept),
         TEST(test_damaged_charge),
+        TEST(test_damaged_totals),
         TEST(test_damaged_chunk),
-        TEST(test_damaged_index)
+        TEST(test_damaged_index),
+        TEST(test_lost_order)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
