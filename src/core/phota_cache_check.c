@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <openssl/evp.h>
 
 #include "phota_cache_check.h"
 #include "phota_order.h"
@@ -45,10 +46,13 @@ static int phota_check_picture(phota_check_t *k,
     const phota_check_place_t *place, int rc, const phota_kept_t *kept);
 static int phota_check_bytes(phota_check_t *k, uint32_t scope,
     const phota_kept_t *kept, int *sound);
+static int phota_check_counts(const phota_kept_t *kept);
 static int phota_check_again(phota_check_t *k, uint32_t scope,
     const u_char digest[PHOTA_SHA256_LEN]);
 static int phota_check_still(phota_check_t *k, MDB_txn *txn, uint32_t scope,
     const u_char digest[PHOTA_SHA256_LEN], int *damaged);
+static int phota_check_snapshot(phota_check_t *k, MDB_txn *txn,
+    uint32_t scope, const phota_picture_t *picture, EVP_MD_CTX *md);
 static int phota_check_drop(phota_check_t *k, MDB_txn *txn, uint32_t scope,
     const u_char digest[PHOTA_SHA256_LEN]);
 static int phota_check_chunks(phota_check_t *k);
@@ -254,7 +258,7 @@ phota_check_picture(phota_check_t *k, const phota_check_place_t *place,
 }
 
 
-/* garbage may be half deleted, and what has lost its chunks has none */
+/* one after the other its chunks are read, and it may change meanwhile */
 
 static int
 phota_check_bytes(phota_check_t *k, uint32_t scope, const phota_kept_t *kept,
@@ -264,8 +268,7 @@ phota_check_bytes(phota_check_t *k, uint32_t scope, const phota_kept_t *kept,
 
     *sound = 1;
 
-    if ((kept->refs == 0 && kept->due <= k->now) || kept->picture.length == 0)
-    {
+    if (!phota_check_counts(kept)) {
         return PHOTA_OK;
     }
 
@@ -277,6 +280,15 @@ phota_check_bytes(phota_check_t *k, uint32_t scope, const phota_kept_t *kept,
     }
 
     return rc;
+}
+
+
+/* garbage may be half deleted, and what has lost its chunks has none */
+
+static int
+phota_check_counts(const phota_kept_t *kept)
+{
+    return kept->refs != 0 && kept->picture.length != 0;
 }
 
 
@@ -315,18 +327,15 @@ phota_check_again(phota_check_t *k, uint32_t scope,
 }
 
 
-/*
- * The proof reads a snapshot of its own.  Without the lock it may see that the
- * picture has gone; then it isn't there a moment later either.
- */
+/* in one snapshot: what lacks in it never came, or was lost */
 
 static int
 phota_check_still(phota_check_t *k, MDB_txn *txn, uint32_t scope,
     const u_char digest[PHOTA_SHA256_LEN], int *damaged)
 {
-    int           rc, sound;
-    MDB_txn      *later;
-    phota_kept_t  kept;
+    int            rc;
+    EVP_MD_CTX    *md;
+    phota_kept_t   kept;
 
     *damaged = 0;
 
@@ -341,26 +350,48 @@ phota_check_still(phota_check_t *k, MDB_txn *txn, uint32_t scope,
         return (rc == MDB_NOTFOUND) ? PHOTA_OK : phota_check_fail(k, rc);
     }
 
-    if (phota_check_bytes(k, scope, &kept, &sound) != PHOTA_OK) {
-        return PHOTA_ERROR;
-    }
-
-    if (sound) {
+    if (!phota_check_counts(&kept)) {
         return PHOTA_OK;
     }
 
-    if (phota_store_begin(k->cache->store, 0, &later, k->err) != PHOTA_OK) {
+    md = EVP_MD_CTX_new();
+
+    if (md == NULL || !EVP_DigestInit_ex(md, EVP_sha256(), NULL)) {
+        EVP_MD_CTX_free(md);
+        phota_error(k->err, "no memory");
         return PHOTA_ERROR;
     }
 
-    rc = phota_kept_read(k->cache, later, scope, digest, &kept);
+    *damaged = !phota_check_snapshot(k, txn, scope, &kept.picture, md);
 
-    phota_store_abort(later);
-
-    *damaged = (rc == 0 && kept.picture.length != 0
-                && (kept.refs != 0 || kept.due > k->now));
+    EVP_MD_CTX_free(md);
 
     return PHOTA_OK;
+}
+
+
+static int
+phota_check_snapshot(phota_check_t *k, MDB_txn *txn, uint32_t scope,
+    const phota_picture_t *picture, EVP_MD_CTX *md)
+{
+    size_t         len;
+    u_char         digest[PHOTA_SHA256_LEN];
+    uint32_t       index;
+    const u_char  *p;
+
+    for (index = 0; phota_cache_chunk_len(picture, index) != 0; index++) {
+
+        if (phota_cache_chunk(k->cache, txn, scope, picture, index, &p, &len)
+            != PHOTA_OK
+            || phota_cache_sound(scope, picture, index, p, len) != PHOTA_OK
+            || !EVP_DigestUpdate(md, p, len))
+        {
+            return 0;
+        }
+    }
+
+    return EVP_DigestFinal_ex(md, digest, NULL)
+           && memcmp(digest, picture->digest, PHOTA_SHA256_LEN) == 0;
 }
 
 

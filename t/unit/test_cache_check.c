@@ -8,7 +8,7 @@
 #include "cached.h"
 
 
-#define TEST_BESIDE  300            /* checks while another writes */
+#define TEST_BESIDE  500            /* checks while another writes */
 
 
 /* 1 and 2 hold picture 11 both, 3 is for whom nothing may happen to */
