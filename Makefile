@@ -221,12 +221,22 @@ $(BUILD)/bench/books: t/bench/books.c $(LIB)
 	@$(CC) $(CORE_FLAGS) -Wl,--wrap=phota_now -o $@ $< $(LIB) $(LIBS) \
 	    -lpthread
 
+$(BUILD)/bench/cache_growth: t/bench/cache_growth.c $(LIB)
+	@mkdir -p $(@D)
+	@$(CC) $(CORE_FLAGS) -Wl,--wrap=phota_now -o $@ $< $(LIB) $(LIBS)
+
 .PHONY: bench
 bench: test-deps  ## what the books cost, in ratios; SMALL=1: smaller ones
 	@$(MAKE) -s --no-print-directory -j$(JOBS) all $(BUILD)/bench/books
 	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
 	    PHOTA_BENCH=$(abspath $(BUILD))/bench/books \
 	    t/bench/run $(if $(SMALL),--small) $(BENCH_DIR)
+
+.PHONY: bench-cache
+bench-cache: test-deps  ## how large the cache's file becomes at its limit
+	@$(MAKE) -s --no-print-directory $(BUILD)/bench/cache_growth
+	@dir=$$(mktemp -d); trap "rm -rf $$dir" EXIT; \
+	    $(BUILD)/bench/cache_growth $$dir 256 $(if $(SMALL),5,30)
 
 
 # fuzzing: seeds lie in t/fuzz/corpus/NAME, finds are kept in the build
