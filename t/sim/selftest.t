@@ -288,6 +288,7 @@ subtest 'faults' => sub {
         [ 'emptyimages', 200, '', 0 ],
         [ 'nosubjects', 200, '', 240000 ],
         [ 'imagesurls', 200, '', 240000 ],
+        [ 'extra', 200, '', 240000 ],
         [ 'partial=1', 200, '', 120000 ],
         [ 'bigheader', 200, '', 240000 ],
         [ 'chunked', 200, '', 240000 ],
@@ -322,9 +323,29 @@ subtest 'faults' => sub {
     is(scalar @{$r->{images}}, 1, 'partial');
     $r = json(call('remix', \%two, fault => 'imagesurls'));
     like($r->{images}[1], qr/^http/, 'links in images');
+    $r = call('remix', \%two, fault => 'extra');
+    like($r->{body}, qr/^\{"safety":.*"seed":\d+\}$/s, 'extra members');
+    is(scalar @{json($r)->{images}}, 2, 'around the others');
     $r = json(call('remix', \%two, fault => 'nosubjects'));
     ok(exists $r->{known_subjects} && !$r->{known_subjects}, 'subjects null');
     like(call('remix', \%two, fault => 'html')->{body}, qr/<html>/, 'html');
+};
+
+
+subtest 'what was delivered' => sub {
+    my $r = json(call('enhance', { image => $picture, output_format => 'png',
+        num_output_images => 3 }));
+
+    is_deeply([ $sim->delivered ], [ map { decode_base64($_) }
+        @{$r->{images}} ], 'the pictures of the last call');
+
+    $r = json(call('enhance', { image => $picture,
+        response_mode => 'urls' }));
+
+    my ($path) = $r->{download_urls}[0] =~ m{^http://[^/]+(/.*)};
+
+    is_deeply([ $sim->delivered ], [ $sim->request('GET', $path)->{body} ],
+        'and told links');
 };
 
 

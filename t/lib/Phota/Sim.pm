@@ -211,6 +211,18 @@ sub last { $_[0]->_control('GET', 'last') }
 sub reset { $_[0]->_control('POST', 'reset', {}) }
 
 
+# the pictures that were made last, their bytes
+
+sub delivered {
+    my ($self) = @_;
+
+    return map {
+        my ($path) = m{^https?://[^/]+(/.*)};
+        $self->request('GET', $path)->{body}
+    } @{$self->_control('GET', 'delivered')};
+}
+
+
 # fault('truncate=100; bill=0', count => 2, operation => 'remix'); undef clears
 
 sub fault {

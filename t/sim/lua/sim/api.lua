@@ -22,6 +22,11 @@ local ROOT = "/v1/phota/"
 local BIG = 4 * 1024 * 1024
 local SHOWN = 16 * 1024
 
+-- members of an answer that no version of the API has had so far
+
+local EXTRA = [["safety":{"score":0.10,"notes":["a \"]}\u00e9",null]}]]
+local MORE = [["seed":18446744073709551615]]
+
 
 local function sha256(text)
     ffi.C.SHA256(text, #text, digest)
@@ -161,14 +166,16 @@ local function recognise(ids, n)
 end
 
 
-local function outputs(out, n, urls, size, format)
+local function outputs(out, n, urls, work)
     for i = 1, n do
         out[#out + 1] = i == 1 and "\"" or ",\""
 
         if urls then
-            out[#out + 1] = image.url(size, format)
+            out[#out + 1], work.paths[#work.paths + 1] =
+                image.url(work.size, work.format)
         else
-            image.base64(out, size, format)
+            work.paths[#work.paths + 1] =
+                image.base64(out, work.size, work.format)
         end
 
         out[#out + 1] = "\""
@@ -181,7 +188,11 @@ local function pictures(work)
     local urls = work.mode == "urls"
     local inside = kind == "imagesurls"
     local n = kind == "emptyimages" and 0 or work.n
-    local out = { "{\"known_subjects\":" }
+    local extra = kind == "extra"
+    local out = { (extra and "{" .. EXTRA .. "," or "{")
+                  .. "\"known_subjects\":" }
+
+    work.paths = {}
 
     if kind == "nosubjects" then
         out[2] = "null"
@@ -190,12 +201,12 @@ local function pictures(work)
     end
 
     out[3] = ",\"images\":["
-    outputs(out, (inside or not urls) and n or 0, inside, work.size,
-            work.format)
+    outputs(out, (inside or not urls) and n or 0, inside, work)
     out[#out + 1] = "],\"download_urls\":["
-    outputs(out, (urls and not inside) and n or 0, true, work.size,
-            work.format)
-    out[#out + 1] = "]}"
+    outputs(out, (urls and not inside) and n or 0, true, work)
+    out[#out + 1] = extra and "]," .. MORE .. "}" or "]}"
+
+    dict:set("delivered", cjson.encode(work.paths))
 
     return out
 end

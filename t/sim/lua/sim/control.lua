@@ -207,6 +207,19 @@ local function calls()
 end
 
 
+-- pictures that were made last, whatever became of them on their way
+
+local function delivered()
+    local links = {}
+
+    for _, path in ipairs(cjson.decode(dict:get("delivered") or "[]")) do
+        links[#links + 1] = image.link(path)
+    end
+
+    give(200, #links > 0 and cjson.encode(links) or "[]")
+end
+
+
 local function reset()
     bill.reset()
     state.reset()
@@ -219,6 +232,7 @@ local routes = {
     ["GET bill.csv"] = function() give(200, bill.csv(), "text/csv") end,
     ["GET calls"] = calls,
     ["GET last"] = function() give(200, dict:get("last") or "{}") end,
+    ["GET delivered"] = delivered,
     ["GET config"] = function() give(200, dict:get("config")) end,
     ["POST config"] = set_config,
     ["POST fault"] = set_fault,

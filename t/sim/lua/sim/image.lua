@@ -87,16 +87,24 @@ local function base(size, format)
 end
 
 
--- appends the pieces of a new picture's base64 to out
+local function path_of(uid, size, format)
+    return string.format("/phota_api/outputs/%s-%s.%s", uid, size, format)
+end
+
+
+-- appends the pieces of a new picture's base64 to out; its path
 
 function _M.base64(out, size, format)
+    local uid = state.unique()
     local b = base(size, format)
-    local comment = b.comment(state.unique(), #b.middle)
+    local comment = b.comment(uid, #b.middle)
     local n = #out
 
     out[n + 1] = b.head64
     out[n + 2] = ngx.encode_base64(b.middle .. comment)
     out[n + 3] = b.tail64
+
+    return path_of(uid, size, format)
 end
 
 
@@ -108,14 +116,23 @@ local function sign(path, expires)
 end
 
 
-function _M.url(size, format)
+-- a path, signed
+
+function _M.link(path)
     local config = state.config()
-    local path = string.format("/phota_api/outputs/%s-%s.%s", state.unique(),
-                               size, format)
     local expires = math.floor(ngx.time() + config.url_ttl)
 
     return string.format("%s%s?Expires=%d&KeyName=sim&Signature=%s",
                          config.url_base, path, expires, sign(path, expires))
+end
+
+
+-- of a new picture; and its path
+
+function _M.url(size, format)
+    local path = path_of(state.unique(), size, format)
+
+    return _M.link(path), path
 end
 
 
