@@ -22,6 +22,8 @@
 #include "../../src/photactl/photactl_focus.c"
 #include "../../src/photactl/photactl_export.c"
 #include "../../src/photactl/photactl_cache.c"
+#include "../../src/photactl/photactl_purge.c"
+#include "../../src/photactl/photactl_remove.c"
 #include "../../src/photactl/photactl_plan.c"
 #include "../../src/photactl/photactl_csv.c"
 #include "../../src/photactl/photactl_bill.c"
