@@ -179,6 +179,9 @@ int phota_cache_chunk(phota_cache_t *c, MDB_txn *txn, uint32_t scope,
 int phota_cache_sound(uint32_t scope, const phota_picture_t *picture,
     uint32_t index, const u_char *p, size_t len);
 
+/* has the kernel read a chunk's pages, all at once; it doesn't wait for them */
+void phota_cache_ahead(const u_char *p, size_t len);
+
 /*
  * Reads a whole picture, checksums and digest; own transaction.
  * PHOTA_DECLINED when it is damaged or gone.  For threads: it takes as long as

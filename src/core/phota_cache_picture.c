@@ -7,6 +7,8 @@
 
 
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <openssl/evp.h>
 
 #include "phota_cache_record.h"
@@ -126,6 +128,21 @@ phota_cache_sound(uint32_t scope, const phota_picture_t *picture,
 }
 
 
+void
+phota_cache_ahead(const u_char *p, size_t len)
+{
+    u_char  *start;
+
+    start = (u_char *) ((uintptr_t) p
+                        & ~((uintptr_t) sysconf(_SC_PAGESIZE) - 1));
+
+    /* where it isn't taken, pages come one by one */
+
+    (void) madvise(start, (size_t) (p + len + PHOTA_CHUNK_SUM - start),
+                   MADV_WILLNEED);
+}
+
+
 int
 phota_cache_prove(phota_cache_t *c, uint32_t scope,
     const phota_picture_t *picture, phota_error_t *err)
@@ -199,10 +216,19 @@ phota_cache_prove_some(phota_cache_t *c, MDB_txn *txn, uint32_t scope,
     const phota_picture_t *picture, uint32_t index, EVP_MD_CTX *md)
 {
     size_t         len;
-    uint32_t       end;
+    uint32_t       i, end;
     const u_char  *p;
 
-    for (end = index + PHOTA_PROVE_BATCH; index < end; index++) {
+    end = index + PHOTA_PROVE_BATCH;
+
+    for (i = index; i < end; i++) {
+        if (phota_cache_chunk(c, txn, scope, picture, i, &p, &len) == PHOTA_OK)
+        {
+            phota_cache_ahead(p, len);
+        }
+    }
+
+    for ( /* void */ ; index < end; index++) {
 
         if (phota_cache_chunk_len(picture, index) == 0) {
             return PHOTA_OK;

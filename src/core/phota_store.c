@@ -226,6 +226,7 @@ phota_store_env_open(phota_store_t *store, size_t map_size)
     flags = MDB_NOTLS;
     flags |= (store->flags & PHOTA_STORE_RDONLY) ? MDB_RDONLY : 0;
     flags |= (store->flags & PHOTA_STORE_NOMETASYNC) ? MDB_NOMETASYNC : 0;
+    flags |= (store->flags & PHOTA_STORE_RANDOM) ? MDB_NORDAHEAD : 0;
 
     rc = mdb_env_set_maxreaders(store->env, PHOTA_STORE_READERS);
 

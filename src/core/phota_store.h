@@ -17,6 +17,7 @@
 #define PHOTA_STORE_CREATE      0x01    /* make directory and schema if new */
 #define PHOTA_STORE_RDONLY      0x02
 #define PHOTA_STORE_NOMETASYNC  0x04    /* may lose the last commit */
+#define PHOTA_STORE_RANDOM      0x08    /* nothing is read ahead */
 
 #define PHOTA_BOOKS_SCHEMA      2
 #define PHOTA_CACHE_SCHEMA      2

@@ -13,6 +13,19 @@
 
 #define NGX_HTTP_PHOTA_REAP  60000
 
+/* us that a read may keep the event loop */
+
+#define NGX_HTTP_PHOTA_STALL  5000
+
+
+/* how long reads of the event loop take, us */
+
+typedef struct {
+    uint64_t                  begun;
+    uint64_t                  longest;
+    time_t                    said;
+} ngx_http_phota_stall_t;
+
 
 /* what a thread looks after; its results wait for the event loop */
 
@@ -46,9 +59,11 @@ static int ngx_http_phota_read_again(ngx_http_phota_care_t *care);
 static void ngx_http_phota_care_done(ngx_event_t *ev);
 static void ngx_http_phota_mend(ngx_http_phota_care_t *care);
 static MDB_txn *ngx_http_phota_renew(phota_store_t *store, MDB_txn **txn);
+static uint64_t ngx_http_phota_clock(void);
 
 
-static ngx_http_phota_care_t  ngx_http_phota_care;
+static ngx_http_phota_care_t   ngx_http_phota_care;
+static ngx_http_phota_stall_t  ngx_http_phota_stall;
 
 
 void
@@ -319,7 +334,8 @@ ngx_http_phota_open_cache(ngx_http_phota_care_t *care)
     rc = phota_store_open(&worker->cache_store,
                           (char *) worker->conf->data.data, "cache",
                           PHOTA_CACHE_SCHEMA, phota_cache_map(max),
-                          PHOTA_STORE_CREATE|PHOTA_STORE_NOMETASYNC,
+                          PHOTA_STORE_CREATE|PHOTA_STORE_NOMETASYNC
+                          |PHOTA_STORE_RANDOM,
                           &care->cache_err);
 
     if (rc == PHOTA_OK) {
@@ -448,6 +464,8 @@ ngx_http_phota_read_cache(void)
 static MDB_txn *
 ngx_http_phota_renew(phota_store_t *store, MDB_txn **txn)
 {
+    ngx_http_phota_stall.begun = ngx_http_phota_clock();
+
     if (*txn == NULL) {
         if (phota_store_begin(store, 0, txn, NULL) != PHOTA_OK) {
             *txn = NULL;
@@ -462,6 +480,49 @@ ngx_http_phota_renew(phota_store_t *store, MDB_txn **txn)
     }
 
     return *txn;
+}
+
+
+/* us, and only differences mean something */
+
+static uint64_t
+ngx_http_phota_clock(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+
+/* nobody else was served meanwhile: what took long is said, once a minute */
+
+void
+ngx_http_phota_read_end(MDB_txn *txn)
+{
+    uint64_t                 took;
+    ngx_http_phota_stall_t  *stall;
+
+    mdb_txn_reset(txn);
+
+    stall = &ngx_http_phota_stall;
+    took = ngx_http_phota_clock() - stall->begun;
+
+    if (took > stall->longest) {
+        stall->longest = took;
+    }
+
+    if (took > NGX_HTTP_PHOTA_STALL
+        && (stall->said == 0 || ngx_time() - stall->said >= 60))
+    {
+        stall->said = ngx_time();
+
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "phota: a look at books or cache held the worker up "
+                      "for %uL.%03uL ms: pages had to come from the disk",
+                      took / 1000, took % 1000);
+    }
 }
 
 
@@ -485,6 +546,11 @@ ngx_http_phota_care_close(void)
     ngx_http_phota_worker_t  *worker;
 
     worker = &ngx_http_phota_worker;
+
+    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                  "phota: no look at books or cache took longer than "
+                  "%uL.%03uL ms", ngx_http_phota_stall.longest / 1000,
+                  ngx_http_phota_stall.longest % 1000);
 
     if (worker->cache_txn) {
         phota_store_abort(worker->cache_txn);

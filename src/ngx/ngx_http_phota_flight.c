@@ -478,7 +478,7 @@ ngx_http_phota_flight_sweep(void)
         }
     }
 
-    mdb_txn_reset(txn);
+    ngx_http_phota_read_end(txn);
 }
 
 

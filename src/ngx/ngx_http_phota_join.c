@@ -308,7 +308,7 @@ ngx_http_phota_pilot(const ngx_http_phota_flight_t *flight,
         landing.state = ngx_http_phota_pilot_left(txn, pilot);
     }
 
-    mdb_txn_reset(txn);
+    ngx_http_phota_read_end(txn);
 
     if (landing.state != NGX_HTTP_PHOTA_FLYING) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,

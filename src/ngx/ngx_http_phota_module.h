@@ -552,6 +552,15 @@ typedef void (*ngx_http_phota_proven_pt)(ngx_http_request_t *r, ngx_int_t rc);
 ngx_int_t ngx_http_phota_prove(ngx_http_request_t *r,
     const phota_piece_t *pictures, ngx_uint_t n, const u_char *fingerprint, ngx_http_phota_proven_pt handler);
 
+/*
+ * A thread has looked at a pool, or at a picture (fingerprint NULL), within the
+ * last minute, so that the event loop finds it in memory: NGX_OK, or NGX_AGAIN
+ * and handler is called with NGX_OK; NGX_ERROR.
+ */
+ngx_int_t ngx_http_phota_fetch(ngx_http_request_t *r,
+    const u_char *fingerprint, uint32_t scope, const u_char *digest,
+    ngx_http_phota_proven_pt handler);
+
 /* that it has to be read again before it is sent */
 void ngx_http_phota_doubt(const u_char *digest);
 
@@ -669,9 +678,10 @@ void ngx_http_phota_care_tick(void);
 void ngx_http_phota_care_opened(void);
 void ngx_http_phota_care_close(void);
 
-/* the event loop's transactions: reset after use; NULL when not to be had */
+/* the event loop's transactions, one at a time; NULL when not to be had */
 MDB_txn *ngx_http_phota_read_books(void);
 MDB_txn *ngx_http_phota_read_cache(void);
+void ngx_http_phota_read_end(MDB_txn *txn);
 
 /* ngx_http_phota_recover.c */
 

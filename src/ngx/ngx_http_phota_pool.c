@@ -121,7 +121,7 @@ ngx_http_phota_lookup(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         rc = ngx_http_phota_tell(r, ctx, txn, slots, n);
     }
 
-    mdb_txn_reset(txn);
+    ngx_http_phota_read_end(txn);
 
     return rc;
 }
@@ -179,7 +179,7 @@ ngx_http_phota_bought(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         rc = ngx_http_phota_tell(r, ctx, txn, slots, count);
     }
 
-    mdb_txn_reset(txn);
+    ngx_http_phota_read_end(txn);
 
     ctx->bought = (rc == NGX_OK);
 
@@ -211,7 +211,7 @@ ngx_http_phota_resold(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
              ? ngx_http_phota_tell(r, ctx, txn, slots, n) : NGX_DECLINED;
     }
 
-    mdb_txn_reset(txn);
+    ngx_http_phota_read_end(txn);
 
     return rc;
 }
@@ -265,7 +265,7 @@ ngx_http_phota_replayed(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
         }
     }
 
-    mdb_txn_reset(txn);
+    ngx_http_phota_read_end(txn);
 
     return rc;
 }

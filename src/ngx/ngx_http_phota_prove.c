@@ -1,6 +1,8 @@
 
 /*
- * That stored pictures are what was stored: before a worker sends a picture for
+ * What threads read of the cache, so that the event loop finds it in memory and
+ * knows it to be sound.  Pools that nobody has asked for lately are looked at
+ * by a thread first.  Pictures are what was stored: before a worker sends a picture for
  * the first time, a thread reads it whole, which brings it into memory as well,
  * and holds it against its digest.  What is damaged is removed before anybody
  * is told, so that it is a miss and can be bought again.  Afterwards each chunk
@@ -11,9 +13,33 @@
 #include "ngx_http_phota_module.h"
 
 
-/* pictures that are remembered as sound */
+/* pictures that are remembered as sound, pools and pictures as looked at */
 
 #define NGX_HTTP_PHOTA_PROVEN  16384
+#define NGX_HTTP_PHOTA_SEEN    16384
+
+/* s: what was in memory then is taken to be still there */
+
+#define NGX_HTTP_PHOTA_LATELY  60
+
+
+typedef struct {
+    uint64_t                   name;
+    time_t                     time;
+} ngx_http_phota_seen_t;
+
+
+/* a look that a thread takes */
+
+typedef struct {
+    ngx_thread_task_t          task;
+    ngx_http_request_t        *r;           /* NULL: the client left */
+    ngx_http_phota_proven_pt   handler;
+    u_char                     fingerprint[PHOTA_SHA256_LEN];
+    u_char                     digest[PHOTA_SHA256_LEN];
+    uint32_t                   scope;
+    unsigned                   pool:1;      /* else it is a picture */
+} ngx_http_phota_look_t;
 
 
 typedef struct {
@@ -48,6 +74,11 @@ typedef struct {
 
 
 static uint64_t ngx_http_phota_proven_name(const u_char *digest);
+static void ngx_http_phota_fetch_forget(void *data);
+static void ngx_http_phota_fetch_thread(void *data, ngx_log_t *log);
+static void ngx_http_phota_fetch_pool(MDB_txn *txn, const u_char *fingerprint);
+static void ngx_http_phota_fetch_done(ngx_event_t *ev);
+static void ngx_http_phota_prove_off(ngx_http_request_t *r, void *data);
 static void ngx_http_phota_prove_forget(void *data);
 static void ngx_http_phota_prove_thread(void *data, ngx_log_t *log);
 static void ngx_http_phota_prove_done(ngx_event_t *ev);
@@ -59,8 +90,9 @@ static int ngx_http_phota_mend_run(ngx_http_phota_job_t *job, MDB_txn *txn);
 static void ngx_http_phota_mend_done(ngx_http_phota_job_t *job);
 
 
-static uint64_t    ngx_http_phota_proven[NGX_HTTP_PHOTA_PROVEN];
-static ngx_uint_t  ngx_http_phota_mending;
+static uint64_t               ngx_http_phota_proven[NGX_HTTP_PHOTA_PROVEN];
+static ngx_http_phota_seen_t  ngx_http_phota_seen[NGX_HTTP_PHOTA_SEEN];
+static ngx_uint_t             ngx_http_phota_mending;
 
 
 /* digests are evenly spread: their own bytes are the hash */
@@ -73,6 +105,202 @@ ngx_http_phota_proven_name(const u_char *digest)
     ngx_memcpy(&name, digest, sizeof(name));
 
     return name ? name : 1;
+}
+
+
+ngx_int_t
+ngx_http_phota_fetch(ngx_http_request_t *r, const u_char *fingerprint,
+    uint32_t scope, const u_char *digest, ngx_http_phota_proven_pt handler)
+{
+    uint64_t                name;
+    ngx_http_cleanup_t     *cln;
+    ngx_http_phota_look_t  *look;
+    ngx_http_phota_seen_t  *seen;
+
+    name = ngx_http_phota_proven_name(fingerprint ? fingerprint : digest);
+    seen = &ngx_http_phota_seen[name % NGX_HTTP_PHOTA_SEEN];
+
+    if (!ngx_http_phota_worker.cache_open) {
+        return NGX_OK;
+    }
+
+    if (seen->name == name
+        && ngx_time() - seen->time < NGX_HTTP_PHOTA_LATELY)
+    {
+        seen->time = ngx_time();
+        return NGX_OK;
+    }
+
+    look = ngx_calloc(sizeof(ngx_http_phota_look_t), r->connection->log);
+    if (look == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        ngx_free(look);
+        return NGX_ERROR;
+    }
+
+    look->r = r;
+    look->handler = handler;
+    look->scope = scope;
+
+    if (fingerprint) {
+        look->pool = 1;
+        ngx_memcpy(look->fingerprint, fingerprint, PHOTA_SHA256_LEN);
+
+    } else {
+        ngx_memcpy(look->digest, digest, PHOTA_SHA256_LEN);
+    }
+
+    look->task.ctx = look;
+    look->task.handler = ngx_http_phota_fetch_thread;
+    look->task.event.data = look;
+    look->task.event.handler = ngx_http_phota_fetch_done;
+    look->task.event.log = ngx_cycle->log;
+
+    if (ngx_thread_task_post(ngx_http_phota_worker.conf->pool, &look->task)
+        != NGX_OK)
+    {
+        ngx_free(look);
+        return NGX_ERROR;
+    }
+
+    ngx_http_phota_worker.reading++;
+    ngx_http_phota_job_begin();
+
+    cln->handler = ngx_http_phota_fetch_forget;
+    cln->data = look;
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_phota_fetch_forget(void *data)
+{
+    ngx_http_phota_look_t *look = data;
+
+    look->r = NULL;
+}
+
+
+/* what it finds doesn't matter: the pages are in memory then */
+
+static void
+ngx_http_phota_fetch_thread(void *data, ngx_log_t *log)
+{
+    ngx_http_phota_look_t *look = data;
+
+    MDB_txn          *txn;
+    phota_picture_t   picture;
+
+    if (phota_store_begin(&ngx_http_phota_worker.cache_store, 0, &txn, NULL)
+        != PHOTA_OK)
+    {
+        return;
+    }
+
+    if (look->pool) {
+        ngx_http_phota_fetch_pool(txn, look->fingerprint);
+
+    } else {
+        (void) phota_cache_picture(&ngx_http_phota_worker.cache, txn,
+                                   look->scope, look->digest, &picture);
+    }
+
+    phota_store_abort(txn);
+}
+
+
+static void
+ngx_http_phota_fetch_pool(MDB_txn *txn, const u_char *fingerprint)
+{
+    unsigned          i, k, n, damaged;
+    phota_result_t   *results;
+    phota_picture_t   picture;
+
+    results = ngx_alloc(PHOTA_POOL_MAX * sizeof(phota_result_t),
+                        ngx_cycle->log);
+    if (results == NULL) {
+        return;
+    }
+
+    if (phota_cache_pool(&ngx_http_phota_worker.cache, txn, fingerprint,
+                         phota_now(), 0, results, &n, &damaged)
+        == PHOTA_OK)
+    {
+        for (i = 0; i < n; i++) {
+            for (k = 0; k < results[i].npictures; k++) {
+                (void) phota_cache_picture(&ngx_http_phota_worker.cache, txn,
+                                           results[i].scope,
+                                           results[i].pictures[k].digest,
+                                           &picture);
+            }
+        }
+    }
+
+    ngx_free(results);
+}
+
+
+static void
+ngx_http_phota_fetch_done(ngx_event_t *ev)
+{
+    uint64_t                   name;
+    ngx_connection_t          *c;
+    ngx_http_request_t        *r;
+    ngx_http_phota_look_t     *look;
+    ngx_http_phota_seen_t     *seen;
+    ngx_http_phota_proven_pt   handler;
+
+    look = ev->data;
+    r = look->r;
+    handler = look->handler;
+
+    ngx_http_phota_worker.reading--;
+    ngx_http_phota_job_end();
+
+    name = ngx_http_phota_proven_name(look->pool ? look->fingerprint
+                                                 : look->digest);
+    seen = &ngx_http_phota_seen[name % NGX_HTTP_PHOTA_SEEN];
+
+    seen->name = name;
+    seen->time = ngx_time();
+
+    if (r) {
+        ngx_http_phota_prove_off(r, look);
+    }
+
+    ngx_free(look);
+
+    if (r == NULL || ngx_http_phota_worker.exiting) {
+        return;
+    }
+
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    handler(r, NGX_OK);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* the request needn't tell it any more that it ends */
+
+static void
+ngx_http_phota_prove_off(ngx_http_request_t *r, void *data)
+{
+    ngx_http_cleanup_t  *cln;
+
+    for (cln = r->main->cleanup; cln; cln = cln->next) {
+        if (cln->data == data) {
+            cln->handler = NULL;
+        }
+    }
 }
 
 
@@ -242,7 +470,6 @@ ngx_http_phota_prove_tell(ngx_http_phota_proof_t *proof, ngx_int_t rc)
 {
     ngx_uint_t                 i;
     ngx_connection_t          *c;
-    ngx_http_cleanup_t        *cln;
     ngx_http_request_t        *r;
     ngx_http_phota_proven_pt   handler;
 
@@ -250,11 +477,7 @@ ngx_http_phota_prove_tell(ngx_http_phota_proof_t *proof, ngx_int_t rc)
     handler = proof->handler;
 
     if (r) {
-        for (cln = r->main->cleanup; cln; cln = cln->next) {
-            if (cln->data == proof) {
-                cln->handler = NULL;
-            }
-        }
+        ngx_http_phota_prove_off(r, proof);
     }
 
     if (rc == NGX_DECLINED) {

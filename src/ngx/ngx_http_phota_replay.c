@@ -86,7 +86,7 @@ ngx_http_phota_replay_find(ngx_http_phota_ctx_t *ctx, phota_charge_t *charge)
         && ngx_memcmp(replay.fingerprint, ctx->scan.digest, PHOTA_SHA256_LEN)
            != 0)
     {
-        mdb_txn_reset(txn);
+        ngx_http_phota_read_end(txn);
 
         ngx_http_phota_refuse(ctx, 422, "IDEMPOTENCY_MISMATCH",
                               "the Idempotency-Key was used for another "
@@ -117,7 +117,7 @@ ngx_http_phota_replay_find(ngx_http_phota_ctx_t *ctx, phota_charge_t *charge)
         charge->state = PHOTA_STATE_UNKNOWN;
     }
 
-    mdb_txn_reset(txn);
+    ngx_http_phota_read_end(txn);
 
     if (rc == PHOTA_ERROR) {
         ngx_http_phota_replay_unreadable(ctx);

@@ -20,6 +20,7 @@ static ngx_int_t ngx_http_phota_decide(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 static void ngx_http_phota_choose(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
+static void ngx_http_phota_fetched(ngx_http_request_t *r, ngx_int_t rc);
 static ngx_int_t ngx_http_phota_serve(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 static void ngx_http_phota_proved(ngx_http_request_t *r, ngx_int_t rc);
@@ -323,6 +324,14 @@ ngx_http_phota_decide(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     ngx_http_phota_choose(r, ctx);
 
     if (ctx->storable && !ctx->no_cache) {
+        rc = ngx_http_phota_fetch(r, ctx->scan.digest, 0, NULL,
+                                  ngx_http_phota_fetched);
+
+        if (rc != NGX_OK) {
+            ctx->state = NGX_HTTP_PHOTA_PROVE;
+            return rc;
+        }
+
         rc = ngx_http_phota_lookup(r, ctx);
 
         if (rc != NGX_DECLINED) {
@@ -400,6 +409,13 @@ ngx_http_phota_choose(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         age = (uint64_t) ctx->max_age * 1000;
         ctx->since = (age < now) ? now - age : 0;
     }
+}
+
+
+static void
+ngx_http_phota_fetched(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_phota_resume(r, NGX_HTTP_PHOTA_DECIDE);
 }
 
 

@@ -12,6 +12,9 @@
 static ngx_int_t ngx_http_phota_results_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_phota_results_find(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
+static ngx_int_t ngx_http_phota_results_wait(ngx_http_request_t *r);
+static void ngx_http_phota_results_fetched(ngx_http_request_t *r,
+    ngx_int_t rc);
 static void ngx_http_phota_results_proved(ngx_http_request_t *r,
     ngx_int_t rc);
 static ngx_int_t ngx_http_phota_results_send(ngx_http_request_t *r,
@@ -176,7 +179,34 @@ ngx_http_phota_results_handler(ngx_http_request_t *r)
     ngx_memcpy(hit->results->pictures[0].digest, link.digest,
                PHOTA_SHA256_LEN);
 
-    return ngx_http_phota_results_find(r, ctx);
+    rc = ngx_http_phota_fetch(r, NULL, link.scope, link.digest,
+                              ngx_http_phota_results_fetched);
+
+    return (rc == NGX_AGAIN) ? ngx_http_phota_results_wait(r)
+           : (rc == NGX_OK) ? ngx_http_phota_results_find(r, ctx) : rc;
+}
+
+
+static ngx_int_t
+ngx_http_phota_results_wait(ngx_http_request_t *r)
+{
+    r->main->count++;
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_phota_results_fetched(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_phota_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+    ngx_http_finalize_request(r, ngx_http_phota_results_find(r, ctx));
 }
 
 
@@ -210,7 +240,7 @@ ngx_http_phota_results_find(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     rc = phota_cache_picture(&ngx_http_phota_worker.cache, txn,
                              result->scope, picture->digest, picture);
 
-    mdb_txn_reset(txn);
+    ngx_http_phota_read_end(txn);
 
     if (rc != PHOTA_OK) {
         return ngx_http_phota_results_refuse(r, ctx, NGX_HTTP_NOT_FOUND,
@@ -230,10 +260,7 @@ ngx_http_phota_results_find(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
                                   ngx_http_phota_results_proved);
 
     if (proven == NGX_AGAIN) {
-        r->main->count++;
-        r->read_event_handler = ngx_http_test_reading;
-        r->write_event_handler = ngx_http_request_empty_handler;
-        return NGX_DONE;
+        return ngx_http_phota_results_wait(r);
     }
 
     return (proven == NGX_OK) ? ngx_http_phota_results_send(r, ctx)

@@ -339,7 +339,7 @@ ngx_http_phota_send_fill(ngx_http_request_t *r,
     }
 
     if (txn) {
-        mdb_txn_reset(txn);
+        ngx_http_phota_read_end(txn);
     }
 
     return rc;
@@ -546,6 +546,8 @@ ngx_http_phota_warm_thread(void *data, ngx_log_t *log)
                           &warm->picture, warm->index, &p, &len)
         == PHOTA_OK)
     {
+        phota_cache_ahead(p, len);
+
         len += sizeof(uint64_t);
 
         for (i = 0; i < len; i += 4096) {

@@ -219,7 +219,7 @@ ngx_http_phota_trial_budgets(ngx_http_phota_ctx_t *ctx, u_char *p,
                                     p, last);
 
     if (txn) {
-        mdb_txn_reset(txn);
+        ngx_http_phota_read_end(txn);
     }
 
     return ngx_slprintf(p, last, "}}");
