@@ -65,6 +65,22 @@ function setters.size(config, value)
 end
 
 
+-- an identifier: from now on it is the same picture; null ends that
+
+function setters.picture(config, value)
+    if value == cjson.null then
+        config.picture = nil
+        return
+    end
+
+    if type(value) ~= "string" or not value:find("^[%x-]+$") then
+        return "picture is made of hex digits and -"
+    end
+
+    config.picture = value
+end
+
+
 function setters.url_ttl(config, value)
     if type(value) ~= "number" then
         return "url_ttl is a number of seconds"

@@ -92,10 +92,17 @@ local function path_of(uid, size, format)
 end
 
 
+-- a new one, unless the control path wants the same again and again
+
+local function new_uid()
+    return state.config().picture or state.unique()
+end
+
+
 -- appends the pieces of a new picture's base64 to out; its path
 
 function _M.base64(out, size, format)
-    local uid = state.unique()
+    local uid = new_uid()
     local b = base(size, format)
     local comment = b.comment(uid, #b.middle)
     local n = #out
@@ -130,7 +137,7 @@ end
 -- of a new picture; and its path
 
 function _M.url(size, format)
-    local path = path_of(state.unique(), size, format)
+    local path = path_of(new_uid(), size, format)
 
     return _M.link(path), path
 end
