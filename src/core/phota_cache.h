@@ -276,7 +276,8 @@ typedef struct {
 /*
  * In short transactions, each a bounded batch; it can be broken off and begun
  * again.  From the first on no hit shows what it removed; bytes are deleted as
- * soon as nobody sends them.  *results: how many went.
+ * soon as nobody sends them.  *results: how many went.  PHOTA_REFUSED when the
+ * environment was replaced meanwhile: open it again and begin anew.
  */
 int phota_cache_purge(phota_cache_t *c, const phota_purge_t *purge,
     uint64_t *results, phota_error_t *err);
@@ -306,7 +307,8 @@ typedef void (*phota_damage_pt)(void *ctx, const char *what);
 /*
  * Reads everything there is: records, references, every byte of every picture.
  * mend: removes what is damaged and puts counters right.  PHOTA_OK when all is
- * sound (or has been mended), PHOTA_INVALID when not.
+ * sound (or has been mended), PHOTA_INVALID when not, PHOTA_REFUSED when what was
+ * mended had been replaced.
  */
 int phota_cache_check(phota_cache_t *c, int mend, phota_cache_report_t *report,
     phota_damage_pt handler, void *ctx, phota_error_t *err);

@@ -112,6 +112,12 @@ phota_cache_check(phota_cache_t *c, int mend, phota_cache_report_t *report,
         return rc;
     }
 
+    if (wrong != 0 && mend && phota_store_moved(c->store)) {
+        phota_error(err, "\"%.160s\" was replaced meanwhile: run it again",
+                    c->store->path);
+        return PHOTA_REFUSED;
+    }
+
     if (wrong != 0 && !mend) {
         phota_error(err, "\"%.160s\": %llu things are wrong", c->store->path,
                     (unsigned long long) wrong);

@@ -264,6 +264,15 @@ phota_purge_take(phota_purge_walk_t *walk, phota_error_t *err)
         return PHOTA_ERROR;
     }
 
+    /* who waited for the lock while it was compacted would purge a ghost */
+
+    if (phota_store_moved(c->store)) {
+        phota_store_abort(txn);
+        phota_error(err, "\"%.160s\" was replaced meanwhile: run it again",
+                    c->store->path);
+        return PHOTA_REFUSED;
+    }
+
     rc = phota_totals_read(c, txn, &totals);
 
     for (i = 0; rc == 0 && i < walk->nkeys; i++) {

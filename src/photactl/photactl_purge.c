@@ -210,15 +210,6 @@ photactl_purge(photactl_t *ctl, const phota_purge_t *purge, uint64_t *results)
 
     rc = phota_cache_purge(&cache, purge, results, &ctl->err);
 
-    if (rc == PHOTA_OK && phota_store_moved(&store)) {
-
-        /* what has taken its place was copied before, or in part */
-
-        phota_error(&ctl->err, "the cache was replaced meanwhile: run it "
-                    "again");
-        rc = PHOTA_REFUSED;
-    }
-
     if (rc == PHOTA_OK && !phota_ledger_inhabited(&ctl->ledger)) {
         rc = photactl_purge_empty(ctl, &cache);
     }

@@ -11,6 +11,7 @@
 
 #define TEST_MANY    300
 #define TEST_ROUNDS  40
+#define TEST_KILLED  150
 
 
 /* tenants 1 and 2 have scopes of their own, 3 and 4 share one */
@@ -470,6 +471,7 @@ test_compact_place(void **state)
     int            status;
     struct stat    st;
     uint64_t       before, after;
+    phota_purge_t  purge;
 
     (void) state;
 
@@ -497,9 +499,17 @@ test_compact_place(void **state)
     assert_int_equal(test_left(), BITS(1, 1, 1, 1, 1, 1));
     test_sound();
 
+    /* but nothing can be removed from it any more */
+
+    memset(&purge, 0, sizeof(purge));
+    assert_int_equal(phota_cache_purge(&test_cache, &purge, &before,
+                                       &test_err), PHOTA_REFUSED);
+    assert_true(before == 0);
+
     phota_store_close(&test_store);
     test_open(0);
     assert_int_equal(phota_store_moved(&test_store), 0);
+    assert_int_equal(test_left(), BITS(1, 1, 1, 1, 1, 1));
 
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0750);
@@ -516,8 +526,10 @@ static void
 test_kill(int compact, unsigned us)
 {
     int            status;
+    u_char         fingerprint[PHOTA_SHA256_LEN];
     pid_t          pid;
     uint64_t       n, before, after;
+    unsigned       i;
     phota_purge_t  purge;
 
     phota_store_close(&test_store);
@@ -540,7 +552,20 @@ test_kill(int compact, unsigned us)
         }
 
         test_open(0);
-        (void) phota_cache_purge(&test_cache, &purge, &n, NULL);
+
+        /* one after the other, so that there are many moments to die at */
+
+        for (i = 1; i <= TEST_KILLED; i++) {
+            test_fingerprint(fingerprint, i);
+            purge.fingerprint = (i % 50) ? fingerprint : NULL;
+            purge.tenant = (i % 50) ? 0 : 1;
+            (void) phota_cache_purge(&test_cache, &purge, &n, NULL);
+
+            if (i % 25 == 0) {
+                test_sweep();
+            }
+        }
+
         _exit(0);
     }
 
@@ -571,7 +596,7 @@ test_killed_purge(void **state)
 
     for (round = 0; round < TEST_ROUNDS; round++) {
 
-        for (i = 1; i <= 150; i++) {
+        for (i = 1; i <= TEST_KILLED; i++) {
             buy.n = i;
             buy.tenant = 1 + i % 3;
             buy.scope = i % 2;
@@ -583,10 +608,10 @@ test_killed_purge(void **state)
             }
         }
 
-        test_kill(0, 300 + (unsigned) random() % 3000);
+        test_kill(0, 500 + (unsigned) random() % 15000);
 
         left = test_entries(test_cache.results);
-        broken += (left != 0 && left < 150);
+        broken += (left != 0 && left < TEST_KILLED);
         test_sound();
     }
 
