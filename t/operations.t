@@ -66,8 +66,8 @@ for my $who ([ 'with a shared key', $acme ], [ 'with an own key', $owner ]) {
         field => 'async');
 
     for my $case ([ 'POST', 'profiles/add' ], [ 'GET', 'webhook-secret' ],
-        [ 'POST', 'nothing' ], [ 'DELETE', 'profiles/p1' ],
-        [ 'PUT', 'remix' ], [ 'POST', 'remix/' ], [ 'POST', 'REMIX' ],
+        [ 'POST', 'nothing' ], [ 'DELETE', 'profiles/p1/x' ],
+        [ 'DELETE', 'profiles/' ], [ 'DELETE', 'jobs/j1' ], [ 'PUT', 'remix' ], [ 'POST', 'remix/' ], [ 'POST', 'REMIX' ],
         [ 'POST', 'remix/x' ], [ 'PATCH', 'jobs/j1' ])
     {
         my ($method, $path) = @$case;
@@ -77,6 +77,9 @@ for my $who ([ 'with a shared key', $acme ], [ 'with an own key', $owner ]) {
             403, 'OPERATION_NOT_ALLOWED', "$method $path $with");
     }
 }
+
+$t->is_error($t->request('DELETE', '/v1/phota/profiles/p1', $acme), 403,
+    'OPERATION_NOT_ALLOWED', 'DELETE profiles/p1 with a shared key');
 
 for my $path (qw{ profiles/ids jobs/j1 profiles/p1/status models }) {
     $t->is_error($t->request('GET', "/v1/phota/$path", $acme), 403,

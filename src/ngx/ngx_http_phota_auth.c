@@ -309,6 +309,7 @@ ngx_http_phota_access(ngx_http_request_t *r)
 void
 ngx_http_phota_authorize(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
+    ngx_str_t                   id;
     const phota_operation_t    *op;
     ngx_http_phota_loc_conf_t  *plcf;
 
@@ -327,9 +328,10 @@ ngx_http_phota_authorize(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return;
     }
 
-    if ((r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
-        && (ctx->tenant.flags & PHOTA_TENANT_OWN_KEY)
-        && !ngx_http_phota_forbidden(r))
+    if ((ctx->tenant.flags & PHOTA_TENANT_OWN_KEY)
+        && (((r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
+             && !ngx_http_phota_forbidden(r))
+            || ngx_http_phota_profile(r, &id) == NGX_OK))
     {
         return;
     }

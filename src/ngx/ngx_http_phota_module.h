@@ -612,6 +612,18 @@ ngx_int_t ngx_http_phota_rewrite(ngx_http_request_t *r,
     ngx_http_phota_purchase_t *p, ngx_http_request_body_t **body,
     off_t *length);
 
+/* ngx_http_phota_profile.c */
+
+/* NGX_OK when the request deletes the profile of this id */
+ngx_int_t ngx_http_phota_profile(ngx_http_request_t *r, ngx_str_t *id);
+
+/*
+ * After such a call: NGX_OK when results are being removed, and the request is
+ * resumed then; NGX_DECLINED when there is nothing to do.
+ */
+ngx_int_t ngx_http_phota_forget_profile(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
 /* ngx_http_phota_trial.c */
 
 /*

@@ -235,6 +235,11 @@ ngx_http_phota_call(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
         /* a GET, for HEAD too; a body would be somebody's smuggling */
 
+        if (r->method == NGX_HTTP_DELETE) {
+            sr->method = r->method;
+            sr->method_name = r->method_name;
+        }
+
         sr->request_body = NULL;
         sr->headers_in.content_length = NULL;
         sr->headers_in.content_length_n = -1;
@@ -291,6 +296,9 @@ ngx_http_phota_called(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     if (p->metered) {
         ctx->state = NGX_HTTP_PHOTA_SETTLE;
         ngx_http_phota_end(p);
+
+    } else if (ngx_http_phota_forget_profile(r, ctx) == NGX_OK) {
+        ctx->state = NGX_HTTP_PHOTA_SETTLE;
 
     } else {
         ctx->state = NGX_HTTP_PHOTA_ANSWER;
