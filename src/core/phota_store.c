@@ -30,6 +30,7 @@ static int phota_store_mkdir(const char *path, phota_error_t *err);
 static int phota_store_env(phota_store_t *store, size_t map_size,
     phota_error_t *err);
 static int phota_store_env_open(phota_store_t *store, size_t map_size);
+static int phota_store_files(phota_store_t *store, unsigned flags);
 static int phota_store_lock_file(phota_store_t *store);
 static int phota_store_map(phota_store_t *store, size_t map_size);
 static void phota_store_modes(phota_store_t *store);
@@ -239,7 +240,7 @@ phota_store_env_open(phota_store_t *store, size_t map_size)
     }
 
     if (rc == 0) {
-        rc = mdb_env_open(store->env, store->path, flags, 0600);
+        rc = phota_store_files(store, flags);
     }
 
     if (rc == 0) {
@@ -253,6 +254,45 @@ phota_store_env_open(phota_store_t *store, size_t map_size)
         mdb_env_close(store->env);
         store->env = NULL;
     }
+
+    return rc;
+}
+
+
+/*
+ * LMDB opens its files by name, one after the other: if another environment
+ * takes this one's place meanwhile they are of both, and two that write have a
+ * lock each.  A directory that is open keeps its number, and what was exchanged
+ * never comes back.
+ */
+
+static int
+phota_store_files(phota_store_t *store, unsigned flags)
+{
+    int          fd, rc;
+    struct stat  before, after;
+
+    fd = open(store->path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (fd == -1) {
+        return errno;
+    }
+
+    rc = mdb_env_open(store->env, store->path, flags, 0600);
+
+    if (rc == 0
+        && (fstat(fd, &before) == -1 || stat(store->path, &after) == -1))
+    {
+        rc = errno;
+    }
+
+    if (rc == 0
+        && (before.st_ino != after.st_ino || before.st_dev != after.st_dev))
+    {
+        rc = EAGAIN;
+    }
+
+    (void) close(fd);
 
     return rc;
 }
