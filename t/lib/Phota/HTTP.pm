@@ -53,12 +53,27 @@ sub request {
 #              number) ; then after so many seconds more: linger
 
 sub exchange {
+    my ($self, @request) = @_;
+
+    local $SIG{PIPE} = 'IGNORE';
+
+    my $x = $self->begin(@request);
+
+    until ($x->{over}) {
+        $self->_turn($x);
+    }
+
+    return $self->ended($x);
+}
+
+# the same in three steps, for those who have many under way: between begin()
+# and ended() whoever waits for sockets calls readable() until $x->{over}
+
+sub begin {
     my ($self, $method, $path, $headers, $body, %o) = @_;
 
     my $answer = Phota::HTTP::Answer->new;
     my @out = $self->_pieces($method, $path, $headers, $body, %o);
-
-    local $SIG{PIPE} = 'IGNORE';
 
     my $x = { answer => $answer, out => \@out, o => \%o, body_sent => 0,
         method => $method, offset => 0, parse => 'head', begun => time(),
@@ -67,9 +82,19 @@ sub exchange {
     $x->{deadline} = $x->{begun} + $self->{timeout};
     $x->{next} = $x->{begun};
 
-    until ($x->{over}) {
-        $self->_turn($x);
-    }
+    return $x;
+}
+
+sub readable {
+    my ($self, $x) = @_;
+
+    $self->_read($x);
+}
+
+sub ended {
+    my ($self, $x) = @_;
+
+    my $answer = $x->{answer};
 
     $answer->{seconds} = time() - $x->{begun};
     $answer->{body_sent} = $x->{body_sent};
