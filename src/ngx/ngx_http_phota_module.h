@@ -214,6 +214,7 @@ struct ngx_http_phota_sender_s {
     ngx_chain_t                *busy;
     void                       *warming;        /* a thread reads for it */
     unsigned                    raw:1;          /* pictures as they are */
+    unsigned                    large:1;        /* counted among the large */
     unsigned                    slow:1;
     unsigned                    warm:1;         /* a thread has just read it */
 };
@@ -327,6 +328,7 @@ typedef struct {
     ngx_event_t                 exit_guard;     /* holds a quitting worker */
     ngx_uint_t                  jobs;
     ngx_uint_t                  reading;        /* threads that read cache */
+    ngx_uint_t                  large;          /* buffers of whole chunks */
     size_t                      spooled;        /* bytes in memory */
 
     unsigned                    active:1;

@@ -16,6 +16,14 @@
 
 #define NGX_HTTP_PHOTA_SLICE  16384
 
+/*
+ * Buffers of a whole chunk that a worker has out at a time.  A client that
+ * takes nothing any more keeps the one that it was being sent: whoever comes
+ * beyond them gets slices, so that a thousand of those cost no more.
+ */
+
+#define NGX_HTTP_PHOTA_LARGE  128
+
 /* buffers that a fast client may take before others have their turn */
 
 #define NGX_HTTP_PHOTA_BURST  8
@@ -61,6 +69,7 @@ ngx_int_t
 ngx_http_phota_send(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     const phota_rendering_t *rendering, ngx_uint_t raw)
 {
+    ngx_http_cleanup_t       *cln;
     ngx_http_phota_sender_t  *sender;
 
     sender = ngx_pcalloc(r->pool, sizeof(ngx_http_phota_sender_t));
@@ -74,6 +83,14 @@ ngx_http_phota_send(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     sender->length = rendering->length;
     sender->checked = UINT64_MAX;
     sender->raw = raw;
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_phota_send_cleanup;
+    cln->data = sender;
 
     ctx->sender = sender;
 
@@ -261,14 +278,29 @@ static ngx_int_t
 ngx_http_phota_send_buffer(ngx_http_request_t *r,
     ngx_http_phota_sender_t *sender, ngx_buf_t *b)
 {
-    size_t  size;
+    size_t                    size;
+    ngx_http_phota_worker_t  *worker;
 
-    size = sender->slow ? NGX_HTTP_PHOTA_SLICE
+    worker = &ngx_http_phota_worker;
+
+    if (!sender->slow && !sender->large
+        && sender->length > NGX_HTTP_PHOTA_SLICE
+        && worker->large < NGX_HTTP_PHOTA_LARGE)
+    {
+        worker->large++;
+        sender->large = 1;
+
+    } else if (sender->slow && sender->large) {
+        worker->large--;
+        sender->large = 0;
+    }
+
+    size = !sender->large ? NGX_HTTP_PHOTA_SLICE
            : sender->raw ? PHOTA_CHUNK : phota_base64_length(PHOTA_CHUNK);
 
     size = ngx_min(size, sender->length);
 
-    if (b->start && (size_t) (b->end - b->start) > size) {
+    if (b->start && (size_t) (b->end - b->start) != size) {
 
         /* a slow client has no use for the large one */
 
@@ -481,15 +513,11 @@ ngx_http_phota_resident(const u_char *p, size_t len)
 static ngx_int_t
 ngx_http_phota_warm(ngx_http_request_t *r, ngx_http_phota_sender_t *sender)
 {
-    ngx_http_cleanup_t     *cln;
     const phota_piece_t    *piece;
     ngx_http_phota_warm_t  *warm;
 
-    cln = ngx_http_cleanup_add(r, 0);
     warm = ngx_calloc(sizeof(ngx_http_phota_warm_t), r->connection->log);
-
-    if (cln == NULL || warm == NULL) {
-        ngx_free(warm);
+    if (warm == NULL) {
         return NGX_ERROR;
     }
 
@@ -515,9 +543,6 @@ ngx_http_phota_warm(ngx_http_request_t *r, ngx_http_phota_sender_t *sender)
 
     ngx_http_phota_worker.reading++;
     ngx_http_phota_job_begin();
-
-    cln->handler = ngx_http_phota_send_cleanup;
-    cln->data = sender;
 
     sender->warming = warm;
     r->write_event_handler = ngx_http_request_empty_handler;
@@ -609,5 +634,10 @@ ngx_http_phota_send_cleanup(void *data)
     if (warm) {
         warm->sender = NULL;
         sender->warming = NULL;
+    }
+
+    if (sender->large) {
+        sender->large = 0;
+        ngx_http_phota_worker.large--;
     }
 }
