@@ -6,12 +6,35 @@
  */
 
 
+#include <errno.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
 #include "cached.h"
 
 
 #define TEST_MANY    300
 #define TEST_ROUNDS  40
 #define TEST_KILLED  150
+
+
+static int  test_no_exchange;       /* the file system can't */
+
+
+/* takes libc's place */
+
+int
+renameat2(int olddir, const char *old, int newdir, const char *new,
+    unsigned flags)
+{
+    if (test_no_exchange) {
+        errno = EINVAL;
+        return -1;
+    }
+
+    return (int) syscall(SYS_renameat2, olddir, old, newdir, new, flags);
+}
 
 
 /* tenants 1 and 2 have scopes of their own, 3 and 4 share one */
@@ -520,6 +543,136 @@ test_compact_place(void **state)
 }
 
 
+/* what can't be done leaves all as it was, and nothing beside */
+
+static void
+test_compact_fails(void **state)
+{
+    char           path[128];
+    int            rc, status;
+    pid_t          pid;
+    uint64_t       before, after;
+    struct rlimit  limit;
+
+    (void) state;
+
+    phota_store_close(&test_store);
+    (void) snprintf(path, sizeof(path), "%s/cache.new", test_dir);
+
+    test_no_exchange = 1;
+    rc = phota_cache_compact(test_dir, &before, &after, &test_err);
+    test_no_exchange = 0;
+
+    assert_int_equal(rc, PHOTA_REFUSED);
+    assert_non_null(strstr(test_err.text, "can't exchange"));
+    assert_int_equal(access(path, F_OK), -1);
+
+    /* as on a disk that is full */
+
+    (void) fflush(NULL);
+    pid = fork();
+    assert_true(pid >= 0);
+
+    if (pid == 0) {
+        (void) signal(SIGXFSZ, SIG_IGN);
+        limit.rlim_cur = limit.rlim_max = 300000;
+        (void) setrlimit(RLIMIT_FSIZE, &limit);
+        _exit(phota_cache_compact(test_dir, &before, &after, &test_err)
+              != PHOTA_ERROR);
+    }
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(access(path, F_OK), -1);
+
+    test_open(0);
+    assert_int_equal(test_left(), BITS(1, 1, 1, 1, 1, 1));
+    test_sound();
+}
+
+
+/*
+ * Another buys all the while, and asks as nginx does whether it has bought into
+ * what was replaced: nothing that it has told of is lost.
+ */
+
+static void
+test_compact_beside(void **state)
+{
+    int         told, status, pipes[2];
+    pid_t       pid;
+    unsigned    i, n, rounds, bought;
+    uint64_t    before, after;
+    test_buy_t  buy;
+
+    (void) state;
+
+    phota_store_close(&test_store);
+    assert_int_equal(pipe(pipes), 0);
+
+    (void) fflush(NULL);
+    pid = fork();
+    assert_true(pid >= 0);
+
+    if (pid == 0) {
+        memset(&buy, 0, sizeof(buy));
+        test_open(0);
+
+        for (i = 10; ; i++) {
+            buy.n = i;
+            buy.tenant = 5;
+            buy.scope = 5;
+            buy.seeds[0] = 1 + i % 31;
+
+            test_buy(&buy);
+
+            while (phota_store_moved(&test_store)) {
+                phota_store_close(&test_store);
+                test_open(0);
+                test_buy(&buy);
+            }
+
+            (void) !write(pipes[1], &i, sizeof(i));
+        }
+    }
+
+    told = 0;
+
+    for (i = 0; i < TEST_ROUNDS || told < 20 * (int) sizeof(i); i++) {
+        assert_int_equal(ioctl(pipes[0], FIONREAD, &told), 0);
+
+        if (phota_cache_compact(test_dir, &before, &after, &test_err)
+            != PHOTA_OK)
+        {
+            (void) kill(pid, SIGKILL);
+            fail_msg("%s", test_err.text);
+        }
+
+        (void) usleep(5000);
+    }
+
+    assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
+    (void) kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+
+    test_open(0);
+    test_sound();
+
+    n = 0;
+    rounds = i;
+    (void) close(pipes[1]);
+
+    while (read(pipes[0], &bought, sizeof(bought)) == sizeof(bought)) {
+        assert_true(test_has(bought));
+        n++;
+    }
+
+    (void) close(pipes[0]);
+    print_message("  %u bought during %u compacts\n", n, rounds);
+    assert_true(n != 0);
+}
+
+
 /* a process of its own that does it until it is killed */
 
 static void
@@ -669,6 +822,8 @@ main(void)
         BOUGHT(test_erased),
         BOUGHT(test_compact_leftovers),
         BOUGHT(test_compact_place),
+        BOUGHT(test_compact_fails),
+        BOUGHT(test_compact_beside),
         BOUGHT(test_killed_compact),
         TEST(test_many),
         TEST(test_killed_purge)
