@@ -46,22 +46,20 @@
 #undef test_teardown
 
 
+#define TEST_KILLS  12
+
+
 static char  test_said[16384];      /* by the last command */
 
 
-static int
-test_run(const char *line, ...)
-{
-    int       fds[2], argc, status;
-    char     *argv[32], *rest, text[1024];
-    pid_t     pid;
-    size_t    len;
-    ssize_t   n;
-    va_list   args;
+/* a command in a process of its own, whose outputs go to fd */
 
-    va_start(args, line);
-    (void) vsnprintf(text, sizeof(text), line, args);
-    va_end(args);
+static pid_t
+test_start(char *text, int fd)
+{
+    int    argc, status;
+    char  *argv[32], *rest;
+    pid_t  pid;
 
     argc = 0;
     argv[argc++] = "photactl";
@@ -72,7 +70,6 @@ test_run(const char *line, ...)
 
     argv[argc] = NULL;
 
-    assert_int_equal(pipe(fds), 0);
     (void) fflush(NULL);
     pid = fork();
     assert_true(pid >= 0);
@@ -82,15 +79,36 @@ test_run(const char *line, ...)
         (void) snprintf(test_said, sizeof(test_said), "%s.key", test_dir);
         (void) setenv("PHOTA_MASTER_KEY", test_said, 1);
 
-        (void) dup2(fds[1], STDOUT_FILENO);
-        (void) dup2(fds[1], STDERR_FILENO);
-        (void) close(fds[0]);
+        (void) dup2(fd, STDOUT_FILENO);
+        (void) dup2(fd, STDERR_FILENO);
 
         status = photactl_main(argc, argv);
         (void) fflush(NULL);
         _exit(status);
     }
 
+    return pid;
+}
+
+
+/* the exit status; test_said has both outputs */
+
+static int
+test_run(const char *line, ...)
+{
+    int       fds[2], status;
+    char      text[1024];
+    pid_t     pid;
+    size_t    len;
+    ssize_t   n;
+    va_list   args;
+
+    va_start(args, line);
+    (void) vsnprintf(text, sizeof(text), line, args);
+    va_end(args);
+
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    pid = test_start(text, fds[1]);
     (void) close(fds[1]);
 
     for (len = 0; len < sizeof(test_said) - 1; len += (size_t) n) {
@@ -679,6 +697,78 @@ test_remove_again(void **state)
 }
 
 
+/* killed anywhere: run again it does what is left, or says that nothing is */
+
+static void
+test_remove_killed(void **state)
+{
+    int         rc, status, half;
+    char        text[64], *p;
+    pid_t       pid;
+    unsigned    i, n;
+    uint32_t    id;
+    test_buy_t  buy;
+
+    (void) state;
+
+    half = 0;
+    srandom(9);
+    memset(&buy, 0, sizeof(buy));
+
+    for (n = 0; n < TEST_KILLS; n++) {
+        assert_int_equal(test_run("tenant add t%u", n), 0);
+        assert_int_equal(test_run("tenant show t%u --json", n), 0);
+        p = strstr(test_said, "\"tenant_id\":");
+        assert_non_null(p);
+        id = (uint32_t) strtoul(p + 12, NULL, 10);
+
+        assert_int_equal(test_run("token issue t%u", n), 0);
+        assert_int_equal(test_run("price add --operation edit --usd 0.1 "
+                                  "--tenant t%u", n), 0);
+        test_hold(id, 1, 0, NULL);
+
+        test_open(0);
+
+        for (i = 0; i < 20; i++) {
+            buy.n = 100 + i;
+            buy.tenant = id;
+            buy.scope = (i % 2) ? id : 0;
+            buy.seeds[0] = 1 + i % 7;
+            test_buy(&buy);
+        }
+
+        phota_store_close(&test_store);
+
+        (void) snprintf(text, sizeof(text), "tenant remove t%u", n);
+        pid = test_start(text, STDOUT_FILENO);
+        (void) usleep((useconds_t) random() % 20000);
+        (void) kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+
+        rc = test_run("tenant add t%u", n);
+        test_hides("damaged");
+        half += (rc == 1 && strstr(test_said, "again") != NULL);
+
+        /* added, as the old one had gone: this removes the new one */
+
+        assert_int_equal(test_run("tenant remove t%u", n), 0);
+
+        assert_int_equal(test_run("cache list --json"), 0);
+        (void) snprintf(text, sizeof(text), "\"tenant\":\"#%u\"", id);
+        test_hides(text);
+        assert_int_equal(test_run("cache check"), 0);
+        test_says("ok: 4 results");
+    }
+
+    assert_int_equal(test_run("price list --json"), 0);
+    test_hides("\"tenant\":\"#");
+    assert_int_equal(test_run("ledger verify"), 0);
+    assert_int_equal(test_rows("tokens"), 2);
+
+    print_message("  %d of %d were half removed\n", half, TEST_KILLS);
+}
+
+
 /* a worker lives: it has to know before */
 
 static void
@@ -722,6 +812,7 @@ main(void)
         TEST(test_removes),
         TEST(test_remove_held),
         TEST(test_remove_again),
+        TEST(test_remove_killed),
         TEST(test_remove_beside)
     };
 
