@@ -210,9 +210,14 @@ int phota_cache_find_charge(phota_cache_t *c, MDB_txn *txn,
  * recovery, by the id that is its charge's.
  *
  * PHOTA_OK also when a result of this id is there already; PHOTA_DECLINED when
- * it is larger than the cache; PHOTA_ERROR when read fails or LMDB does.  Where
- * the map is full the oldest quarter goes, once: when that doesn't help, not
- * again for a minute.
+ * it is larger than the cache, or this is full of what is being sent;
+ * PHOTA_ERROR when read fails, doesn't give what it gave before, or LMDB fails.
+ * Where the map is full the oldest quarter goes, once: when that doesn't help,
+ * not again for a minute.
+ *
+ * What leaves a pool because of since, its age or PHOTA_POOL_MAX is no hit
+ * from then on; its pictures stay while links to them live, and ten seconds at
+ * least.
  */
 int phota_cache_store(phota_cache_t *c, phota_deposit_t *deposits,
     unsigned ndeposits, unsigned bought, const phota_unpacked_t *unpacked,
@@ -307,8 +312,8 @@ typedef void (*phota_damage_pt)(void *ctx, const char *what);
 /*
  * Reads everything there is: records, references, every byte of every picture.
  * mend: removes what is damaged and puts counters right.  PHOTA_OK when all is
- * sound (or has been mended), PHOTA_INVALID when not, PHOTA_REFUSED when what was
- * mended had been replaced.
+ * sound (or has been mended), PHOTA_INVALID when not, PHOTA_REFUSED when what
+ * was mended had been replaced.
  */
 int phota_cache_check(phota_cache_t *c, int mend, phota_cache_report_t *report,
     phota_damage_pt handler, void *ctx, phota_error_t *err);
@@ -318,8 +323,9 @@ int phota_cache_check(phota_cache_t *c, int mend, phota_cache_report_t *report,
 /*
  * Writes what lives, and nothing else, into a new environment beside the old
  * one and puts it in its place; what was deleted is in no file afterwards.
- * dir: the data directory.  Works beside a running nginx: stores wait meanwhile,
- * hits don't, workers notice within a second that it has been replaced.
+ * dir: the data directory.  Works beside a running nginx: stores wait
+ * meanwhile, hits don't, workers notice within a second that it has been
+ * replaced.
  * before, after: bytes of the files.  The new ones belong to whom the directory
  * belongs.
  */

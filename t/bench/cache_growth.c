@@ -1,8 +1,8 @@
 
 /*
- * How large the cache's file becomes: random sizes, much more of them than there
- * is room for, with hits, evictions, and what is being sent.  It prints what the
- * file has at the end beside the limit, and fails above 1.1.
+ * How large the cache's file becomes: random sizes, much more of them than
+ * there is room for, with hits, evictions, and what is being sent.  It prints
+ * what the file has at the end beside the limit, and fails above 1.1.
  *
  *     cache-growth DIRECTORY [MB [TURNS [SECONDS]]]
  *
