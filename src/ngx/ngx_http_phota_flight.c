@@ -425,12 +425,10 @@ ngx_http_phota_keep_body(ngx_http_phota_node_t *node,
         ngx_memcpy(p, landing->body, landing->len);
     }
 
+    /* a length without a body: there was one, but it can't be told */
+
     node->landing = *landing;
     node->landing.body = p;
-
-    if (p == NULL) {
-        node->landing.len = 0;
-    }
 }
 
 

@@ -28,10 +28,10 @@ static void ngx_http_phota_join_leave(void *data);
 static void ngx_http_phota_join_check(ngx_http_phota_waiter_t *waiter);
 static ngx_int_t ngx_http_phota_join_told(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, ngx_http_phota_landing_t *landing);
-static void ngx_http_phota_pilot(const ngx_http_phota_flight_t *flight,
+static void ngx_http_phota_pilot(ngx_http_phota_waiter_t *waiter,
     const ngx_http_phota_pilot_t *pilot);
-static ngx_http_phota_flight_e ngx_http_phota_pilot_left(MDB_txn *txn,
-    const ngx_http_phota_pilot_t *pilot);
+static ngx_http_phota_flight_e ngx_http_phota_pilot_left(
+    ngx_http_phota_waiter_t *waiter);
 
 
 ngx_int_t
@@ -199,7 +199,7 @@ ngx_http_phota_join_check(ngx_http_phota_waiter_t *waiter)
                                     &landing);
 
     if (rc == NGX_AGAIN) {
-        ngx_http_phota_pilot(&waiter->flight, &pilot);
+        ngx_http_phota_pilot(waiter, &pilot);
         return;
     }
 
@@ -207,7 +207,9 @@ ngx_http_phota_join_check(ngx_http_phota_waiter_t *waiter)
 
     r->read_event_handler = ngx_http_block_reading;
 
-    ctx->landed = (rc == NGX_OK) ? landing.state : NGX_HTTP_PHOTA_ABANDONED;
+    /* who can't find out how it ended doesn't buy it a second time */
+
+    ctx->landed = (rc == NGX_OK) ? landing.state : NGX_HTTP_PHOTA_UNKNOWN;
 
     if (ctx->landed == NGX_HTTP_PHOTA_REFUSED) {
 
@@ -273,10 +275,11 @@ ngx_http_phota_join_told(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 /* lives he?  If not, the flight ends as the books have it */
 
 static void
-ngx_http_phota_pilot(const ngx_http_phota_flight_t *flight,
+ngx_http_phota_pilot(ngx_http_phota_waiter_t *waiter,
     const ngx_http_phota_pilot_t *pilot)
 {
     MDB_txn                   *txn;
+    ngx_uint_t                 lives;
     ngx_http_phota_worker_t   *worker;
     ngx_http_phota_landing_t   landing;
 
@@ -298,17 +301,19 @@ ngx_http_phota_pilot(const ngx_http_phota_flight_t *flight,
         return;
     }
 
-    ngx_memzero(&landing, sizeof(ngx_http_phota_landing_t));
-
-    if (phota_ledger_alive(&worker->ledger, txn, &pilot->owner)) {
-        asked = ngx_current_msec;
-        alive = pilot->owner;
-
-    } else {
-        landing.state = ngx_http_phota_pilot_left(txn, pilot);
-    }
+    lives = phota_ledger_alive(&worker->ledger, txn, &pilot->owner);
 
     ngx_http_phota_read_end(txn);
+
+    if (lives) {
+        asked = ngx_current_msec;
+        alive = pilot->owner;
+        return;
+    }
+
+    ngx_memzero(&landing, sizeof(ngx_http_phota_landing_t));
+
+    landing.state = ngx_http_phota_pilot_left(waiter);
 
     if (landing.state != NGX_HTTP_PHOTA_FLYING) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
@@ -317,19 +322,43 @@ ngx_http_phota_pilot(const ngx_http_phota_flight_t *flight,
                       (landing.state == NGX_HTTP_PHOTA_ABANDONED)
                       ? "nothing was sent" : "it may have been bought");
 
-        ngx_http_phota_land(flight, &landing);
+        ngx_http_phota_land(&waiter->flight, &landing);
     }
 }
 
 
-static ngx_http_phota_flight_e
-ngx_http_phota_pilot_left(MDB_txn *txn, const ngx_http_phota_pilot_t *pilot)
-{
-    int             rc;
-    phota_charge_t  charge;
+/*
+ * He is dead now, but may have done something since we looked at the flight
+ * and at the books, so that both are read again.
+ */
 
-    rc = phota_ledger_get(&ngx_http_phota_worker.ledger, txn, &pilot->charge,
+static ngx_http_phota_flight_e
+ngx_http_phota_pilot_left(ngx_http_phota_waiter_t *waiter)
+{
+    int                        rc;
+    MDB_txn                   *txn;
+    phota_charge_t             charge;
+    ngx_http_request_t        *r;
+    ngx_http_phota_pilot_t     pilot;
+    ngx_http_phota_landing_t   landing;
+
+    r = waiter->data;
+
+    if (ngx_http_phota_flight_look(&waiter->flight, r->pool, &pilot, &landing)
+        != NGX_AGAIN)
+    {
+        return NGX_HTTP_PHOTA_FLYING;
+    }
+
+    txn = ngx_http_phota_read_books();
+    if (txn == NULL) {
+        return NGX_HTTP_PHOTA_FLYING;
+    }
+
+    rc = phota_ledger_get(&ngx_http_phota_worker.ledger, txn, &pilot.charge,
                           &charge);
+
+    ngx_http_phota_read_end(txn);
 
     if (rc == PHOTA_DECLINED) {
 

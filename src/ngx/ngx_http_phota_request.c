@@ -379,7 +379,10 @@ ngx_http_phota_choose(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
     ctx->storable = 0;
     ctx->buys = 0;
-    ctx->since = 0;
+
+    if (!ctx->joined) {
+        ctx->since = 0;
+    }
 
     if (ctx->no_store || !(plcf->cached & (1 << ctx->operation->id))) {
         ctx->cache = NGX_HTTP_PHOTA_CACHE_BYPASS;
@@ -404,7 +407,7 @@ ngx_http_phota_choose(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
     } else if (ctx->max_age >= 0 && !ctx->joined) {
 
-        /* what was joined is as fresh as can be */
+        /* and so it stays: what is bought while it waits is younger */
 
         age = (uint64_t) ctx->max_age * 1000;
         ctx->since = (age < now) ? now - age : 0;
