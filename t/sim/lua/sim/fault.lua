@@ -61,6 +61,9 @@ function _M.parse(text)
         elseif name == "html" then
             fault.html = true
 
+        elseif name == "long" and value then
+            fault.long = value
+
         elseif name and kinds[name] and not fault.kind
                and (value or not kinds[name].value)
         then

@@ -85,7 +85,8 @@ local function failure(call, status)
         return html(status)
     end
 
-    local a = _M.problem(call, status)
+    local a = _M.problem(call, status, nil,
+                         call.fault.long and ("x"):rep(call.fault.long))
 
     if status == 429 then
         a.headers = { ["Retry-After"] = "1" }
