@@ -2,7 +2,8 @@
 /*
  * One LMDB environment: opened with the right flags, its schema checked, never
  * wiped, never grown at run time.  Whatever the file turns out to be, opening
- * it changes nothing but what PHOTA_STORE_CREATE asks for.
+ * it changes nothing but what PHOTA_STORE_CREATE asks for; where its end was
+ * lost it gets a hole there.
  */
 
 
@@ -33,6 +34,7 @@ static int phota_store_env_open(phota_store_t *store, size_t map_size);
 static int phota_store_files(phota_store_t *store, unsigned flags);
 static int phota_store_lock_file(phota_store_t *store);
 static int phota_store_map(phota_store_t *store, size_t map_size);
+static void phota_store_end(phota_store_t *store, const MDB_envinfo *info);
 static void phota_store_modes(phota_store_t *store);
 static int phota_store_check(phota_store_t *store, const char *kind,
     uint32_t schema, phota_error_t *err);
@@ -42,6 +44,7 @@ static int phota_store_compare(phota_store_t *store, MDB_txn *txn,
     const char *kind, uint32_t schema, phota_error_t *err);
 static int phota_store_write_schema(phota_store_t *store, MDB_txn *txn,
     const char *kind, uint32_t schema, phota_error_t *err);
+static int phota_store_is_cache(const char *path);
 static int phota_store_foreign(phota_store_t *store, phota_error_t *err);
 static int phota_store_table_try(phota_store_t *store, const char *name,
     int create, MDB_dbi *dbi, phota_error_t *err);
@@ -346,11 +349,55 @@ phota_store_map(phota_store_t *store, size_t map_size)
 
     rc = mdb_env_info(store->env, &info);
 
-    if (rc != 0 || map_size <= info.me_mapsize) {
+    if (rc != 0) {
         return rc;
     }
 
-    return mdb_env_set_mapsize(store->env, map_size);
+    phota_store_end(store, &info);
+
+    return (map_size > info.me_mapsize)
+           ? mdb_env_set_mapsize(store->env, map_size) : 0;
+}
+
+
+/*
+ * A file that was cut off, by a copy that broke off or a disk that lost its
+ * end: whoever reads a page behind it would die of SIGBUS, each worker anew.
+ * In a hole LMDB sees that a page is none.  What lies in the file stays as it
+ * is; where it is in order there may be free pages that were never written.
+ */
+
+static void
+phota_store_end(phota_store_t *store, const MDB_envinfo *info)
+{
+    int          fd;
+    char         file[sizeof(store->path) + sizeof("/data.mdb")];
+    off_t        end;
+    MDB_stat     env;
+    struct stat  st;
+
+    (void) snprintf(file, sizeof(file), "%s/data.mdb", store->path);
+
+    if (mdb_env_stat(store->env, &env) != 0) {
+        return;
+    }
+
+    end = ((off_t) info->me_last_pgno + 1) * env.ms_psize;
+
+    if (stat(file, &st) == -1 || st.st_size >= end) {
+        return;
+    }
+
+    fd = open(file, O_WRONLY|O_CLOEXEC|O_NOFOLLOW);
+
+    if (fd == -1) {
+        return;
+    }
+
+    /* unlike ftruncate() never shortens what somebody lengthens meanwhile */
+
+    (void) posix_fallocate(fd, end - 1, 1);
+    (void) close(fd);
 }
 
 
@@ -494,6 +541,14 @@ phota_store_compare(phota_store_t *store, MDB_txn *txn, const char *kind,
     found = (uint32_t) phota_get_le(buf, 4);
 
     if (found != schema) {
+        if (phota_store_is_cache(store->path)) {
+            phota_error(err, "the cache has schema %u, this version of phota "
+                        "reads schema %u: with nginx stopped "
+                        "\"rm %s/data.mdb\" begins it anew",
+                        (unsigned) found, (unsigned) schema, store->path);
+            return PHOTA_INVALID;
+        }
+
         phota_error(err, "\"%.100s/data.mdb\" has schema %u, this version of "
                     "phota reads schema %u: use the version that wrote it",
                     store->path, (unsigned) found, (unsigned) schema);
@@ -537,11 +592,31 @@ phota_store_write_schema(phota_store_t *store, MDB_txn *txn,
 static int
 phota_store_foreign(phota_store_t *store, phota_error_t *err)
 {
+    if (phota_store_is_cache(store->path)) {
+        phota_error(err, "the cache is not a file of phota, or damaged: with "
+                    "nginx stopped \"rm %s/data.mdb\" begins it anew",
+                    store->path);
+        return PHOTA_INVALID;
+    }
+
     phota_error(err, "\"%.110s/data.mdb\" is not a file of phota, or damaged: "
                 "restore a backup, or name another data directory",
                 store->path);
 
     return PHOTA_INVALID;
+}
+
+
+/* losing it costs hits alone */
+
+static int
+phota_store_is_cache(const char *path)
+{
+    const char  *name;
+
+    name = strrchr(path, '/');
+
+    return name != NULL && strcmp(name, "/cache") == 0;
 }
 
 
@@ -652,6 +727,15 @@ phota_store_abort(MDB_txn *txn)
 int
 phota_store_fail(phota_error_t *err, const char *what, int rc)
 {
+    if ((rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND)
+        && phota_store_is_cache(what))
+    {
+        phota_error(err, "the cache is damaged (%.60s): with nginx stopped "
+                    "\"rm %s/data.mdb\" begins it anew", mdb_strerror(rc),
+                    what);
+        return PHOTA_ERROR;
+    }
+
     phota_error(err, "%.160s: %.80s", what, mdb_strerror(rc));
 
     return PHOTA_ERROR;
