@@ -149,7 +149,7 @@ sub offsets {
     return @offsets;
 }
 
-# turns a bit of the n-th of these bytes, wherever they lie; how often
+# turns a bit of some bytes' n-th, wherever they lie; how often
 
 sub damage {
     my ($self, $bytes, $n) = @_;
@@ -159,6 +159,18 @@ sub damage {
     $self->overwrite($_ + $n, substr($bytes, $n, 1) ^ "\x10") for @offsets;
 
     return scalar @offsets;
+}
+
+# the same of a picture.  In its first chunk it is told from all others; behind
+# that the simulator's pictures of one size and format are alike
+
+sub damage_picture {
+    my ($self, $picture, $n) = @_;
+
+    my $size = $n < 65000 ? $n + 1 : 200;
+
+    return $self->damage(substr($picture, $n < 65000 ? 0 : $n, $size),
+        $size == 200 ? 0 : $n);
 }
 
 sub overwrite {
