@@ -326,6 +326,7 @@ local function images(call)
     end
 
     local ids = call.fault.kind == "nosubjects" and {}
+                or call.fault.kind == "guest" and { "prof_guest" }
                 or named(body, call.operation)
     local counts, identity = recognise(ids, n)
 

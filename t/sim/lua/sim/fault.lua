@@ -24,6 +24,7 @@ local kinds = {
     bigheader   = { billed = true },
     imagesurls  = { billed = true },
     nosubjects  = { billed = true },
+    guest       = { billed = true },
     extra       = { billed = true },
     reset       = { billed = false },
     close       = { billed = false },
