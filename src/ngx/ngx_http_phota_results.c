@@ -144,9 +144,8 @@ ngx_http_phota_results_handler(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    /* nobody's tenant: there is no token to look for */
+    /* not resolved: a token that is no use here is masked before the log */
 
-    ctx->resolved = 1;
     ctx->answered = 1;
     ctx->hit = hit;
 
