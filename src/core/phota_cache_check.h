@@ -1,7 +1,8 @@
 
 /*
- * What the two halves of a check share: bytes, in phota_cache_check.c, and
- * records, in phota_cache_records.c.  Only they know it.
+ * What the parts of a check share: bytes, in phota_cache_check.c, records, in
+ * phota_cache_records.c, and the tables that lead to them, in
+ * phota_cache_indexes.c.  Only they know it.
  */
 
 
@@ -39,6 +40,21 @@ typedef struct {
 } phota_check_t;
 
 
+/* one look at all records, or one in which they are mended */
+
+typedef struct {
+    phota_check_t        *check;
+    MDB_txn              *txn;
+    unsigned              write:1;
+    uint64_t              removed;
+
+    phota_list_t          holders;  /* pictures and how many hold each */
+    phota_list_t          bad;      /* keys of results that must go */
+    phota_list_t          lost;     /* keys of those nothing leads to */
+    phota_list_t          refs;     /* those that count it wrong */
+} phota_records_t;
+
+
 /* counts one thing that is wrong, and says so */
 void phota_check_say(phota_check_t *k, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -54,6 +70,9 @@ int phota_check_fail(phota_check_t *k, int rc);
 
 /* records against each other; in mend what doesn't fit is put right */
 int phota_check_records(phota_check_t *k);
+
+/* order, expiry and garbage: an MDB code */
+int phota_records_indexes(phota_records_t *r);
 
 
 #endif /* _PHOTA_CACHE_CHECK_H_INCLUDED_ */

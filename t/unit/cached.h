@@ -185,7 +185,7 @@ test_answer_make(test_answer_t *answer, const test_buy_t *buy)
     p = malloc(size);
     assert_non_null(p);
 
-    len = (size_t) sprintf((char *) p, "{\"images\":[");
+    len = (size_t) snprintf((char *) p, size, "{\"images\":[");
 
     for (i = 0; i < 4 && buy->seeds[i] != 0; i++) {
         p[len++] = i ? ',' : ' ';
@@ -199,8 +199,9 @@ test_answer_make(test_answer_t *answer, const test_buy_t *buy)
         p[len++] = '"';
     }
 
-    len += (size_t) sprintf((char *) p + len, "],\"known_subjects\":"
-                            "{\"counts\":{\"p%u\":1}}}", (unsigned) buy->n);
+    len += (size_t) snprintf((char *) p + len, size - len,
+                             "],\"known_subjects\":{\"counts\":"
+                             "{\"p%u\":1}}}", (unsigned) buy->n);
 
     answer->p = p;
     answer->len = len;
