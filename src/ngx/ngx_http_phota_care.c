@@ -8,14 +8,18 @@
 
 #include "ngx_http_phota_module.h"
 
+#include <sys/resource.h>
+
 
 /* ms */
 
-#define NGX_HTTP_PHOTA_REAP  60000
+#define NGX_HTTP_PHOTA_REAP      60000
+#define NGX_HTTP_PHOTA_PATIENCE  1000
 
-/* us that a read may keep the event loop */
+/* us that a read may keep the event loop, and that need no explanation */
 
 #define NGX_HTTP_PHOTA_STALL  5000
+#define NGX_HTTP_PHOTA_QUICK  500
 
 
 /* how long reads of the event loop take, us */
@@ -23,6 +27,7 @@
 typedef struct {
     uint64_t                  begun;
     uint64_t                  longest;
+    long                      faults;       /* that had to wait, ever */
     time_t                    said;
 } ngx_http_phota_stall_t;
 
@@ -39,6 +44,9 @@ typedef struct {
     char                      said[sizeof(phota_error_t)];
     char                      cache_said[sizeof(phota_error_t)];
     ngx_msec_t                reaped;
+    ngx_msec_t                moved;        /* since when, the old cache is
+                                               still open; 0: it isn't old */
+    ngx_event_t               exchange;
     unsigned                  busy:1;
     unsigned                  books:1;      /* open, seen by the thread */
     unsigned                  cache:1;
@@ -47,6 +55,7 @@ typedef struct {
     unsigned                  cache_alien:1;
     unsigned                  reopen_books:1;
     unsigned                  reopen_cache:1;
+    unsigned                  replaced:1;   /* the thread found another */
 } ngx_http_phota_care_t;
 
 
@@ -58,7 +67,9 @@ static int ngx_http_phota_open_cache(ngx_http_phota_care_t *care);
 static int ngx_http_phota_read_again(ngx_http_phota_care_t *care);
 static void ngx_http_phota_care_done(ngx_event_t *ev);
 static void ngx_http_phota_mend(ngx_http_phota_care_t *care);
+static void ngx_http_phota_exchange(ngx_event_t *ev);
 static MDB_txn *ngx_http_phota_renew(phota_store_t *store, MDB_txn **txn);
+static void ngx_http_phota_stall_tick(void);
 static uint64_t ngx_http_phota_clock(void);
 
 
@@ -81,6 +92,10 @@ ngx_http_phota_care_init(ngx_cycle_t *cycle)
     care->task.event.handler = ngx_http_phota_care_done;
     care->task.event.log = cycle->log;
 
+    care->exchange.handler = ngx_http_phota_exchange;
+    care->exchange.data = care;
+    care->exchange.log = cycle->log;
+
     /* once here, before the first request: nothing waits for it yet */
 
     ngx_http_phota_care_thread(care, cycle->log);
@@ -94,6 +109,8 @@ ngx_http_phota_care_tick(void)
     ngx_http_phota_care_t  *care;
 
     care = &ngx_http_phota_care;
+
+    ngx_http_phota_stall_tick();
 
     if (care->busy) {
         return;
@@ -139,7 +156,9 @@ ngx_http_phota_mend(ngx_http_phota_care_t *care)
         }
     }
 
-    if (worker->cache_store.broken || worker->cache_writer.paused) {
+    if (worker->cache_store.broken
+        || (worker->cache_writer.paused && !care->moved))
+    {
         worker->cache_open = 0;
 
         if (ngx_http_phota_writer_pause(&worker->cache_writer,
@@ -185,12 +204,8 @@ ngx_http_phota_care_thread(void *data, ngx_log_t *log)
         care->cache_err.text[0] = '\0';
     }
 
-    if (care->cache && phota_store_moved(&worker->cache_store)) {
-
-        /* compacted: as if LMDB had given it up, it is opened again */
-
-        worker->cache_store.broken = 1;
-    }
+    care->replaced = (care->cache
+                      && phota_store_moved(&worker->cache_store));
 
     if (care->books) {
         (void) ngx_http_phota_read_again(care);
@@ -425,13 +440,95 @@ ngx_http_phota_care_done(ngx_event_t *ev)
     }
 
     worker->books_open = (care->books && !worker->books.broken);
-    worker->cache_open = (care->cache && !worker->cache_store.broken);
+
+    if (care->replaced) {
+        ngx_http_phota_cache_moved();
+    }
+
+    if (!care->moved) {
+        worker->cache_open = (care->cache && !worker->cache_store.broken);
+    }
 
     if (worker->books_open && worker->books_writer.paused) {
         ngx_http_phota_writer_go_on(&worker->books_writer);
     }
 
-    if (worker->cache_open && worker->cache_writer.paused) {
+    if (worker->cache_open && worker->cache_writer.paused && !care->moved) {
+        ngx_http_phota_writer_go_on(&worker->cache_writer);
+    }
+}
+
+
+void
+ngx_http_phota_cache_moved(void)
+{
+    ngx_http_phota_care_t  *care;
+
+    care = &ngx_http_phota_care;
+
+    if (care->moved || !care->cache
+        || ngx_http_phota_worker.cache_store.broken)
+    {
+        return;
+    }
+
+    care->moved = ngx_max(ngx_current_msec, 1);
+
+    ngx_http_phota_worker.cache_writer.paused = 1;
+
+    ngx_add_timer(&care->exchange, 1);
+}
+
+
+/*
+ * In the event loop, where nobody can ask in between: a hit that is missed is
+ * bought again.
+ */
+
+static void
+ngx_http_phota_exchange(ngx_event_t *ev)
+{
+    ngx_http_phota_care_t *care = ev->data;
+
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    if (worker->exiting) {
+        return;
+    }
+
+    if (care->busy || worker->cache_writer.busy || worker->reading
+        || worker->recovering)
+    {
+        if (ngx_current_msec - care->moved > NGX_HTTP_PHOTA_PATIENCE) {
+
+            /* there is always somebody: let no others begin */
+
+            worker->cache_open = 0;
+        }
+
+        ngx_add_timer(ev, 1);
+        return;
+    }
+
+    if (worker->cache_txn) {
+        phota_store_abort(worker->cache_txn);
+        worker->cache_txn = NULL;
+    }
+
+    phota_store_close(&worker->cache_store);
+
+    care->moved = 0;
+    care->cache_err.text[0] = '\0';
+    care->cache = (ngx_http_phota_open_cache(care) == PHOTA_OK);
+
+    ngx_http_phota_complain(care->cache_err.text, care->cache_said,
+                            sizeof(care->cache_said));
+
+    worker->cache_open = care->cache;
+
+    if (worker->cache_open) {
         ngx_http_phota_writer_go_on(&worker->cache_writer);
     }
 }
@@ -483,6 +580,19 @@ ngx_http_phota_renew(phota_store_t *store, MDB_txn **txn)
 }
 
 
+/* what anything else had to wait for is not counted among our looks */
+
+static void
+ngx_http_phota_stall_tick(void)
+{
+    struct rusage  usage;
+
+    if (getrusage(RUSAGE_THREAD, &usage) == 0) {
+        ngx_http_phota_stall.faults = usage.ru_majflt;
+    }
+}
+
+
 /* us, and only differences mean something */
 
 static uint64_t
@@ -502,6 +612,7 @@ void
 ngx_http_phota_read_end(MDB_txn *txn)
 {
     uint64_t                 took;
+    struct rusage            usage;
     ngx_http_phota_stall_t  *stall;
 
     mdb_txn_reset(txn);
@@ -509,9 +620,24 @@ ngx_http_phota_read_end(MDB_txn *txn)
     stall = &ngx_http_phota_stall;
     took = ngx_http_phota_clock() - stall->begun;
 
-    if (took > stall->longest) {
-        stall->longest = took;
+    if (took <= stall->longest && took <= NGX_HTTP_PHOTA_STALL) {
+        return;
     }
+
+    /* a busy machine takes the processor away: that is not our waiting */
+
+    if (took > NGX_HTTP_PHOTA_QUICK
+        && (getrusage(RUSAGE_THREAD, &usage) == -1
+            || usage.ru_majflt == stall->faults))
+    {
+        return;
+    }
+
+    if (took > NGX_HTTP_PHOTA_QUICK) {
+        stall->faults = usage.ru_majflt;
+    }
+
+    stall->longest = ngx_max(stall->longest, took);
 
     if (took > NGX_HTTP_PHOTA_STALL
         && (stall->said == 0 || ngx_time() - stall->said >= 60))
@@ -548,7 +674,7 @@ ngx_http_phota_care_close(void)
     worker = &ngx_http_phota_worker;
 
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                  "phota: no look at books or cache took longer than "
+                  "phota: the longest look at books or cache took "
                   "%uL.%03uL ms", ngx_http_phota_stall.longest / 1000,
                   ngx_http_phota_stall.longest % 1000);
 

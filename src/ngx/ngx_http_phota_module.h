@@ -300,6 +300,7 @@ struct ngx_http_phota_purchase_s {
     unsigned                    ended:1;        /* the outcome was posted */
     unsigned                    settled:1;      /* the outcome is durable */
     unsigned                    stored:1;
+    unsigned                    moved:1;        /* into a file that is gone */
     unsigned                    key_asked:1;
     unsigned                    key_given:1;
     unsigned                    diverted:1;     /* redirected inside */
@@ -328,6 +329,7 @@ typedef struct {
     ngx_event_t                 exit_guard;     /* holds a quitting worker */
     ngx_uint_t                  jobs;
     ngx_uint_t                  reading;        /* threads that read cache */
+    ngx_uint_t                  recovering;     /* so does the books' writer */
     ngx_uint_t                  large;          /* buffers of whole chunks */
     size_t                      spooled;        /* bytes in memory */
 
@@ -689,6 +691,13 @@ void ngx_http_phota_complain(const char *text, char *said, size_t size);
 
 void ngx_http_phota_care_init(ngx_cycle_t *cycle);
 void ngx_http_phota_care_tick(void);
+
+/*
+ * Another environment has taken the cache's place: it is opened as soon as
+ * nobody reads the old one, which answers until then; what is to be stored
+ * waits.
+ */
+void ngx_http_phota_cache_moved(void);
 void ngx_http_phota_care_opened(void);
 void ngx_http_phota_care_close(void);
 

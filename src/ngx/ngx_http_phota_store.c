@@ -170,6 +170,7 @@ ngx_http_phota_store_run(ngx_http_phota_job_t *job, MDB_txn *txn)
 
         /* compacted while we waited for the lock: nobody will look there */
 
+        p->moved = 1;
         phota_error(&job->err, "the cache was replaced meanwhile");
         return PHOTA_ERROR;
     }
@@ -185,6 +186,17 @@ ngx_http_phota_store_done(ngx_http_phota_job_t *job)
 
     p = (ngx_http_phota_purchase_t *)
             ((u_char *) job - offsetof(ngx_http_phota_purchase_t, store));
+
+    if (p->moved && !ngx_http_phota_worker.exiting) {
+
+        /* once more, into the new one */
+
+        p->moved = 0;
+
+        ngx_http_phota_cache_moved();
+        ngx_http_phota_post(&ngx_http_phota_worker.cache_writer, &p->store);
+        return;
+    }
 
     if (job->rc == PHOTA_OK) {
         p->stored = 1;

@@ -43,7 +43,6 @@ static ngx_http_phota_job_t    ngx_http_phota_sweep_job;
 static ngx_http_phota_job_t    ngx_http_phota_tally_job;
 static ngx_event_t             ngx_http_phota_timer;
 static ngx_msec_t              ngx_http_phota_recovery_at;
-static ngx_uint_t              ngx_http_phota_recovering;
 static ngx_msec_t              ngx_http_phota_tally_at;
 static ngx_uint_t              ngx_http_phota_tallying;
 static int                     ngx_http_phota_tally_more;
@@ -233,7 +232,7 @@ ngx_http_phota_complain(const char *text, char *said, size_t size)
 static void
 ngx_http_phota_recovery(void)
 {
-    if (ngx_http_phota_recovering
+    if (ngx_http_phota_worker.recovering
         || (ngx_http_phota_recovery_at
             && ngx_current_msec - ngx_http_phota_recovery_at
                < NGX_HTTP_PHOTA_RECOVERY))
@@ -242,7 +241,7 @@ ngx_http_phota_recovery(void)
     }
 
     ngx_http_phota_recovery_at = ngx_max(ngx_current_msec, 1);
-    ngx_http_phota_recovering = 1;
+    ngx_http_phota_worker.recovering = 1;
 
     ngx_http_phota_post(&ngx_http_phota_worker.books_writer,
                         &ngx_http_phota_recovery_job);
@@ -254,7 +253,7 @@ ngx_http_phota_recovered(ngx_http_phota_job_t *job)
 {
     static char  said[sizeof(phota_error_t)];
 
-    ngx_http_phota_recovering = 0;
+    ngx_http_phota_worker.recovering = 0;
 
     ngx_http_phota_complain(job->rc == PHOTA_OK ? "" : job->err.text, said,
                             sizeof(said));
