@@ -129,7 +129,9 @@ sub holders {
             if -f $_ && offsets($_, $bytes);
     } }, $self->{data});
 
-    return sort @found;
+    @found = sort @found;
+
+    return @found;
 }
 
 # where they lie in a file: everywhere, for LMDB leaves old copies behind
