@@ -92,13 +92,15 @@ my $partial = $t->post('remix', $acme, remix(), headers => [
 is($partial->status, 200, 'neither 206 nor 304');
 is($partial->body, $answer->body, 'the whole body');
 
-# URLs: the answer in the other mode is another one
+# URLs: the same pictures, told otherwise
 
 my $urls = $t->post('remix', $acme, remix(response_mode => 'urls'));
 
-is($urls->status, 200, 'response_mode urls');
+$t->is_hit($urls, '0.120000', 'response_mode urls');
 is(scalar @{$urls->json->{download_urls}}, 1, 'gives a URL');
-is($urls->header('Phota-Cost'), '0.120000', 'at the same price');
+is_deeply($urls->json->{images}, [], 'and no picture');
+is($urls->header('X-Request-Id'), $answer->header('X-Request-Id'),
+    'of the same request');
 
 # errors
 
