@@ -128,10 +128,17 @@ ngx_http_phota_wait_timed(ngx_http_phota_waiter_t *waiter)
 }
 
 
+/* set again at once: a worker that quits ends when there are no timers left */
+
 static void
 ngx_http_phota_wait_timer(ngx_event_t *ev)
 {
-    ngx_http_phota_call_soon(ev->data);
+    ngx_http_phota_waiter_t  *waiter;
+
+    waiter = ev->data;
+
+    ngx_http_phota_wait_timed(waiter);
+    ngx_http_phota_call_soon(waiter);
 }
 
 
@@ -227,8 +234,6 @@ ngx_http_phota_call_waiters(ngx_event_t *ev)
         ngx_queue_remove(q);
         ngx_queue_insert_tail(ngx_http_phota_waiters_of(waiter->flight.number),
                               q);
-
-        ngx_http_phota_wait_timed(waiter);
 
         waiter->handler(waiter);
     }
