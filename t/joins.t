@@ -379,6 +379,75 @@ subtest 'who buys cannot pay: another takes over' => sub {
 };
 
 
+# a hit beside them, in the worker where all of them wait
+
+subtest 'a thousand who wait' => sub {
+    my $url = object([ qw/ image prompt / ], { prompt => ++$serial,
+        image => 'https://example.com/1.jpg' });
+    my $hit = new_body();
+    my ($leader, $beside) = $crowd->on($here, 2);
+    my @waiters = ($crowd->on($here, 500), $crowd->on($there, 500));
+    my $held = $g->hold_books or plan(skip_all => 'no mdb_load');
+    my %before = map { $_ => status($_) } $here, $there;
+    my $readers = readers();
+    my $calls = $t->calls;
+
+    $leader->ask('enhance', $acme, $url, fault => 'latency=' . 500 * $slow);
+    $crowd->arrived;
+    $_->ask('enhance', $acme, $url) for @waiters;
+    $crowd->arrived;
+    ok(!$crowd->answered(0.1, @waiters), 'all wait');
+
+    my %now = map { $_ => status($_) } $here, $there;
+
+    is(readers(), $readers, 'no reader of an environment more');
+    is(active(), 0, 'and none of them active');
+    is($now{$_}{Threads}, $before{$_}{Threads}, 'no thread more')
+        for $here, $there;
+
+    diag(sprintf('joins: %.1f KB for each who waits',
+        ($now{$there}{VmRSS} - $before{$there}{VmRSS}) / 500));
+
+    $g->release_books($held);
+    wait_for(sub { $t->calls > $calls }, 10);
+
+    my $other = $beside->ask('remix', $acme, $hit)->answer;
+
+    is($other->status, 200, 'others buy beside them');
+
+    my ($first, @answers) = $crowd->answers($leader, @waiters);
+    my ($begin) = sort { $a <=> $b } map { $_->{at} } $first, @answers;
+    my @late = sort { $a <=> $b } map { ($_->{at} - $begin) * 1000 } @answers;
+
+    is(scalar(grep { Phota::Test::source($_) =~ /collapsed/ } @answers), 1000,
+        'all have joined');
+    is($t->calls, $calls + 2, 'one call');
+    diag(sprintf('joins: a thousand: p50 %.0f ms, p99 %.0f ms',
+        @late[499, 989]));
+};
+
+sub status {
+    my ($pid) = @_;
+
+    return { Phota::Gateway::slurp("/proc/$pid/status")
+        =~ /^(Threads|VmRSS):\s+(\d+)/mg };
+}
+
+# slots in the reader tables of both environments, and those that read
+
+sub tables {
+    return map { my $dir = $g->data . "/$_";
+        grep { /^\s*\d+\s+[0-9a-f]+\s+\S+$/ } `mdb_stat -r $dir` }
+        qw/ books cache /;
+}
+
+sub readers { scalar(my @lines = tables()) }
+
+sub active {
+    return wait_for(sub { !grep { !/-\s*$/ } tables() }, 3) ? 0 : 'some';
+}
+
+
 # --- who leaves
 
 subtest 'waiters leave' => sub {
@@ -412,7 +481,7 @@ subtest 'waiters leave' => sub {
     $h2->close;
 };
 
-# the buyer leaves: way, moment
+# the buyer leaves, in every way at once
 
 my %way = (
     FIN => sub { $_[0]->leave('fin') },
@@ -420,56 +489,63 @@ my %way = (
     RST_STREAM => sub { $_[0]->reset($_[1]) },
 );
 
-my %fault = ('under way' => 'latency=' . 600 * $slow,
-    'answered' => 'slow=' . 600 * $slow);
+my %fault = ('not yet held' => 'ok', 'under way' => 'latency=' . 500 * $slow,
+    'answered' => 'slow=' . 500 * $slow);
 
-for my $when ('not yet held', sort keys %fault) {
-    for my $how (sort keys %way) {
-        subtest "who buys leaves by $how, his call $when" => sub {
-            buyer_leaves($when, $how);
-        };
-    }
+for my $when (sort keys %fault) {
+    subtest "who buys leaves, his call $when" => sub { buyers_leave($when) };
 }
 
-sub buyer_leaves {
-    my ($when, $how) = @_;
+sub buyers_leave {
+    my ($when) = @_;
 
-    my $body = new_body();
-    my @headers = ('X-Sim-Fault', $fault{$when} || 'ok');
-    my @waiters = ($crowd->on($here, 2), $crowd->on($there, 2));
     my $calls = $t->calls;
-    my $held = $fault{$when} ? undef : $g->hold_books;
-    my ($client, $stream);
+    my @cases = map { { way => $_, body => new_body(),
+        waiters => [ $crowd->on($here, 2), $crowd->on($there, 2) ],
+        client => $_ eq 'RST_STREAM' ? undef : $crowd->on($here) } }
+        sort keys %way;
+    my $held = $when =~ /held/ ? $g->hold_books : undef;
 
-    if ($how eq 'RST_STREAM') {
-        $client = Phota::HTTP2->connect($t->port2);
-        $stream = $client->post('/v1/phota/remix',
-            [ 'x-api-key' => $acme, @headers ], $body);
-    } else {
-        $client = $crowd->on($here)->ask('remix', $acme, $body,
-            headers => \@headers);
-    }
+    $_->{buyer} = [ buyer($_, $fault{$when}) ] for @cases;
 
-    $fault{$when} ? wait_for(sub { $t->calls > $calls }, 10)
-        : $crowd->arrived;
+    $held ? $crowd->arrived
+        : wait_for(sub { $t->calls == $calls + @cases }, 10);
     sleep 0.1 * $slow;
 
-    $_->ask('remix', $acme, $body) for @waiters;
-    $crowd->arrived;
+    for my $case (@cases) {
+        $_->ask('remix', $acme, $case->{body}) for @{$case->{waiters}};
+    }
 
-    $way{$how}->($client, $stream);
+    $crowd->arrived;
+    $way{$_->{way}}->(@{$_->{buyer}}) for @cases;
     sleep 0.05 * $slow;
     $g->release_books($held) if $held;
 
-    my @answers = $crowd->answers(@waiters);
-    my %images = map { ($_->json->{images} || [ 'none' ])->[0] => 1 }
-        @answers;
+    for my $case (@cases) {
+        my @answers = $crowd->answers(@{$case->{waiters}});
+        my %images = map { ($_->json->{images} || [ 'none' ])->[0] => 1 }
+            @answers;
 
-    is(join(' ', map { $_->status } @answers), '200 200 200 200',
-        'all others are answered');
-    is(keys %images, 1, 'with one picture');
-    is($t->calls, $calls + 1, 'of one call');
-    $client->close if $stream;
+        is(join(' ', map { $_->status } @answers), '200 200 200 200',
+            "by $case->{way}: all others are answered");
+        is(keys %images, 1, "by $case->{way}: with one picture");
+    }
+
+    is($t->calls, $calls + @cases, 'a call for each');
+}
+
+# a client that has asked, and its stream where it has one
+
+sub buyer {
+    my ($case, $fault) = @_;
+
+    return $case->{client}->ask('remix', $acme, $case->{body},
+        fault => $fault) if $case->{client};
+
+    my $c = Phota::HTTP2->connect($t->port2);
+
+    return ($c, $c->post('/v1/phota/remix', [ 'x-api-key' => $acme,
+        'x-sim-fault' => $fault ], $case->{body}));
 }
 
 $t->finish;

@@ -329,8 +329,8 @@ subtest 'faults' => sub {
     $r = json(call('remix', \%two, fault => 'nosubjects'));
     ok(exists $r->{known_subjects} && !$r->{known_subjects}, 'subjects null');
     like(call('remix', \%two, fault => 'html')->{body}, qr/<html>/, 'html');
-    is(length call('remix', \%two, fault => '400;long=9000')->{json}{detail},
-       9000, 'long');
+    $r = json(call('remix', \%two, fault => '400;long=9000'));
+    is(length $r->{detail}, 9000, 'long');
 };
 
 
