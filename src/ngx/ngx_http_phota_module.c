@@ -747,7 +747,7 @@ ngx_http_phota_init(ngx_conf_t *cf)
             return NGX_ERROR;
         }
 
-        if (pmcf->results) {
+        if (pmcf->results.len) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "\"phota_results\" needs \"phota_data\" and "
                           "\"phota_master_key\" in http");

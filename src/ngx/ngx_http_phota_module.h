@@ -45,7 +45,8 @@ typedef struct {
     off_t                       cache_max_size;
     size_t                      spool_memory;
     size_t                      zone_size;
-    ngx_uint_t                  results;        /* some location has them */
+    ngx_str_t                   results;        /* the location that has them,
+                                                   len 0: none */
     ngx_str_t                   results_url;    /* len 0: as the request */
     time_t                      results_valid;  /* s, how long links live */
     phota_master_t             *master;
@@ -208,6 +209,8 @@ struct ngx_http_phota_sender_s {
     uint64_t                    length;         /* of the whole answer */
     ngx_uint_t                  piece;          /* the next to send from */
     uint64_t                    offset;         /* in it: a picture's bytes */
+    ngx_msec_t                  sound;          /* from then on chunks are
+                                                   looked at once more */
     uint64_t                    checked;        /* chunk known to be sound, by
                                                    piece and index */
     ngx_chain_t                *free;
@@ -546,8 +549,8 @@ ngx_int_t ngx_http_phota_hit_money(ngx_http_phota_ctx_t *ctx, int64_t *cost,
 /* ngx_http_phota_prove.c */
 
 /*
- * That pictures are whole: NGX_OK when this worker has read them before,
- * NGX_AGAIN when a thread does now: handler is called with NGX_OK, or with
+ * That pictures are whole: NGX_OK when this worker has read them before and
+ * they still fit their checksums, NGX_AGAIN when a thread reads them now: handler is called with NGX_OK, or with
  * NGX_DECLINED once what is damaged was removed.  fingerprint: whose pool they
  * are in, or NULL.
  */
@@ -564,6 +567,9 @@ ngx_int_t ngx_http_phota_prove(ngx_http_request_t *r,
 ngx_int_t ngx_http_phota_fetch(ngx_http_request_t *r,
     const u_char *fingerprint, uint32_t scope, const u_char *digest,
     ngx_http_phota_proven_pt handler);
+
+/* whether a chunk is in memory */
+ngx_uint_t ngx_http_phota_resident(const u_char *p, size_t len);
 
 /* that it has to be read again before it is sent */
 void ngx_http_phota_doubt(const u_char *digest);
@@ -585,6 +591,9 @@ ngx_int_t ngx_http_phota_send(ngx_http_request_t *r,
 /* ngx_http_phota_results.c */
 
 char *ngx_http_phota_results(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* whether links lead anywhere */
+ngx_uint_t ngx_http_phota_has_links(void);
 
 /* what links of this request begin with; NGX_ERROR: no memory */
 ngx_int_t ngx_http_phota_results_base(ngx_http_request_t *r,

@@ -12,6 +12,8 @@
 
 #include "ngx_http_phota_module.h"
 
+#include <sys/mman.h>
+
 
 /* pictures that are remembered as sound, pools and pictures as looked at */
 
@@ -79,6 +81,7 @@ static void ngx_http_phota_fetch_thread(void *data, ngx_log_t *log);
 static void ngx_http_phota_fetch_pool(MDB_txn *txn, const u_char *fingerprint);
 static void ngx_http_phota_fetch_done(ngx_event_t *ev);
 static void ngx_http_phota_prove_off(ngx_http_request_t *r, void *data);
+static ngx_uint_t ngx_http_phota_still_sound(const phota_piece_t *piece);
 static void ngx_http_phota_prove_forget(void *data);
 static void ngx_http_phota_prove_thread(void *data, ngx_log_t *log);
 static void ngx_http_phota_prove_done(ngx_event_t *ev);
@@ -332,7 +335,9 @@ ngx_http_phota_prove(ngx_http_request_t *r, const phota_piece_t *pictures,
     for (i = 0; i < n; i++) {
         name = ngx_http_phota_proven_name(pictures[i].picture->digest);
 
-        if (ngx_http_phota_proven[name % NGX_HTTP_PHOTA_PROVEN] == name) {
+        if (ngx_http_phota_proven[name % NGX_HTTP_PHOTA_PROVEN] == name
+            && ngx_http_phota_still_sound(&pictures[i]))
+        {
             continue;
         }
 
@@ -387,6 +392,77 @@ ngx_http_phota_prove(ngx_http_request_t *r, const phota_piece_t *pictures,
     cln->data = proof;
 
     return NGX_AGAIN;
+}
+
+
+/*
+ * Once more by checksums, which takes some 70 us for a megabyte, before a byte
+ * of the answer goes out: later it could only break off.  What isn't in memory
+ * a thread has to read.
+ */
+
+static ngx_uint_t
+ngx_http_phota_still_sound(const phota_piece_t *piece)
+{
+    size_t         len;
+    MDB_txn       *txn;
+    uint32_t       index;
+    ngx_uint_t     sound;
+    const u_char  *p;
+
+    txn = ngx_http_phota_read_cache();
+    if (txn == NULL) {
+        return 0;
+    }
+
+    sound = 1;
+
+    for (index = 0;
+         sound && phota_cache_chunk_len(piece->picture, index) != 0;
+         index++)
+    {
+        sound = (phota_cache_chunk(&ngx_http_phota_worker.cache, txn,
+                                   piece->scope, piece->picture, index, &p,
+                                   &len)
+                 == PHOTA_OK
+                 && ngx_http_phota_resident(p, len)
+                 && phota_cache_sound(piece->scope, piece->picture, index, p,
+                                      len)
+                    == PHOTA_OK);
+    }
+
+    ngx_http_phota_read_end(txn);
+
+    return sound;
+}
+
+
+/* with the checksum behind them */
+
+ngx_uint_t
+ngx_http_phota_resident(const u_char *p, size_t len)
+{
+    u_char      pages[(PHOTA_CHUNK + 64) / 4096 + 2], *start;
+    ngx_uint_t  i, n;
+
+    len += sizeof(uint64_t);
+
+    start = (u_char *) ((uintptr_t) p & ~((uintptr_t) ngx_pagesize - 1));
+    n = (p + len - start + ngx_pagesize - 1) / ngx_pagesize;
+
+    if (n > sizeof(pages)
+        || mincore(start, p + len - start, pages) == -1)
+    {
+        return 1;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (!(pages[i] & 1)) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

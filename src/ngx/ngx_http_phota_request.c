@@ -392,6 +392,7 @@ ngx_http_phota_choose(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     ctx->cache = NGX_HTTP_PHOTA_CACHE_MISS;
 
     if (ctx->scan.mode == PHOTA_MODE_OTHER || ctx->scan.async
+        || (ctx->scan.mode == PHOTA_MODE_URLS && !ngx_http_phota_has_links())
         || ctx->scan.outputs == 0 || ctx->scan.outputs > PHOTA_PICTURES_MAX)
     {
         return;

@@ -29,6 +29,7 @@ static ngx_int_t ngx_http_phota_results_refuse(ngx_http_request_t *r,
 char *
 ngx_http_phota_results(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    size_t                       i;
     ngx_http_core_loc_conf_t    *clcf;
     ngx_http_phota_main_conf_t  *pmcf;
 
@@ -38,10 +39,20 @@ ngx_http_phota_results(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 #if (NGX_PCRE)
         || clcf->regex
 #endif
-        || clcf->name.len == 0
+        || clcf->name.len == 0 || clcf->name.len > 512
         || clcf->name.data[clcf->name.len - 1] != '/')
     {
         return "needs a prefix location that ends with \"/\"";
+    }
+
+    for (i = 0; i < clcf->name.len; i++) {
+        if (clcf->name.data[i] <= 0x20 || clcf->name.data[i] >= 0x7f
+            || clcf->name.data[i] == '"' || clcf->name.data[i] == '\\'
+            || clcf->name.data[i] == '%' || clcf->name.data[i] == '?')
+        {
+            return "needs a location whose name is part of a URL as it "
+                   "stands";
+        }
     }
 
     if (clcf->handler) {
@@ -51,9 +62,22 @@ ngx_http_phota_results(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf->handler = ngx_http_phota_results_handler;
 
     pmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_phota_module);
-    pmcf->results = 1;
+
+    /* links lead to the first, where nothing else is said */
+
+    if (pmcf->results.len == 0) {
+        pmcf->results = clcf->name;
+    }
 
     return NGX_CONF_OK;
+}
+
+
+ngx_uint_t
+ngx_http_phota_has_links(void)
+{
+    return ngx_http_phota_worker.conf->results.len
+           || ngx_http_phota_worker.conf->results_url.len;
 }
 
 
@@ -65,8 +89,6 @@ ngx_http_phota_results_base(ngx_http_request_t *r, phota_str_t *base)
     ngx_str_t                   *host;
     ngx_uint_t                   i, https;
     ngx_http_phota_main_conf_t  *pmcf;
-
-    static ngx_str_t  path = ngx_string("/phota/results/");
 
     pmcf = ngx_http_phota_worker.conf;
 
@@ -90,7 +112,7 @@ ngx_http_phota_results_base(ngx_http_request_t *r, phota_str_t *base)
         host = &r->headers_in.host->value;
     }
 
-    len = sizeof("https://") - 1 + host->len + path.len;
+    len = sizeof("https://") - 1 + host->len + pmcf->results.len;
 
     p = ngx_pnalloc(r->pool, len);
     if (p == NULL) {
@@ -110,7 +132,7 @@ ngx_http_phota_results_base(ngx_http_request_t *r, phota_str_t *base)
                ? host->data[i] : '-';
     }
 
-    p = ngx_cpymem(p, path.data, path.len);
+    p = ngx_cpymem(p, pmcf->results.data, pmcf->results.len);
 
     base->len = p - base->data;
 

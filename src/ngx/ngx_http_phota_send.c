@@ -9,8 +9,6 @@
 
 #include "ngx_http_phota_module.h"
 
-#include <sys/mman.h>
-
 
 /* what a client gets at a time once its socket has refused a write */
 
@@ -27,6 +25,10 @@
 /* buffers that a fast client may take before others have their turn */
 
 #define NGX_HTTP_PHOTA_BURST  8
+
+/* ms after the answer has begun, when all of it was held against checksums */
+
+#define NGX_HTTP_PHOTA_SOUND  10000
 
 /* s: what a picture stays for beyond the time that a client has to take some */
 
@@ -57,7 +59,6 @@ static ngx_int_t ngx_http_phota_send_broken(ngx_http_request_t *r,
     const phota_piece_t *piece);
 static void ngx_http_phota_send_beat(ngx_http_request_t *r,
     const phota_piece_t *piece);
-static ngx_uint_t ngx_http_phota_resident(const u_char *p, size_t len);
 static ngx_int_t ngx_http_phota_warm(ngx_http_request_t *r,
     ngx_http_phota_sender_t *sender);
 static void ngx_http_phota_warm_thread(void *data, ngx_log_t *log);
@@ -82,6 +83,7 @@ ngx_http_phota_send(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     sender->npieces = rendering->npieces;
     sender->length = rendering->length;
     sender->checked = UINT64_MAX;
+    sender->sound = ngx_current_msec + NGX_HTTP_PHOTA_SOUND;
     sender->raw = raw;
 
     cln = ngx_http_cleanup_add(r, 0);
@@ -420,7 +422,9 @@ ngx_http_phota_send_picture(ngx_http_request_t *r,
 
     name = (uint64_t) sender->piece << 32 | index;
 
-    if (sender->checked != name) {
+    if (sender->checked != name
+        && (ngx_msec_int_t) (ngx_current_msec - sender->sound) >= 0)
+    {
 
         if (phota_cache_sound(piece->scope, piece->picture, index, p, len)
             != PHOTA_OK)
@@ -478,35 +482,6 @@ ngx_http_phota_send_beat(ngx_http_request_t *r, const phota_piece_t *piece)
     phota_beat(ngx_http_phota_zone_beats(), piece->picture->digest,
                (uint32_t) (ngx_time() + clcf->send_timeout / 1000
                            + NGX_HTTP_PHOTA_SPARE));
-}
-
-
-/* with the checksum behind it */
-
-static ngx_uint_t
-ngx_http_phota_resident(const u_char *p, size_t len)
-{
-    u_char      pages[(PHOTA_CHUNK + 64) / 4096 + 2], *start;
-    ngx_uint_t  i, n;
-
-    len += sizeof(uint64_t);
-
-    start = (u_char *) ((uintptr_t) p & ~((uintptr_t) ngx_pagesize - 1));
-    n = (p + len - start + ngx_pagesize - 1) / ngx_pagesize;
-
-    if (n > sizeof(pages)
-        || mincore(start, p + len - start, pages) == -1)
-    {
-        return 1;
-    }
-
-    for (i = 0; i < n; i++) {
-        if (!(pages[i] & 1)) {
-            return 0;
-        }
-    }
-
-    return 1;
 }
 
 

@@ -26,6 +26,8 @@ static u_char *ngx_http_phota_trial_money(u_char *p, u_char *last,
     const char *name, int64_t amount);
 static u_char *ngx_http_phota_trial_budgets(ngx_http_phota_ctx_t *ctx,
     u_char *p, u_char *last);
+static ngx_uint_t ngx_http_phota_trial_affordable(ngx_http_phota_ctx_t *ctx,
+    MDB_txn *txn);
 static u_char *ngx_http_phota_trial_budget(ngx_http_phota_ctx_t *ctx,
     MDB_txn *txn, uint32_t token, const phota_limits_t *limits, u_char *p,
     u_char *last);
@@ -218,11 +220,52 @@ ngx_http_phota_trial_budgets(ngx_http_phota_ctx_t *ctx, u_char *p,
     p = ngx_http_phota_trial_budget(ctx, txn, ctx->token, &ctx->token_limits,
                                     p, last);
 
+    p = ngx_slprintf(p, last, "}},\"within_budget\":%s",
+                     ngx_http_phota_trial_affordable(ctx, txn) ? "true"
+                                                               : "false");
+
     if (txn) {
         ngx_http_phota_read_end(txn);
     }
 
-    return ngx_slprintf(p, last, "}}");
+    return p;
+}
+
+
+/* by the most that it may come to, which is what a purchase would hold */
+
+static ngx_uint_t
+ngx_http_phota_trial_affordable(ngx_http_phota_ctx_t *ctx, MDB_txn *txn)
+{
+    uint64_t                  now;
+    const phota_zone_t       *zone;
+    phota_windows_t           windows;
+    phota_shortage_t          shortage;
+    ngx_http_phota_quote_t   *quote;
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+    quote = ctx->quote;
+
+    if (quote->price_max == 0) {
+        return 1;
+    }
+
+    if (txn == NULL || worker->directory == NULL) {
+        return 0;
+    }
+
+    now = phota_now();
+    zone = phota_directory_zone(worker->directory, &ctx->tenant);
+
+    windows.day = phota_zone_day(zone, now);
+    windows.month = phota_zone_month(zone, now);
+
+    return phota_budget_check(&worker->ledger.budgets, txn, ctx->tenant.id,
+                              &ctx->tenant.limits, ctx->token,
+                              &ctx->token_limits, &windows, quote->price_max,
+                              &shortage, NULL)
+           == PHOTA_OK;
 }
 
 
