@@ -304,11 +304,11 @@ sub round {
     # the first one buys, unless a worker is slow to see it
 
     $clients[0]->ask('remix', $acme, $body,
-        fault => 'latency=' . int(rand(200)));
+        fault => 'latency=' . int(rand(400) * $slow));
     $_->ask('remix', $acme, $body) for @clients[1 .. 11];
     $crowd->arrived($here, $there);
 
-    sleep rand 0.25;
+    sleep rand(0.2) * $slow;
     $clients[0]->leave('rst') if my $left = rand() < 0.3;
     kill('HUP', $g->master) if my $hup = rand() < 0.2;
     die_hard($victim);

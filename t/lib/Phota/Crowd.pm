@@ -53,7 +53,7 @@ sub on {
 sub _client {
     my ($self, $worker, %o) = @_;
 
-    my $c = Phota::HTTP->connect($self->{t}->port, timeout => 1);
+    my $c = Phota::HTTP->connect($self->{t}->port, timeout => 0.3);
     my $said = $c->exchange('GET', '/who', [], undef)->body;
 
     return if $said ne $worker;
@@ -177,6 +177,11 @@ sub _over {
     $self->{answer} = $self->{c}->ended($x);
     $self->{answer}{at} = time();
     $self->{answer}{worker} = $self->{worker};
+
+    # a worker that quits waits for us to go
+
+    $self->{c}->close if lc($self->{answer}->header('Connection') // '')
+        eq 'close';
 
     return 1;
 }
