@@ -40,7 +40,7 @@ sub is_verdict {
 
     my %said = %{$answer->json};
 
-    delete $said{budget};
+    delete @said{qw/ budget within_budget /};
 
     is($answer->status, 200, "$name: an answer");
     is(join(' ', map { "$_=$said{$_}" } sort keys %said),
@@ -187,6 +187,7 @@ is_verdict($said, miss(2, cost_max => '0.300000', price => '0.300000',
 is(budget($said, 'tenant'), '5.000000 100.000000 1000.000000',
     'what is left of all budgets');
 is(budget($said, 'token'), 'null null null', 'no limit is none');
+ok($said->json->{within_budget}, 'what it may come to is in them');
 
 my $paid = $t->post('remix', $plan, $priced);
 
@@ -227,6 +228,7 @@ $said = try_out('remix', $poor, $body);
 
 is_verdict($said, miss(2), 'more than the budget has');
 is(budget($said, 'tenant'), 'null null 0.200000', 'as can be seen');
+ok(!$said->json->{within_budget}, 'and is said');
 is($t->post('remix', $poor, $body)->status, 402, 'and is refused');
 
 # a key is not used up by a trial

@@ -178,6 +178,8 @@ struct ngx_http_phota_ctx_s {
     unsigned                    joined:1;       /* waited for a purchase */
     unsigned                    bought:1;       /* the hit is a purchase's */
     unsigned                    storable:1;     /* what is bought is kept */
+    unsigned                    hopeless:1;     /* what is stored is damaged
+                                                   and stays so */
 };
 
 
@@ -551,8 +553,9 @@ ngx_int_t ngx_http_phota_hit_money(ngx_http_phota_ctx_t *ctx, int64_t *cost,
 /*
  * That pictures are whole: NGX_OK when this worker has read them before and
  * they still fit their checksums, NGX_AGAIN when a thread reads them now: handler is called with NGX_OK, or with
- * NGX_DECLINED once what is damaged was removed.  fingerprint: whose pool they
- * are in, or NULL.
+ * NGX_DECLINED once what is damaged was removed, NGX_ABORT when it couldn't be,
+ * NGX_ERROR when nothing can be read now.  fingerprint: whose pool they are in,
+ * or NULL.
  */
 typedef void (*ngx_http_phota_proven_pt)(ngx_http_request_t *r, ngx_int_t rc);
 

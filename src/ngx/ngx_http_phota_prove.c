@@ -609,7 +609,7 @@ ngx_http_phota_proof_mended(ngx_http_phota_job_t *job)
     }
 
     ngx_http_phota_prove_tell(proof, (job->rc == PHOTA_OK) ? NGX_DECLINED
-                                                           : NGX_ERROR);
+                                                           : NGX_ABORT);
 }
 
 

@@ -391,7 +391,7 @@ ngx_http_phota_choose(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
     ctx->cache = NGX_HTTP_PHOTA_CACHE_MISS;
 
-    if (ctx->scan.mode == PHOTA_MODE_OTHER || ctx->scan.async
+    if (ctx->hopeless || ctx->scan.mode == PHOTA_MODE_OTHER || ctx->scan.async
         || (ctx->scan.mode == PHOTA_MODE_URLS && !ngx_http_phota_has_links())
         || ctx->scan.outputs == 0 || ctx->scan.outputs > PHOTA_PICTURES_MAX)
     {
@@ -463,9 +463,11 @@ ngx_http_phota_proved(ngx_http_request_t *r, ngx_int_t rc)
     ctx->hit = NULL;
     ctx->replay = 0;
 
-    if (rc == NGX_DECLINED) {
+    if (rc == NGX_DECLINED || rc == NGX_ABORT) {
 
-        /* damaged, and removed: it is as if it had never been there */
+        /* damaged, and removed or not: it is as if it had never been there */
+
+        ctx->hopeless = (rc == NGX_ABORT);
 
         ngx_http_phota_resume(r, NGX_HTTP_PHOTA_DECIDE);
         return;
