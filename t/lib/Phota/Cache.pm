@@ -11,8 +11,12 @@ use Exporter qw/ import /;
 use File::Find ();
 use JSON::PP ();
 use MIME::Base64 qw/ decode_base64 /;
+use Phota::HTTP;
+use Socket qw/ PF_INET SOCK_STREAM SOL_SOCKET SO_RCVBUF pack_sockaddr_in
+    inet_aton /;
+use Time::HiRes qw/ time sleep /;
 
-our @EXPORT = qw/ pictures links mark ask /;
+our @EXPORT = qw/ pictures links mark ask slowly /;
 
 # the decoded pictures of an answer; JSON::PP takes seconds for large ones
 
@@ -29,8 +33,9 @@ sub pictures {
 sub links {
     my ($answer) = @_;
 
-    return map { m{^https?://[^/]+(/.*)} ? $1 : $_ }
-        @{$answer->json->{download_urls} || []};
+    my ($list) = $answer->body =~ /"download_urls":\[([^\]]*)\]/ or return;
+
+    return map { m{^https?://[^/]+(/.*)} ? $1 : $_ } $list =~ /"([^"]*)"/g;
 }
 
 # what is in no other picture: the simulator tells them apart by a comment
@@ -51,6 +56,53 @@ sub ask {
 
     return $t->post('remix', $t->token($tenant), '', headers => \@headers,
         %o);
+}
+
+# a request whose answer is read over so many seconds, evenly, with a small
+# buffer.  What nginx hands to the kernel at once is little only where its
+# listen has a small sndbuf
+
+sub slowly {
+    my ($port, $seconds, $method, $path, $headers, $body) = @_;
+
+    my $text = "$method $path HTTP/1.1\r\nHost: 127.0.0.1:$port\r\n"
+        . "Connection: close\r\n";
+    my @h = @$headers;
+
+    while (my ($name, $value) = splice(@h, 0, 2)) {
+        $text .= "$name: $value\r\n";
+    }
+
+    $text .= 'Content-Length: ' . length($body) . "\r\n" if defined $body;
+
+    socket(my $socket, PF_INET, SOCK_STREAM, 0) or die "socket: $!\n";
+    setsockopt($socket, SOL_SOCKET, SO_RCVBUF, 4096);
+    connect($socket, pack_sockaddr_in($port, inet_aton('127.0.0.1')))
+        or die "connect: $!\n";
+    syswrite($socket, "$text\r\n" . ($body // ''));
+
+    my ($in, $begun, $length) = ('', time());
+
+    while (sysread($socket, $in, 8192, length $in)) {
+        $length //= $in =~ /\r\n\r\n/ && $in =~ /^Content-Length: (\d+)/mi
+            ? $1 : undef;
+        next unless $length;
+
+        my $due = $begun + $seconds * length($in) / $length;
+
+        sleep($due - time()) if $due > time();
+    }
+
+    my ($head, $rest) = split /\r\n\r\n/, $in, 2;
+    my ($line, @lines) = split /\r\n/, $head // '';
+    my $answer = Phota::HTTP::Answer->new(body => $rest // '',
+        status => ($line // '') =~ / (\d{3})/ ? $1 : 0,
+        seconds => time() - $begun);
+
+    $answer->add_headers(@lines);
+    $answer->{complete} = length $answer->{body} == ($length // -1);
+
+    return $answer;
 }
 
 sub new {
