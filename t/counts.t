@@ -180,12 +180,20 @@ my %seen = (prompt => 'seen', profile_ids => [ 'prof_once' ]);
 
 is(ask(1, %seen)->header('Phota-Cost'), '0.150000', 'one, of somebody');
 
+my @seen = $t->sim->delivered;
 my $part = ask(3, %seen);
 
 is_topped_up($part, '0.270000', 'two more, one of them of somebody');
 is(subjects($part), 'prof_once=2', 'who is told as seen in two');
 is($t->charge($part)->{identity_outputs}, 1, 'and is paid once here');
-is_topped_up(ask(4, %seen), '0.150000', 'and one more');
+push @seen, $t->sim->delivered;
+
+my $last = ask(4, %seen);
+
+push @seen, $t->sim->delivered;
+is_topped_up($last, '0.150000', 'and one more');
+is_deeply([ pictures($t, $last) ], \@seen, 'behind all that there were');
+is(subjects($last), 'prof_once=3', 'who is seen once in each part');
 
 for my $case ([ 1, '0.150000' ], [ 2, '0.285000' ], [ 3, '0.420000' ],
     [ 4, '0.570000' ])
