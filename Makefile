@@ -114,7 +114,7 @@ $(NGX_TREE)/objs/Makefile: config $(BUILD)/inputs
 $(MODULE): $(NGX_TREE)/objs/Makefile $(NGX_SRCS) $(CORE_SRCS) $(HEADERS)
 	@env -u MAKEFLAGS -u MFLAGS $(MAKE) -s -j$(JOBS) -C $(NGX_TREE) \
 	    -f objs/Makefile modules
-	@cp $(NGX_TREE)/objs/ngx_http_phota_module.so $@
+	@cp --remove-destination $(NGX_TREE)/objs/ngx_http_phota_module.so $@
 
 .PHONY: FORCE
 FORCE:
