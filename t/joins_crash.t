@@ -280,8 +280,10 @@ subtest 'the upstream dies' => sub {
     my ($here, $there) = workers();
     my $p = purchase($here, $there, latency(2000));
 
+    my $since = time();
+
     $t->sim->stop;
-    all_unknown('with it', time() + 5, $crowd->answers(@{$p->{near}},
+    all_unknown('with it', $since, $crowd->answers(@{$p->{near}},
         @{$p->{far}}));
     $t->sim->start;
     $t->sim->config(size => 'tiny');
@@ -301,17 +303,20 @@ sub round {
     my $victim = rand() < 0.7 ? $here : $there;
     my $calls = $t->calls;
 
-    # the first one buys, unless a worker is slow to see it
+    my $held = rand() < 0.3 ? $g->hold_books : undef;
+
+    # the first one buys, unless its worker is slow to see it
 
     $clients[0]->ask('remix', $acme, $body,
         fault => 'latency=' . int(rand(400) * $slow));
     $_->ask('remix', $acme, $body) for @clients[1 .. 11];
-    $crowd->arrived($here, $there);
+    $crowd->arrived(grep { $_ != $victim } $here, $there);
 
-    sleep rand(0.2) * $slow;
+    sleep rand(0.2) * $slow if rand() < 0.7;
     $clients[0]->leave('rst') if my $left = rand() < 0.3;
     kill('HUP', $g->master) if my $hup = rand() < 0.2;
     die_hard($victim);
+    $g->release_books($held) if $held;
 
     my @alive = grep { $_->{worker} != $victim && !($left
         && $_ == $clients[0]) } @clients;
