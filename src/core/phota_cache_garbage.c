@@ -49,11 +49,12 @@ phota_cache_collect(phota_cache_t *c, MDB_txn *txn,
 {
     int              rc;
     MDB_val          key, value;
-    unsigned         n, left;
+    unsigned         n, left, waits;
     MDB_cursor      *cursor;
     phota_garbage_t  garbage;
 
     *sent = 0;
+    waits = 0;
     left = PHOTA_CACHE_BATCH;
 
     rc = mdb_cursor_open(txn, c->garbage, &cursor);
@@ -76,11 +77,7 @@ phota_cache_collect(phota_cache_t *c, MDB_txn *txn,
             continue;
         }
 
-        if (garbage.due > due) {
-            break;
-        }
-
-        if (left == 0) {
+        if (garbage.due <= due && left == 0) {
             *more = 1;
             break;
         }
@@ -90,6 +87,15 @@ phota_cache_collect(phota_cache_t *c, MDB_txn *txn,
             /* it stays where it is, and so must not hide what is behind it */
 
             *sent += garbage.bytes;
+            rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+            continue;
+        }
+
+        if (garbage.due > due) {
+
+            /* behind it may be what is being sent, which counts at once */
+
+            waits = 1;
             rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
             continue;
         }
@@ -107,7 +113,7 @@ phota_cache_collect(phota_cache_t *c, MDB_txn *txn,
     mdb_cursor_close(cursor);
 
     if (rc == MDB_NOTFOUND) {
-        totals->garbage = (*sent == 0) ? 0 : totals->garbage;
+        totals->garbage = (*sent == 0 && !waits) ? 0 : totals->garbage;
         rc = 0;
     }
 
