@@ -11,9 +11,9 @@
 #include <sys/resource.h>
 
 
-/* ms */
+/* ms; a reader that was killed keeps every page from reuse until it's found */
 
-#define NGX_HTTP_PHOTA_REAP      60000
+#define NGX_HTTP_PHOTA_REAP      1000
 #define NGX_HTTP_PHOTA_PATIENCE  1000
 
 /* us that a read may keep the event loop, and that need no explanation */
