@@ -269,6 +269,31 @@ is($replay->header('Phota-Charge-Id'), $bought->header('Phota-Charge-Id'),
 is_deeply([ pictures($t, $replay) ], \@keyed, 'both pictures');
 is($replay->body, $bought->body, 'the same answer');
 
+# also when fewer came than were asked for
+
+for my $old (0, 1) {
+    my $name = "fewer, behind $old";
+    my %again = (prompt => $name, how => { headers =>
+        [ 'Idempotency-Key' => $name ] });
+
+    one($name) if $old;
+    $t->sim->fault('partial=2');
+
+    my $fewer = ask(4, %again);
+
+    is(told($fewer), 'bytes ' . (2 + $old), "$name: bought");
+    is(ask(4, %again)->body, $fewer->body, "$name: replayed as it was");
+    ask(4, prompt => $name);
+    is(ask(4, %again)->body, $fewer->body, "$name: whatever came later");
+}
+
+# and when what it came behind has gone, nothing else takes its place
+
+ask(1, prompt => 'keyed', how => { headers =>
+    [ 'Cache-Control' => 'no-cache' ] });
+$t->is_error(ask(2, prompt => 'keyed', %key), 410, 'REPLAY_GONE',
+    'one of both was replaced');
+
 # where the operator wants whole calls
 
 ok($t->gateway->reload(door => 'phota_cache_top_up off;'), 'whole calls');

@@ -533,7 +533,8 @@ ngx_int_t ngx_http_phota_bought(ngx_http_request_t *r,
 
 /* what an earlier charge was answered with, or the first that were asked for */
 ngx_int_t ngx_http_phota_replayed(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx, const u_char *fingerprint);
+    ngx_http_phota_ctx_t *ctx, const u_char *fingerprint,
+    const phota_charge_t *charge);
 ngx_int_t ngx_http_phota_resold(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 

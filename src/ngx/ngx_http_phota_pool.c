@@ -23,6 +23,9 @@ typedef struct {
 } ngx_http_phota_slot_t;
 
 
+static ngx_int_t ngx_http_phota_preceding(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, MDB_txn *txn, const phota_charge_t *charge,
+    ngx_uint_t before, ngx_http_phota_slot_t *slots);
 static ngx_int_t ngx_http_phota_gather(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, MDB_txn *txn, const u_char *fingerprint,
     uint64_t since, phota_result_t *results, ngx_uint_t *n);
@@ -219,11 +222,11 @@ ngx_http_phota_resold(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
 ngx_int_t
 ngx_http_phota_replayed(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
-    const u_char *fingerprint)
+    const u_char *fingerprint, const phota_charge_t *charge)
 {
     MDB_txn                *txn;
     ngx_int_t               rc;
-    ngx_uint_t              n, m, before;
+    ngx_uint_t              n, asked, before;
     ngx_http_phota_slot_t   slots[PHOTA_PICTURES_MAX];
 
     txn = ngx_http_phota_read_cache();
@@ -235,26 +238,15 @@ ngx_http_phota_replayed(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
                                ngx_http_phota_found, &n);
 
     if (rc == NGX_OK) {
-        m = ngx_http_phota_pictures(ngx_http_phota_found, n);
-        before = 0;
 
-        if (m < ctx->scan.outputs) {
+        /* of an archived charge nobody knows how many it asked for */
 
-            /* it was told behind pictures that the pool had already */
+        asked = charge->asked ? charge->asked
+                : ngx_http_phota_pictures(ngx_http_phota_found, n);
 
-            before = ctx->scan.outputs - m;
+        before = (asked < ctx->scan.outputs) ? ctx->scan.outputs - asked : 0;
 
-            rc = ngx_http_phota_gather(r, ctx, txn, ctx->scan.digest, 0,
-                                       ngx_http_phota_first, &m);
-
-            if (rc == NGX_OK
-                && ngx_http_phota_slots(ngx_http_phota_first, m, 0, before,
-                                        slots)
-                   != before)
-            {
-                rc = NGX_DECLINED;
-            }
-        }
+        rc = ngx_http_phota_preceding(r, ctx, txn, charge, before, slots);
 
         if (rc == NGX_OK) {
             n = ngx_http_phota_slots(ngx_http_phota_found, n, 0,
@@ -268,6 +260,47 @@ ngx_http_phota_replayed(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     ngx_http_phota_read_end(txn);
 
     return rc;
+}
+
+
+/* the pictures that a purchase was told behind: the pool had them already */
+
+static ngx_int_t
+ngx_http_phota_preceding(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    MDB_txn *txn, const phota_charge_t *charge, ngx_uint_t before,
+    ngx_http_phota_slot_t *slots)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  n, older;
+
+    if (before == 0) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_phota_gather(r, ctx, txn, ctx->scan.digest, 0,
+                               ngx_http_phota_first, &n);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    /* others may have come in their place, which were never told */
+
+    for (older = 0; older < n; older++) {
+        if (ngx_http_phota_first[older].stored > ngx_http_phota_found->stored
+            || ngx_memcmp(&ngx_http_phota_first[older].id, &charge->id,
+                          sizeof(phota_id_t))
+               == 0)
+        {
+            break;
+        }
+    }
+
+    return (older
+            && ngx_http_phota_slots(ngx_http_phota_first, older, 0, before,
+                                    slots)
+               == before)
+           ? NGX_OK : NGX_DECLINED;
 }
 
 

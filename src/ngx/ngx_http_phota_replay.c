@@ -158,7 +158,7 @@ ngx_http_phota_replay_answer(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
             return NGX_ERROR;
         }
 
-        rc = ngx_http_phota_replayed(r, ctx, fingerprint);
+        rc = ngx_http_phota_replayed(r, ctx, fingerprint, charge);
     }
 
     if (rc == NGX_OK) {
