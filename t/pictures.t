@@ -293,4 +293,34 @@ subtest 'a cache that keeps nothing' => sub {
     $b->finish(log => qr/phota:|No space left/);
 };
 
+
+
+subtest 'no location for links' => sub {
+    my $b = Phota::Test->new(tenants => [ 'acme' ], config => sub {
+        $_[0] =~ s{location /phota/results/ \{.*?\}}{}sr;
+    });
+    my $token = $b->token('acme');
+    my $body = remix(prompt => 'links', response_mode => 'urls');
+
+    for (1 .. 2) {
+        my $bought = $b->post('remix', $token, $body);
+
+        is($bought->header('Phota-Cost'), '0.120000', 'links are bought');
+        is_deeply([ map { s/\?.*//r } @{lists($bought)->{download_urls}} ],
+            [ map { s/\?.*//r } @{$b->sim->_control('GET', 'delivered')} ],
+            "and are the upstream's");
+        unlike($bought->header('Cache-Status'), qr/stored|hit/, 'not stored');
+        is($b->sim->last->{body_sha256}, sha256_hex($body),
+            'as they were asked for');
+    }
+
+    my $bytes = remix(prompt => 'links');
+
+    $b->is_miss($b->post('remix', $token, $bytes), '0.120000', 'bytes');
+    $b->is_hit($b->post('remix', $token, $bytes), '0.120000',
+        'are served from the cache all the same');
+
+    $b->finish;
+};
+
 done_testing();

@@ -165,6 +165,25 @@ $t->is_hit(ask('slowly'), '0.120000', 'the fifth is a hit');
 is_deeply([ map { picture(variation($_, 'slowly')) } 1 .. 4 ], \@rest,
     'numbered as they were bought');
 
+# the last place of a pool, and one that was there before
+
+my @three = map { picture(ask('three')) } 1 .. 3;
+my $two = ask('three', fields => { num_output_images => 2 });
+
+$t->is_miss($two, '0.120000', 'two of a pool that has room for one',
+    cache => 'phota; fwd=miss; stored');
+is_deeply([ pictures($t, $two) ], [ $three[0], $t->sim->delivered ],
+    'the first and the new one');
+
+# numbers at once, of which none is there yet
+
+my @numbers = $t->parallel(map { [ 'remix', $acme, remix(prompt =>
+    'numbers'), fault => 'latency=1000', headers =>
+    [ 'Phota-Variation' => $_ ] ] } 1 .. 4);
+
+$t->is_miss($_, '0.120000', 'one of four numbers') for @numbers;
+is(different(@numbers), 4, 'four pictures');
+
 # a number that is there is a hit, the next one is bought
 
 my @next = map { variation($_, 'named') } 1, 1, 2, 2;

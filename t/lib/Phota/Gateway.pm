@@ -536,7 +536,11 @@ sub alive {
     my ($pid) = @_;
 
     return 0 unless kill(0, $pid) || $!{EPERM};
-    return slurp("/proc/$pid/stat") =~ /\) Z / ? 0 : 1;
+
+    # a process whose first thread is dead keeps its locks until the last is
+
+    return 1 if slurp("/proc/$pid/stat") !~ /\) Z /;
+    return scalar(my @threads = glob("/proc/$pid/task/*")) > 1 ? 1 : 0;
 }
 
 sub listening {
