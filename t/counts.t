@@ -153,8 +153,10 @@ for my $size (600, 600_000) {
 # both fields that are rewritten, in any order, among spaces
 
 for my $case (
-    [ 'count first', 4, '{ "num_output_images" : %d ,%s, "response_mode":"urls"}' ],
-    [ 'mode first', 3, '{"response_mode": "urls",%2$s,"num_output_images":%1$d}' ],
+    [ 'count first', 4,
+        '{ "num_output_images" : %d ,%s, "response_mode":"urls"}' ],
+    [ 'mode first', 3,
+        '{"response_mode": "urls",%2$s,"num_output_images":%1$d}' ],
 ) {
     my ($name, $count, $format) = @$case;
     my $fields = substr(remix(input => noise(600), reference => noise(60),

@@ -297,7 +297,8 @@ is(fetch($t, $hers)->status, 200, "others' stay");
 
 # those who share a cache have links of their own
 
-$t->ctl_ok('tenant', 'set', $_, '--cache-scope', 'shared') for qw/ acme globex /;
+$t->ctl_ok('tenant', 'set', $_, '--cache-scope', 'shared')
+    for qw/ acme globex /;
 sleep 2;
 
 my ($one, $two) = map { link_of($_, prompt => 'shared') } $acme, $globex;
