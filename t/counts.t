@@ -269,7 +269,7 @@ like($replay->header('Cache-Status'), qr/detail=replay/, 'is replayed');
 is($replay->header('Phota-Charge-Id'), $bought->header('Phota-Charge-Id'),
     'with its charge');
 is_deeply([ pictures($t, $replay) ], \@keyed, 'both pictures');
-is($replay->body, $bought->body, 'the same answer');
+ok($replay->body eq $bought->body, 'the same answer');
 
 # also when fewer came than were asked for
 
@@ -284,9 +284,9 @@ for my $old (0, 1) {
     my $fewer = ask(4, %again);
 
     is(told($fewer), 'bytes ' . (2 + $old), "$name: bought");
-    is(ask(4, %again)->body, $fewer->body, "$name: replayed as it was");
+    ok(ask(4, %again)->body eq $fewer->body, "$name: replayed as it was");
     ask(4, prompt => $name);
-    is(ask(4, %again)->body, $fewer->body, "$name: whatever came later");
+    ok(ask(4, %again)->body eq $fewer->body, "$name: whatever came later");
 }
 
 # and when what it came behind has gone, nothing else takes its place

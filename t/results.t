@@ -43,7 +43,7 @@ for my $http2 (0, 1) {
         =~ /^private, max-age=(\d+)$/;
 
     is($answer->status, 200, "$version: GET without a token");
-    is($answer->body, $picture, "$version: the picture");
+    ok($answer->body eq $picture, "$version: the picture");
     is($answer->header('Content-Type'), 'image/jpeg', "$version: its type");
     is($answer->header('Content-Length'), length $picture,
         "$version: its length");
@@ -87,7 +87,7 @@ for my $http2 (0, 1) {
         is($part->status, 206, "$range: a part");
         is($part->header('Content-Range'), "bytes $from-$to/$size",
             "$range: says which");
-        is($part->body, substr($picture, $from, $to - $from + 1),
+        ok($part->body eq substr($picture, $from, $to - $from + 1),
             "$range: the bytes");
         is($part->header('ETag'), $etag, "$range: the ETag");
     }
@@ -97,8 +97,8 @@ is(fetch($t, $link, headers => [ Range => "bytes=$size-" ])->status, 416,
     'behind the end');
 is(fetch($t, $link, headers => [ Range => 'bytes=0-9', 'If-Range' => $etag ])
     ->status, 206, 'If-Range: the same');
-is(fetch($t, $link, headers => [ Range => 'bytes=0-9', 'If-Range' => '"x"' ])
-    ->body, $picture, 'If-Range: another, so all of it');
+ok(fetch($t, $link, headers => [ Range => 'bytes=0-9', 'If-Range' => '"x"' ])
+    ->body eq $picture, 'If-Range: another, so all of it');
 is(fetch($t, $link, headers => [ Range => 'bytes=0-9,20-29' ])->body,
     $picture, 'several parts at once: all of it');
 
@@ -111,7 +111,8 @@ for my $case ([ $etag, 304 ], [ "W/$etag", 304 ], [ '*', 304 ],
     my $answer = fetch($t, $link, headers => [ 'If-None-Match' => $value ]);
 
     is($answer->status, $status, "If-None-Match: $value");
-    is($answer->body, $status == 304 ? '' : $picture, 'with what it needs');
+    ok($answer->body eq ($status == 304 ? '' : $picture),
+        'with what it needs');
     is($answer->header('ETag'), $etag, 'and the ETag');
 }
 
@@ -145,7 +146,7 @@ my ($path) = $link =~ m{^\w+://[^/]+(/.*)};
 my $c = $t->connect;
 
 for (1 .. 3) {
-    is($c->exchange('GET', $path, [])->body, $picture, 'kept alive');
+    ok($c->exchange('GET', $path, [])->body eq $picture, 'kept alive');
 }
 
 {
@@ -249,14 +250,14 @@ is(fetch($t, "$link&utm=1")->status, 200, 'other parameters do no harm');
 is(scalar(grep { fetch($t, $link)->body eq $picture } 1 .. 20), 20,
     'from every worker');
 ok($t->restart, 'a restart');
-is(fetch($t, $link)->body, $picture, 'the link lives');
+ok(fetch($t, $link)->body eq $picture, 'the link lives');
 
 # another address, and other origins, as the operator wants
 
 ok($t->gateway->reload(
     http => 'phota_results_url https://cdn.example/pictures/;',
     results => 'add_header Access-Control-Allow-Origin *;'), 'reloaded');
-is(fetch($t, $link)->body, $picture, 'the link lives');
+ok(fetch($t, $link)->body eq $picture, 'the link lives');
 
 my $cdn = link_of($acme, prompt => 'a');
 
@@ -266,7 +267,7 @@ $cdn =~ s{^.*/pictures/}{/phota/results/};
 
 my $cors = fetch($t, $cdn);
 
-is($cors->body, $picture, 'which leads here');
+ok($cors->body eq $picture, 'which leads here');
 is($cors->header('Access-Control-Allow-Origin'), '*', 'with what was added');
 
 # links end
@@ -276,7 +277,7 @@ ok($t->gateway->reload(http => 'phota_results_valid 2s;'), 'short lives');
 my $short = link_of($acme, prompt => 'a');
 my $answer = fetch($t, $short);
 
-is($answer->body, $picture, 'a young link');
+ok($answer->body eq $picture, 'a young link');
 like($answer->header('Cache-Control'), qr/^private, max-age=[012]$/,
     'is not kept for longer');
 
@@ -305,7 +306,7 @@ my ($one, $two) = map { link_of($_, prompt => 'shared') } $acme, $globex;
 
 like($one, qr{results/$mine/shared/}, 'shared');
 like($two, qr{results/$other/shared/}, 'by another');
-is(fetch($t, $one)->body, fetch($t, $two)->body, 'the same picture');
+ok(fetch($t, $one)->body eq fetch($t, $two)->body, 'the same picture');
 push @{$said{refusal(changed("/$other/", "/$mine/", $two), 'for another')}},
     'for another';
 is(keys %said, 1, 'but each has a signature of its own');
