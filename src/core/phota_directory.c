@@ -498,7 +498,9 @@ phota_directory_key(phota_directory_t *d, const phota_master_t *master,
 
     record = phota_directory_key_of(d, tenant->id);
 
-    if (record == NULL) {
+    /* one that had its own, and has none any more, was removed */
+
+    if (record == NULL && !(tenant->flags & PHOTA_TENANT_OWN_KEY)) {
         record = phota_directory_key_of(d, PHOTA_TENANT_DEFAULT);
     }
 
