@@ -100,6 +100,13 @@ int phota_tenant_remove(phota_tenants_t *t, MDB_txn *txn, const char *name,
 int phota_tenant_forget(phota_tenants_t *t, const char *name,
     phota_error_t *err);
 
+/*
+ * PHOTA_OK when that tenant is there in this transaction; PHOTA_DECLINED when
+ * it isn't any more, or another has its name.
+ */
+int phota_tenant_stays(phota_tenants_t *t, MDB_txn *txn, const char *name,
+    uint32_t id, phota_error_t *err);
+
 /* in order of names; stops at anything but PHOTA_OK and returns it */
 int phota_tenant_each(phota_tenants_t *t, phota_tenant_pt handler, void *ctx,
     phota_error_t *err);

@@ -86,6 +86,24 @@ phota_tenant_remove(phota_tenants_t *t, MDB_txn *txn, const char *name,
 
 
 int
+phota_tenant_stays(phota_tenants_t *t, MDB_txn *txn, const char *name,
+    uint32_t id, phota_error_t *err)
+{
+    int             rc;
+    phota_tenant_t  tenant;
+
+    rc = phota_tenant_find(t, txn, name, &tenant, err);
+
+    if (rc == PHOTA_OK && tenant.id != id) {
+        phota_error(err, "tenant \"%s\" was removed", name);
+        rc = PHOTA_DECLINED;
+    }
+
+    return rc;
+}
+
+
+int
 phota_tenant_forget(phota_tenants_t *t, const char *name, phota_error_t *err)
 {
     int       rc;

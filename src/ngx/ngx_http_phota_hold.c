@@ -183,6 +183,7 @@ ngx_http_phota_claim(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     }
 
     p->metered = 1;
+    ngx_memcpy(p->tenant, ctx->tenant.name, sizeof(p->tenant));
     p->limits = ctx->tenant.limits;
     p->token_limits = ctx->token_limits;
 
@@ -284,6 +285,15 @@ ngx_http_phota_hold_run(ngx_http_phota_job_t *job, MDB_txn *txn)
 
     p->taken = 0;
 
+    /* who was removed while the body came buys nothing any more */
+
+    rc = phota_tenant_stays(&ngx_http_phota_worker.tenants, txn, p->tenant,
+                            p->charge.tenant, &job->err);
+
+    if (rc != PHOTA_OK) {
+        return (rc == PHOTA_DECLINED) ? rc : PHOTA_ERROR;
+    }
+
     if (p->keyed) {
         rc = ngx_http_phota_replay_free(p, txn);
 
@@ -365,7 +375,8 @@ ngx_http_phota_hold_done(ngx_http_phota_job_t *job)
     p->held = (rc == PHOTA_OK);
     p->settled = (p->held && p->serves);
 
-    if (!p->held && !p->taken && rc != PHOTA_EXCEEDED) {
+    if (!p->held && !p->taken && rc != PHOTA_EXCEEDED && rc != PHOTA_DECLINED)
+    {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "phota: a hold could not be written, nothing is "
                       "bought: %s", job->err.text);
@@ -474,6 +485,10 @@ ngx_http_phota_not_held(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 
     if (rc == PHOTA_EXCEEDED) {
         ngx_http_phota_exceeded(ctx, &p->shortage);
+
+    } else if (rc == PHOTA_DECLINED) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_UNAUTHORIZED, "UNAUTHORIZED",
+                              "the tenant was removed; nothing was bought");
 
     } else {
         ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,

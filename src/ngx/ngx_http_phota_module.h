@@ -283,6 +283,7 @@ struct ngx_http_phota_purchase_s {
     off_t                       received;       /* bytes of body */
     ngx_uint_t                  status;         /* upstream's, 0 none */
     ngx_uint_t                  pending;        /* jobs the answer awaits */
+    char                        tenant[PHOTA_NAME_MAX + 1];
     char                        content_type[PHOTA_CONTENT_TYPE + 1];
     char                        retry_after[32];
     const char                 *unsafe;         /* why the key was kept */
@@ -571,6 +572,9 @@ ngx_int_t ngx_http_phota_prove(ngx_http_request_t *r,
 ngx_int_t ngx_http_phota_fetch(ngx_http_request_t *r,
     const u_char *fingerprint, uint32_t scope, const u_char *digest,
     ngx_http_phota_proven_pt handler);
+
+/* something had to come from the disk: for a while little is taken for granted */
+void ngx_http_phota_feel_cold(void);
 
 /* whether a chunk is in memory */
 ngx_uint_t ngx_http_phota_resident(const u_char *p, size_t len);
