@@ -40,7 +40,7 @@ sub told {
     my $id = $answer->header('Phota-Request-Id') // '';
     my $asked = $answer->header('Phota-Fingerprint') // '';
 
-    $text =~ s/^Date: .*$/Date/m;
+    $text =~ s/^date: .*$/Date/mi;
     $text =~ s/\Q$id\E/ID/g if $id;
     $text =~ s/\Q$asked\E/FINGERPRINT/g if $asked;
 
