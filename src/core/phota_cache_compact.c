@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,6 +38,7 @@ typedef struct {
     phota_cache_t          new;
     MDB_txn               *from;        /* has the writer's lock */
     MDB_txn               *to;
+    int                    turn;        /* the directory, locked */
     size_t                 written;     /* bytes since the last commit */
     unsigned               exchanged:1;
     phota_error_t         *err;
@@ -53,6 +55,9 @@ typedef int (*phota_compact_pt)(phota_compact_t *k, const MDB_val *key,
 
 
 static int phota_compact_paths(phota_compact_t *k, const char *dir);
+static int phota_compact_turn(phota_compact_t *k, const char *dir);
+static int phota_compact_run(phota_compact_t *k, const char *dir,
+    uint64_t *before, uint64_t *after);
 static int phota_compact_lock(phota_compact_t *k, const char *dir);
 static int phota_compact_remove(phota_compact_t *k);
 static int phota_compact_unlink(phota_compact_t *k, const char *dir,
@@ -98,47 +103,96 @@ phota_cache_compact(const char *dir, uint64_t *before, uint64_t *after,
     rc = phota_compact_paths(&k, dir);
 
     if (rc == PHOTA_OK) {
-        rc = phota_compact_lock(&k, dir);
+        rc = phota_compact_turn(&k, dir);
     }
 
     if (rc != PHOTA_OK) {
         return rc;
     }
 
-    *before = phota_compact_size(k.place);
+    rc = phota_compact_run(&k, dir, before, after);
 
-    rc = phota_compact_remove(&k);
+    (void) close(k.turn);
+
+    return rc;
+}
+
+
+/*
+ * One after the other, to the end: what lies beside is removed when LMDB's lock
+ * is given back already, and would be what the next has begun.
+ */
+
+static int
+phota_compact_turn(phota_compact_t *k, const char *dir)
+{
+    int  rc;
+
+    k->turn = open(dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (k->turn == -1) {
+        return phota_compact_fail(k, dir);
+    }
+
+    do {
+        rc = flock(k->turn, LOCK_EX);
+    } while (rc == -1 && errno == EINTR);
+
+    if (rc == -1) {
+        rc = phota_compact_fail(k, dir);
+        (void) close(k->turn);
+    }
+
+    return rc;
+}
+
+
+static int
+phota_compact_run(phota_compact_t *k, const char *dir, uint64_t *before,
+    uint64_t *after)
+{
+    int  rc;
+
+    rc = phota_compact_lock(k, dir);
+
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    *before = phota_compact_size(k->place);
+
+    rc = phota_compact_remove(k);
 
     if (rc == PHOTA_OK) {
-        rc = phota_compact_try(&k);
+        rc = phota_compact_try(k);
     }
 
     if (rc == PHOTA_OK) {
-        rc = phota_compact_create(&k);
+        rc = phota_compact_create(k);
     }
 
     if (rc == PHOTA_OK) {
-        rc = phota_compact_place(&k, dir);
+        rc = phota_compact_place(k, dir);
     }
 
-    if (k.from != NULL) {
-        phota_store_abort(k.from);
+    if (k->from != NULL) {
+        phota_store_abort(k->from);
     }
 
-    phota_store_close(&k.old_store);
+    phota_store_close(&k->old_store);
 
     /* the old one, or what there is of the new */
 
     if (rc == PHOTA_OK) {
-        *after = phota_compact_size(k.place);
-        return phota_compact_remove(&k);
+        *after = phota_compact_size(k->place);
+        return phota_compact_remove(k);
     }
 
     /* nothing is given up for an exchange that may not be on the disk */
 
-    if (!k.exchanged) {
-        k.err = NULL;
-        (void) phota_compact_remove(&k);
+    if (!k->exchanged) {
+        k->err = NULL;
+        (void) phota_compact_remove(k);
     }
 
     return rc;
