@@ -61,13 +61,6 @@ ngx_http_phota_content(ngx_http_request_t *r)
         }
     }
 
-    if (p && p->stored && (p->partial || p->unlinked)
-        && ctx->refusal.status == 0
-        && ngx_http_phota_bought(r, ctx) == NGX_ERROR)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
     if (ctx->refusal.status) {
         return ngx_http_phota_send_error(r, ctx);
     }

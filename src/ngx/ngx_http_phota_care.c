@@ -635,6 +635,7 @@ ngx_http_phota_read_end(MDB_txn *txn)
 
     if (took > NGX_HTTP_PHOTA_QUICK) {
         stall->faults = usage.ru_majflt;
+        ngx_http_phota_feel_cold();
     }
 
     stall->longest = ngx_max(stall->longest, took);

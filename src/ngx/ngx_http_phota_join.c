@@ -28,10 +28,14 @@ static void ngx_http_phota_join_leave(void *data);
 static void ngx_http_phota_join_check(ngx_http_phota_waiter_t *waiter);
 static ngx_int_t ngx_http_phota_join_told(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, ngx_http_phota_landing_t *landing);
-static void ngx_http_phota_pilot(ngx_http_phota_waiter_t *waiter,
-    const ngx_http_phota_pilot_t *pilot);
+static ngx_uint_t ngx_http_phota_join_forsaken(ngx_http_request_t *r,
+    const ngx_http_phota_flight_t *flight);
+static ngx_uint_t ngx_http_phota_pilot_lives(
+    const ngx_http_phota_pilot_t *pilot, ngx_msec_t trust);
+static ngx_uint_t ngx_http_phota_pilot_died(ngx_http_request_t *r,
+    const ngx_http_phota_flight_t *flight);
 static ngx_http_phota_flight_e ngx_http_phota_pilot_left(
-    ngx_http_phota_waiter_t *waiter);
+    ngx_http_request_t *r, const ngx_http_phota_flight_t *flight);
 
 
 ngx_int_t
@@ -51,7 +55,13 @@ ngx_http_phota_join(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
                                      &ctx->flight, &ctx->buys);
 
         if (rc == NGX_BUSY) {
-            return ngx_http_phota_join_wait(r, ctx);
+
+            if (!ngx_http_phota_join_forsaken(r, &ctx->flight)) {
+                return ngx_http_phota_join_wait(r, ctx);
+            }
+
+            ctx->flight.number = 0;
+            continue;
         }
 
         if (rc != NGX_OK) {
@@ -199,7 +209,11 @@ ngx_http_phota_join_check(ngx_http_phota_waiter_t *waiter)
                                     &landing);
 
     if (rc == NGX_AGAIN) {
-        ngx_http_phota_pilot(waiter, &pilot);
+
+        if (!ngx_http_phota_pilot_lives(&pilot, NGX_HTTP_PHOTA_ALIVE)) {
+            (void) ngx_http_phota_pilot_died(r, &waiter->flight);
+        }
+
         return;
     }
 
@@ -272,33 +286,52 @@ ngx_http_phota_join_told(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 }
 
 
-/* lives he?  If not, the flight ends as the books have it */
+/* who comes after his death isn't one of those who joined */
 
-static void
-ngx_http_phota_pilot(ngx_http_phota_waiter_t *waiter,
-    const ngx_http_phota_pilot_t *pilot)
+static ngx_uint_t
+ngx_http_phota_join_forsaken(ngx_http_request_t *r,
+    const ngx_http_phota_flight_t *flight)
 {
-    MDB_txn                   *txn;
-    ngx_uint_t                 lives;
-    ngx_http_phota_worker_t   *worker;
+    ngx_http_phota_pilot_t     pilot;
     ngx_http_phota_landing_t   landing;
 
-    static ngx_msec_t          asked;
-    static phota_owner_t       alive;
+    if (ngx_http_phota_flight_look(flight, r->pool, &pilot, &landing)
+        != NGX_AGAIN
+        || ngx_http_phota_pilot_lives(&pilot, 0))
+    {
+        return 0;
+    }
+
+    return ngx_http_phota_pilot_died(r, flight);
+}
+
+
+/* trust: ms for which it does that he lived then */
+
+static ngx_uint_t
+ngx_http_phota_pilot_lives(const ngx_http_phota_pilot_t *pilot,
+    ngx_msec_t trust)
+{
+    MDB_txn                  *txn;
+    ngx_uint_t                lives;
+    ngx_http_phota_worker_t  *worker;
+
+    static ngx_msec_t         asked;
+    static phota_owner_t      alive;
 
     worker = &ngx_http_phota_worker;
 
     if (pilot->owner.epoch == worker->ledger.self.epoch
         || (alive.slot == pilot->owner.slot
             && alive.epoch == pilot->owner.epoch
-            && ngx_current_msec - asked < NGX_HTTP_PHOTA_ALIVE))
+            && ngx_current_msec - asked < trust))
     {
-        return;
+        return 1;
     }
 
     txn = ngx_http_phota_read_books();
     if (txn == NULL) {
-        return;
+        return 1;
     }
 
     lives = phota_ledger_alive(&worker->ledger, txn, &pilot->owner);
@@ -308,22 +341,37 @@ ngx_http_phota_pilot(ngx_http_phota_waiter_t *waiter,
     if (lives) {
         asked = ngx_current_msec;
         alive = pilot->owner;
-        return;
     }
+
+    return lives;
+}
+
+
+/* 1: the flight has ended, as the books have it */
+
+static ngx_uint_t
+ngx_http_phota_pilot_died(ngx_http_request_t *r,
+    const ngx_http_phota_flight_t *flight)
+{
+    ngx_http_phota_landing_t  landing;
 
     ngx_memzero(&landing, sizeof(ngx_http_phota_landing_t));
 
-    landing.state = ngx_http_phota_pilot_left(waiter);
+    landing.state = ngx_http_phota_pilot_left(r, flight);
 
-    if (landing.state != NGX_HTTP_PHOTA_FLYING) {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "phota: the worker of a purchase that others had joined "
-                      "is gone, the books say: %s",
-                      (landing.state == NGX_HTTP_PHOTA_ABANDONED)
-                      ? "nothing was sent" : "it may have been bought");
-
-        ngx_http_phota_land(&waiter->flight, &landing);
+    if (landing.state == NGX_HTTP_PHOTA_FLYING) {
+        return 0;
     }
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "phota: the worker of a purchase that others joined "
+                  "is gone, the books say: %s",
+                  (landing.state == NGX_HTTP_PHOTA_ABANDONED)
+                  ? "nothing was sent" : "it may have been bought");
+
+    ngx_http_phota_land(flight, &landing);
+
+    return 1;
 }
 
 
@@ -333,18 +381,16 @@ ngx_http_phota_pilot(ngx_http_phota_waiter_t *waiter,
  */
 
 static ngx_http_phota_flight_e
-ngx_http_phota_pilot_left(ngx_http_phota_waiter_t *waiter)
+ngx_http_phota_pilot_left(ngx_http_request_t *r,
+    const ngx_http_phota_flight_t *flight)
 {
     int                        rc;
     MDB_txn                   *txn;
     phota_charge_t             charge;
-    ngx_http_request_t        *r;
     ngx_http_phota_pilot_t     pilot;
     ngx_http_phota_landing_t   landing;
 
-    r = waiter->data;
-
-    if (ngx_http_phota_flight_look(&waiter->flight, r->pool, &pilot, &landing)
+    if (ngx_http_phota_flight_look(flight, r->pool, &pilot, &landing)
         != NGX_AGAIN)
     {
         return NGX_HTTP_PHOTA_FLYING;

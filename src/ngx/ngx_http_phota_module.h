@@ -177,6 +177,7 @@ struct ngx_http_phota_ctx_s {
     unsigned                    named:1;        /* by Phota-Fingerprint */
     unsigned                    joined:1;       /* waited for a purchase */
     unsigned                    bought:1;       /* the hit is a purchase's */
+    unsigned                    composed:1;     /* it was tried, once */
     unsigned                    storable:1;     /* what is bought is kept */
     unsigned                    hopeless:1;     /* what is stored is damaged
                                                    and stays so */

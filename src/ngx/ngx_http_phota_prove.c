@@ -13,6 +13,7 @@
 #include "ngx_http_phota_module.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 
 /* pictures that are remembered as sound, pools and pictures as looked at */
@@ -20,9 +21,14 @@
 #define NGX_HTTP_PHOTA_PROVEN  16384
 #define NGX_HTTP_PHOTA_SEEN    16384
 
-/* s: what was in memory then is taken to be still there */
+/*
+ * s: what was in memory then is taken to be still there; less for a while after
+ * something had to come from the disk
+ */
 
 #define NGX_HTTP_PHOTA_LATELY  60
+#define NGX_HTTP_PHOTA_HASTY   1
+#define NGX_HTTP_PHOTA_COLD    60
 
 
 typedef struct {
@@ -41,6 +47,7 @@ typedef struct {
     u_char                     digest[PHOTA_SHA256_LEN];
     uint32_t                   scope;
     unsigned                   pool:1;      /* else it is a picture */
+    unsigned                   cold:1;      /* it had to wait for the disk */
 } ngx_http_phota_look_t;
 
 
@@ -96,6 +103,7 @@ static void ngx_http_phota_mend_done(ngx_http_phota_job_t *job);
 static uint64_t               ngx_http_phota_proven[NGX_HTTP_PHOTA_PROVEN];
 static ngx_http_phota_seen_t  ngx_http_phota_seen[NGX_HTTP_PHOTA_SEEN];
 static ngx_uint_t             ngx_http_phota_mending;
+static time_t                 ngx_http_phota_cold;
 
 
 /* digests are evenly spread: their own bytes are the hash */
@@ -115,6 +123,7 @@ ngx_int_t
 ngx_http_phota_fetch(ngx_http_request_t *r, const u_char *fingerprint,
     uint32_t scope, const u_char *digest, ngx_http_phota_proven_pt handler)
 {
+    time_t                  lately;
     uint64_t                name;
     ngx_http_cleanup_t     *cln;
     ngx_http_phota_look_t  *look;
@@ -127,9 +136,10 @@ ngx_http_phota_fetch(ngx_http_request_t *r, const u_char *fingerprint,
         return NGX_OK;
     }
 
-    if (seen->name == name
-        && ngx_time() - seen->time < NGX_HTTP_PHOTA_LATELY)
-    {
+    lately = (ngx_time() < ngx_http_phota_cold) ? NGX_HTTP_PHOTA_HASTY
+                                                : NGX_HTTP_PHOTA_LATELY;
+
+    if (seen->name == name && ngx_time() - seen->time < lately) {
         seen->time = ngx_time();
         return NGX_OK;
     }
@@ -197,6 +207,7 @@ ngx_http_phota_fetch_thread(void *data, ngx_log_t *log)
     ngx_http_phota_look_t *look = data;
 
     MDB_txn          *txn;
+    struct rusage     before, after;
     phota_picture_t   picture;
 
     if (phota_store_begin(&ngx_http_phota_worker.cache_store, 0, &txn, NULL)
@@ -205,6 +216,8 @@ ngx_http_phota_fetch_thread(void *data, ngx_log_t *log)
         return;
     }
 
+    (void) getrusage(RUSAGE_THREAD, &before);
+
     if (look->pool) {
         ngx_http_phota_fetch_pool(txn, look->fingerprint);
 
@@ -212,6 +225,10 @@ ngx_http_phota_fetch_thread(void *data, ngx_log_t *log)
         (void) phota_cache_picture(&ngx_http_phota_worker.cache, txn,
                                    look->scope, look->digest, &picture);
     }
+
+    (void) getrusage(RUSAGE_THREAD, &after);
+
+    look->cold = (after.ru_majflt != before.ru_majflt);
 
     phota_store_abort(txn);
 }
@@ -272,6 +289,10 @@ ngx_http_phota_fetch_done(ngx_event_t *ev)
     seen->name = name;
     seen->time = ngx_time();
 
+    if (look->cold) {
+        ngx_http_phota_feel_cold();
+    }
+
     if (r) {
         ngx_http_phota_prove_off(r, look);
     }
@@ -289,6 +310,13 @@ ngx_http_phota_fetch_done(ngx_event_t *ev)
     handler(r, NGX_OK);
 
     ngx_http_run_posted_requests(c);
+}
+
+
+void
+ngx_http_phota_feel_cold(void)
+{
+    ngx_http_phota_cold = ngx_time() + NGX_HTTP_PHOTA_COLD;
 }
 
 

@@ -26,6 +26,9 @@ static ngx_int_t ngx_http_phota_serve(ngx_http_request_t *r,
 static void ngx_http_phota_proved(ngx_http_request_t *r, ngx_int_t rc);
 static ngx_int_t ngx_http_phota_give(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
+static ngx_int_t ngx_http_phota_compose(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+static void ngx_http_phota_composed(ngx_http_request_t *r, ngx_int_t rc);
 static ngx_uint_t ngx_http_phota_forbidden_to_buy(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 static ngx_int_t ngx_http_phota_finish_scan(ngx_http_request_t *r,
@@ -90,7 +93,7 @@ ngx_http_phota_precontent(ngx_http_request_t *r)
         break;
 
     case NGX_HTTP_PHOTA_ANSWER:
-        rc = NGX_DECLINED;
+        rc = ngx_http_phota_compose(r, ctx);
         break;
     }
 
@@ -443,6 +446,7 @@ ngx_http_phota_serve(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 static void
 ngx_http_phota_proved(ngx_http_request_t *r, ngx_int_t rc)
 {
+    ngx_uint_t             replay;
     ngx_http_phota_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
@@ -460,10 +464,12 @@ ngx_http_phota_proved(ngx_http_request_t *r, ngx_int_t rc)
         }
     }
 
+    replay = ctx->replay;
+
     ctx->hit = NULL;
     ctx->replay = 0;
 
-    if (rc == NGX_DECLINED || rc == NGX_ABORT) {
+    if (rc == NGX_DECLINED || (rc == NGX_ABORT && !replay)) {
 
         /* damaged, and removed or not: it is as if it had never been there */
 
@@ -504,6 +510,65 @@ ngx_http_phota_give(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     rc = ngx_http_phota_sell(r, ctx);
 
     return (rc == NGX_OK) ? NGX_DECLINED : rc;
+}
+
+
+/*
+ * What was bought behind what the pool had is told together: nobody has looked
+ * at the older ones yet.  If they are damaged, it is told alone, as it came.
+ */
+
+static ngx_int_t
+ngx_http_phota_compose(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    ngx_int_t                   rc;
+    ngx_http_phota_purchase_t  *p;
+
+    p = ctx->purchase;
+
+    if (p == NULL || !p->stored || !p->settled
+        || !(p->partial || p->unlinked)
+        || ctx->composed || ctx->refusal.status)
+    {
+        return NGX_DECLINED;
+    }
+
+    ctx->composed = 1;
+
+    rc = ngx_http_phota_bought(r, ctx);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_phota_prove(r, ctx->hit->pictures, ctx->hit->outputs,
+                                  ctx->scan.digest, ngx_http_phota_composed);
+    }
+
+    if (rc == NGX_AGAIN) {
+        ctx->state = NGX_HTTP_PHOTA_PROVE;
+        return NGX_AGAIN;
+    }
+
+    if (rc != NGX_OK) {
+        ctx->hit = NULL;
+        ctx->bought = 0;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_phota_composed(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_phota_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+    if (rc != NGX_OK) {
+        ctx->hit = NULL;
+        ctx->bought = 0;
+    }
+
+    ngx_http_phota_resume(r, NGX_HTTP_PHOTA_ANSWER);
 }
 
 
