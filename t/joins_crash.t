@@ -161,6 +161,25 @@ for my $stage ([ 'while it calls', latency(3000) ],
     };
 }
 
+# nobody waits for the dead: who comes after them is a new request
+
+subtest 'the worker dies, and nobody has joined' => sub {
+    my ($here, $there) = workers();
+    my $body = new_body();
+    my $calls = $t->calls;
+    my ($buyer, $late) = ($crowd->on($here), $crowd->on($there));
+
+    $buyer->ask('remix', $acme, $body, latency(3000));
+    wait_for(sub { $t->calls > $calls }, 10);
+    die_hard($here);
+
+    $t->is_miss($late->ask('remix', $acme, $body)->answer, '0.120000',
+        'who asks then buys anew');
+    is($t->calls, $calls + 2, 'by a call of his own');
+    ok(wait_for(sub { states({ body => $body }) =~ /unknown/ }, 15),
+        'the other is unknown');
+};
+
 subtest 'the worker dies between picture and settle' => sub {
     my ($here, $there) = workers();
     my $before = stored();
