@@ -24,6 +24,7 @@
 #define PHOTA_POOL_MAX      16      /* results of one fingerprint */
 
 #define PHOTA_BEATS         4096
+#define PHOTA_BEAT_MAX      86400   /* s; who says more had another clock */
 
 
 /*
@@ -129,7 +130,7 @@ phota_beat(phota_beats_t *beats, const u_char digest[PHOTA_SHA256_LEN],
 
     slot = phota_beat_slot(beats, digest);
 
-    if (*slot < until) {
+    if (*slot < until || *slot - until > PHOTA_BEAT_MAX) {
         *slot = until;
     }
 }

@@ -13,7 +13,8 @@
 #include "phota_record.h"
 
 
-#define PHOTA_CACHE_LOOK  4096      /* pieces of garbage seen in one pass */
+#define PHOTA_CACHE_LOOK      4096  /* pieces of garbage seen in one pass */
+#define PHOTA_CACHE_PATIENCE  (3600 * 1000)     /* ms that sending delays it */
 
 
 /* an entry of the garbage table */
@@ -32,8 +33,10 @@ static int phota_garbage_decode(phota_garbage_t *garbage, const MDB_val *key,
 static int phota_cache_collect_one(phota_cache_t *c, MDB_txn *txn,
     phota_cache_totals_t *totals, const phota_garbage_t *garbage,
     unsigned *left);
-static int phota_cache_is_sent(phota_cache_t *c,
-    const u_char digest[PHOTA_SHA256_LEN], uint64_t now);
+static int phota_garbage_is_due(const phota_garbage_t *garbage, uint64_t due,
+    uint64_t now);
+static int phota_garbage_is_sent(phota_cache_t *c,
+    const phota_garbage_t *garbage, uint64_t now);
 static int phota_cache_discard(phota_cache_t *c, MDB_txn *txn,
     phota_cache_totals_t *totals, uint32_t scope, phota_kept_t *kept,
     uint64_t now);
@@ -77,12 +80,12 @@ phota_cache_collect(phota_cache_t *c, MDB_txn *txn,
             continue;
         }
 
-        if (garbage.due <= due && left == 0) {
+        if (left == 0 && phota_garbage_is_due(&garbage, due, now)) {
             *more = 1;
             break;
         }
 
-        if (phota_cache_is_sent(c, garbage.digest, now)) {
+        if (phota_garbage_is_sent(c, &garbage, now)) {
 
             /* it stays where it is, and so must not hide what is behind it */
 
@@ -91,7 +94,7 @@ phota_cache_collect(phota_cache_t *c, MDB_txn *txn,
             continue;
         }
 
-        if (garbage.due > due) {
+        if (!phota_garbage_is_due(&garbage, due, now)) {
 
             /* behind it may be what is being sent, which counts at once */
 
@@ -182,12 +185,34 @@ phota_cache_collect_one(phota_cache_t *c, MDB_txn *txn,
 }
 
 
+/* what is due in a far future was made when the clock was wrong */
+
 static int
-phota_cache_is_sent(phota_cache_t *c, const u_char digest[PHOTA_SHA256_LEN],
+phota_garbage_is_due(const phota_garbage_t *garbage, uint64_t due,
     uint64_t now)
 {
-    return c->beats != NULL
-           && *phota_beat_slot(c->beats, digest) >= now / 1000;
+    return garbage->due <= due || garbage->due > now + PHOTA_CACHE_PATIENCE;
+}
+
+
+/*
+ * A slot is shared by many pictures, and who reads slowly may do so for ever:
+ * he keeps none of them longer than an hour.
+ */
+
+static int
+phota_garbage_is_sent(phota_cache_t *c, const phota_garbage_t *garbage,
+    uint64_t now)
+{
+    uint64_t  until;
+
+    if (c->beats == NULL || now > garbage->due + PHOTA_CACHE_PATIENCE) {
+        return 0;
+    }
+
+    until = *phota_beat_slot(c->beats, garbage->digest);
+
+    return until >= now / 1000 && until - now / 1000 <= PHOTA_BEAT_MAX;
 }
 
 

@@ -557,6 +557,68 @@ test_growth(void **state)
 }
 
 
+/* who reads slowly keeps what has gone, and all that shares its slot, an hour */
+
+static void
+test_sent_for_ever(void **state)
+{
+    unsigned        minute;
+    phota_result_t  result;
+
+    (void) state;
+
+    assert_int_equal(test_store_one(1, 1, 100000, &result), PHOTA_OK);
+    phota_beat(&test_beats, result.pictures[0].digest,
+               (uint32_t) (phota_now() / 1000) + 90);
+    test_empty();
+
+    for (minute = 0; minute < 70; minute++) {
+        phota_beat(&test_beats, result.pictures[0].digest,
+                   (uint32_t) (phota_now() / 1000) + 90);
+        (void) test_sweep();
+
+        assert_int_equal(test_load(3, &result.pictures[0], 1),
+                         (minute <= 59) ? PHOTA_OK : PHOTA_DECLINED);
+        test_clock += 60 * 1000;
+    }
+
+    test_all_gone();
+}
+
+
+/* what was said while the clock was a year ahead holds nothing up after it */
+
+static void
+test_clock_back(void **state)
+{
+    phota_result_t  result;
+
+    (void) state;
+
+    test_clock = 365 * 86400000ll;
+
+    assert_int_equal(test_store_one(1, 1, 100000, &result), PHOTA_OK);
+    phota_beat(&test_beats, result.pictures[0].digest,
+               (uint32_t) (phota_now() / 1000) + 60);
+    test_cache.max_size = 0;
+    (void) test_sweep();
+    assert_true(test_entries(test_cache.garbage) != 0);
+
+    test_clock = 0;
+    (void) test_sweep();
+    test_cache.max_size = TEST_MAX;
+    test_all_gone();
+
+    /* and its slot is good for what is sent now */
+
+    assert_int_equal(test_store_one(1, 1, 100000, &result), PHOTA_OK);
+    phota_beat(&test_beats, result.pictures[0].digest,
+               (uint32_t) (phota_now() / 1000) + 60);
+    test_empty();
+    assert_int_equal(test_load(3, &result.pictures[0], 1), PHOTA_OK);
+}
+
+
 int
 main(void)
 {
@@ -568,6 +630,8 @@ main(void)
         TEST(test_evict_bounds),
         TEST(test_sent),
         TEST(test_sent_crowds),
+        TEST(test_sent_for_ever),
+        TEST(test_clock_back),
         TEST(test_revive),
         TEST(test_revive_half),
         TEST(test_map_full),
