@@ -81,7 +81,6 @@ phota_cache_purge(phota_cache_t *c, const phota_purge_t *purge,
 
     walk->cache = c;
     walk->purge = purge;
-    walk->now = phota_now();
 
     rc = phota_purge_results(walk, err);
 
@@ -264,6 +263,10 @@ phota_purge_take(phota_purge_walk_t *walk, phota_error_t *err)
         return PHOTA_ERROR;
     }
 
+    /* it may have begun long ago, and what goes now has its grace from now */
+
+    walk->now = phota_now();
+
     /* who waited for the lock while it was compacted would purge a ghost */
 
     if (phota_store_moved(c->store)) {
@@ -420,9 +423,12 @@ phota_each_scan(phota_each_walk_t *walk, MDB_cursor *cursor)
 
     rc = phota_purge_next(cursor, &walk->last, &key, &value);
 
-    for (n = 0; rc == 0 && n < PHOTA_PURGE_LOOKS; n++) {
+    for (n = 0; rc == 0 && n < PHOTA_PURGE_LOOKS; /* void */ ) {
+
+        /* only ours are counted: the next look begins behind the last */
 
         if (key.mv_size == sizeof(phota_cache_key_t)) {
+            n++;
             memcpy(&walk->last, key.mv_data, sizeof(phota_cache_key_t));
 
             if (phota_result_decode(&walk->result, &walk->last, &value) == 0

@@ -449,6 +449,69 @@ test_lost_order(void **state)
 }
 
 
+static int
+test_count(void *ctx, const phota_result_t *result)
+{
+    unsigned  *n = ctx;
+
+    (void) result;
+
+    (*n)++;
+
+    return PHOTA_OK;
+}
+
+
+/* keys of another length, more than one look sees, don't hold anybody up */
+
+static void
+test_foreign_keys(void **state)
+{
+    u_char          name[sizeof(phota_cache_key_t) + 1];
+    MDB_txn        *txn;
+    MDB_val         key, value;
+    unsigned        i, n;
+    uint64_t        removed;
+    phota_purge_t   purge;
+    phota_result_t  result;
+
+    (void) state;
+
+    assert_int_equal(test_store_one(1, 1, 100, &result), PHOTA_OK);
+    assert_int_equal(test_store_one(0xffffffff, 2, 100, &result), PHOTA_OK);
+
+    memset(name, 0x55, sizeof(name));
+    key.mv_data = name;
+    key.mv_size = sizeof(name);
+    value.mv_data = name;
+    value.mv_size = sizeof(name);
+
+    txn = test_begin(1);
+
+    for (i = 0; i < 1000; i++) {
+        phota_put_be(name + 8, i, 4);
+        assert_int_equal(mdb_put(txn, test_cache.results, &key, &value, 0),
+                         0);
+    }
+
+    assert_int_equal(phota_store_commit(txn, &test_err), PHOTA_OK);
+
+    (void) alarm(20);
+
+    n = 0;
+    assert_int_equal(phota_cache_each(&test_cache, 0, test_count, &n,
+                                      &test_err), PHOTA_OK);
+    assert_int_equal(n, 2);
+
+    memset(&purge, 0, sizeof(purge));
+    assert_int_equal(phota_cache_purge(&test_cache, &purge, &removed,
+                                       &test_err), PHOTA_OK);
+    assert_int_equal(removed, 2);
+
+    (void) alarm(0);
+}
+
+
 int
 main(void)
 {
@@ -460,7 +523,8 @@ main(void)
         TEST(test_damaged_totals),
         TEST(test_damaged_chunk),
         TEST(test_damaged_index),
-        TEST(test_lost_order)
+        TEST(test_lost_order),
+        TEST(test_foreign_keys)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
