@@ -298,6 +298,10 @@ phota_deposit_begin(phota_cache_job_t *job, uint64_t *need)
         return rc;
     }
 
+    /* who had the lock may have had it long */
+
+    job->now = phota_now();
+
     rc = phota_totals_read(c, job->txn, &job->totals);
 
     if (rc == 0) {

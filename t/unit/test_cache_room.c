@@ -5,6 +5,7 @@
  */
 
 
+#include <pthread.h>
 #include <sys/stat.h>
 
 #include "results.h"
@@ -557,6 +558,75 @@ test_growth(void **state)
 }
 
 
+/* another has the writer's lock, and the clock goes on meanwhile */
+
+static void *
+test_minute_later(void *ctx)
+{
+    (void) ctx;
+
+    (void) usleep(100000);
+    test_clock += 60 * 1000;
+
+    return NULL;
+}
+
+
+/* what goes has its grace from when it goes, however long that was waited for */
+
+static void
+test_late(void **state)
+{
+    int              status, ready[2];
+    char             byte;
+    pid_t            pid;
+    pthread_t        thread;
+    test_answer_t    answer;
+    phota_result_t   result;
+    phota_deposit_t  deposit;
+    const uint64_t   seed = 2, len = 100000;
+
+    (void) state;
+
+    assert_int_equal(test_store_one(1, 1, 100000, &result), PHOTA_OK);
+
+    assert_int_equal(pipe(ready), 0);
+    (void) fflush(NULL);
+    pid = fork();
+    assert_true(pid >= 0);
+
+    if (pid == 0) {
+        test_open(TEST_MAX, phota_cache_map(TEST_MAX), 0);
+        (void) test_begin(1);
+        (void) !write(ready[1], "", 1);
+        (void) usleep(300000);
+        _exit(0);
+    }
+
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(pthread_create(&thread, NULL, test_minute_later, NULL),
+                     0);
+
+    test_answer(&answer, 1, &seed, &len);
+    test_deposit(&deposit, 1, 3);
+    deposit.since = UINT64_MAX;
+    assert_int_equal(test_store_answer(&deposit, &answer), PHOTA_OK);
+    free(answer.text);
+
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    (void) close(ready[0]);
+    (void) close(ready[1]);
+
+    (void) test_sweep();
+    assert_int_equal(test_entries(test_cache.results), 2);
+
+    test_clock += TEST_GRACE + 1000;
+    (void) test_sweep();
+    assert_int_equal(test_entries(test_cache.results), 1);
+}
+
+
 /* who reads slowly keeps what has gone, and all that shares its slot, an hour */
 
 static void
@@ -630,6 +700,7 @@ main(void)
         TEST(test_evict_bounds),
         TEST(test_sent),
         TEST(test_sent_crowds),
+        TEST(test_late),
         TEST(test_sent_for_ever),
         TEST(test_clock_back),
         TEST(test_revive),
