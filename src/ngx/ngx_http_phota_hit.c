@@ -80,14 +80,14 @@ ngx_http_phota_send_hit(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return rc;
     }
 
-    if (!ctx->replay && !ctx->bought) {
-        for (i = 0; i < hit->nresults; i++) {
-            ngx_http_phota_count_use(&hit->results[i], hit->linked);
-        }
+    /* links are links, however the answer came to be */
 
-        if (ctx->purchase == NULL) {
-            ngx_http_phota_count_hit(ctx, hit->saved);
-        }
+    for (i = 0; i < hit->nresults; i++) {
+        ngx_http_phota_count_use(&hit->results[i], hit->linked);
+    }
+
+    if (!ctx->replay && !ctx->bought && ctx->purchase == NULL) {
+        ngx_http_phota_count_hit(ctx, hit->saved);
     }
 
     if (r->header_only) {
