@@ -160,8 +160,10 @@ ngx_http_phota_cache_directive(ngx_http_phota_ctx_t *ctx, u_char *p,
         n = ngx_atoi(p + sizeof("max-age=") - 1,
                      len - (sizeof("max-age=") - 1));
 
+        /* more than 68 years are as many: what else they are is RFC 9111's */
+
         if (n != NGX_ERROR) {
-            ctx->max_age = n;
+            ctx->max_age = ngx_min(n, NGX_MAX_INT32_VALUE);
         }
     }
 }
