@@ -48,7 +48,6 @@ ngx_http_phota_buy(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
     plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
 
-    p->scan = ctx->scan;
     p->scope = ngx_http_phota_scope(ctx);
     p->valid = plcf->valid[ctx->operation->id];
     p->storable = ctx->storable;
@@ -183,6 +182,7 @@ ngx_http_phota_claim(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     }
 
     p->metered = 1;
+    p->scan = ctx->scan;
     ngx_memcpy(p->tenant, ctx->tenant.name, sizeof(p->tenant));
     p->limits = ctx->tenant.limits;
     p->token_limits = ctx->token_limits;

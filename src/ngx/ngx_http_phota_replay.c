@@ -10,6 +10,9 @@
 #include "ngx_http_phota_module.h"
 
 
+static int ngx_http_phota_replay_request(
+    u_char digest[PHOTA_SHA256_LEN], const u_char *fingerprint,
+    ngx_uint_t outputs);
 static ngx_int_t ngx_http_phota_replay_find(ngx_http_phota_ctx_t *ctx,
     phota_charge_t *charge);
 static void ngx_http_phota_replay_unreadable(ngx_http_phota_ctx_t *ctx);
@@ -53,17 +56,47 @@ ngx_http_phota_replay(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 }
 
 
+/*
+ * What a key is bound to.  A fingerprint doesn't say how many pictures were
+ * asked for, but who paid for one doesn't get four by asking again.
+ */
+
+static int
+ngx_http_phota_replay_request(u_char digest[PHOTA_SHA256_LEN],
+    const u_char *fingerprint, ngx_uint_t outputs)
+{
+    u_char  buf[PHOTA_SHA256_LEN + sizeof(uint32_t)];
+
+    ngx_memcpy(buf, fingerprint, PHOTA_SHA256_LEN);
+
+    buf[PHOTA_SHA256_LEN] = (u_char) (outputs >> 24);
+    buf[PHOTA_SHA256_LEN + 1] = (u_char) (outputs >> 16);
+    buf[PHOTA_SHA256_LEN + 2] = (u_char) (outputs >> 8);
+    buf[PHOTA_SHA256_LEN + 3] = (u_char) outputs;
+
+    return phota_sha256(digest, buf, sizeof(buf));
+}
+
+
 /* NGX_OK with the charge that the key stands for, owners looked after */
 
 static ngx_int_t
 ngx_http_phota_replay_find(ngx_http_phota_ctx_t *ctx, phota_charge_t *charge)
 {
     int                       rc;
+    u_char                    request[PHOTA_SHA256_LEN];
     MDB_txn                  *txn;
     phota_replay_t            replay;
     ngx_http_phota_worker_t  *worker;
 
     worker = &ngx_http_phota_worker;
+
+    if (ngx_http_phota_replay_request(request, ctx->scan.digest,
+                                      ctx->scan.outputs)
+        != PHOTA_OK)
+    {
+        return NGX_ERROR;
+    }
 
     txn = ngx_http_phota_read_books();
 
@@ -83,8 +116,7 @@ ngx_http_phota_replay_find(ngx_http_phota_ctx_t *ctx, phota_charge_t *charge)
                           ctx->replay_key, phota_now(), &replay);
 
     if (rc == PHOTA_OK
-        && ngx_memcmp(replay.fingerprint, ctx->scan.digest, PHOTA_SHA256_LEN)
-           != 0)
+        && ngx_memcmp(replay.fingerprint, request, PHOTA_SHA256_LEN) != 0)
     {
         ngx_http_phota_read_end(txn);
 
@@ -217,6 +249,7 @@ int
 ngx_http_phota_replay_free(ngx_http_phota_purchase_t *p, MDB_txn *txn)
 {
     int                       rc;
+    u_char                    request[PHOTA_SHA256_LEN];
     phota_charge_t            charge;
     phota_replay_t            replay;
     ngx_http_phota_worker_t  *worker;
@@ -238,16 +271,18 @@ ngx_http_phota_replay_free(ngx_http_phota_purchase_t *p, MDB_txn *txn)
 
     rc = phota_ledger_get(&worker->ledger, txn, &replay.charge, &charge);
 
-    if (rc == PHOTA_ERROR) {
+    if (rc == PHOTA_ERROR
+        || ngx_http_phota_replay_request(request, p->charge.fingerprint,
+                                         p->scan.outputs)
+           != PHOTA_OK)
+    {
         return PHOTA_ERROR;
     }
 
     /* only what came to nothing may be tried again */
 
     if (rc == PHOTA_OK && charge.state == PHOTA_STATE_VOID
-        && ngx_memcmp(replay.fingerprint, p->charge.fingerprint,
-                      PHOTA_SHA256_LEN)
-           == 0)
+        && ngx_memcmp(replay.fingerprint, request, PHOTA_SHA256_LEN) == 0)
     {
         return PHOTA_OK;
     }
@@ -265,7 +300,14 @@ ngx_http_phota_replay_take(ngx_http_phota_purchase_t *p, MDB_txn *txn,
 
     now = phota_now();
 
-    ngx_memcpy(replay.fingerprint, p->charge.fingerprint, PHOTA_SHA256_LEN);
+    if (ngx_http_phota_replay_request(replay.fingerprint,
+                                      p->charge.fingerprint, p->scan.outputs)
+        != PHOTA_OK)
+    {
+        phota_error(err, "a digest could not be made");
+        return PHOTA_ERROR;
+    }
+
     replay.charge = p->charge.id;
     replay.expires = now + PHOTA_REPLAY_VALID;
 
