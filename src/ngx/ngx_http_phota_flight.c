@@ -57,6 +57,7 @@ static ngx_uint_t ngx_http_phota_sweep_due(void);
 static ngx_uint_t ngx_http_phota_sweep_nodes(ngx_http_phota_doubt_t *doubts);
 static ngx_uint_t ngx_http_phota_sweep_chain(ngx_uint_t bucket,
     ngx_http_phota_doubt_t *doubts, ngx_uint_t room);
+static void ngx_http_phota_forget_node(ngx_http_phota_node_t *node);
 static void ngx_http_phota_forget(ngx_http_phota_node_t **link);
 static void ngx_http_phota_end_forsaken(const ngx_http_phota_doubt_t *doubt);
 static ngx_uint_t ngx_http_phota_sent_nothing(
@@ -93,6 +94,7 @@ ngx_http_phota_take_off(const u_char *fingerprint, ngx_uint_t asked,
 
     if (lacking && flying && wanted < asked) {
         node->seen = ngx_current_msec;
+        node->awaited = 1;
         rc = NGX_BUSY;
 
     } else {
@@ -386,6 +388,14 @@ ngx_http_phota_end_node(ngx_http_phota_node_t *node,
 {
     ngx_http_phota_shared_t  *shared;
 
+    if (!node->awaited) {
+
+        /* or whoever is refused often would fill the zone with it */
+
+        ngx_http_phota_forget_node(node);
+        return 0;
+    }
+
     shared = ngx_http_phota_shared;
 
     ngx_http_phota_keep_body(node, landing);
@@ -574,6 +584,21 @@ ngx_http_phota_sweep_chain(ngx_uint_t bucket, ngx_http_phota_doubt_t *doubts,
     }
 
     return n;
+}
+
+
+static void
+ngx_http_phota_forget_node(ngx_http_phota_node_t *node)
+{
+    ngx_http_phota_node_t  **link;
+
+    link = ngx_http_phota_bucket(node->flight.fingerprint);
+
+    while (*link != node) {
+        link = &(*link)->next;
+    }
+
+    ngx_http_phota_forget(link);
 }
 
 

@@ -31,6 +31,7 @@ struct ngx_http_phota_node_s {
     ngx_http_phota_pilot_t       pilot;
     ngx_uint_t                   buys;          /* pictures */
     uint64_t                     waiting;       /* a bit for each worker */
+    ngx_uint_t                   awaited;       /* by anybody, ever */
     ngx_msec_t                   seen;          /* by one who may wait */
     ngx_msec_t                   ended;
     ngx_http_phota_landing_t     landing;       /* body is the zone's */
