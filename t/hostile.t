@@ -1,0 +1,161 @@
+# What somebody who means no good, or a disk that is bad, could get out of the
+# cache's corners: pictures that were never paid for, damaged ones, links that
+# die, a gateway that turns in circles, purchases that aren't joined any more.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Phota::Cache qw/ pictures links mark /;
+use Phota::Fail;
+use Phota::Test;
+use Test::More;
+
+my $t = Phota::Test->new(tenants => [ qw/ acme half poor / ], start => 0,
+    http => 'phota_zone 160k;', door => <<'EOF_DOOR');
+            phota_cache_valid enhance 2s;
+EOF_DOOR
+
+my $g = $t->gateway;
+my $cache = Phota::Cache->new($t);
+my ($acme, $half, $poor) = map { $t->token($_) } qw/ acme half poor /;
+my $fail = Phota::Fail->new($t->dir . '/fail', cache => $g->data . '/cache');
+
+$g->{env} = $fail->env;
+
+$t->ctl_ok('tenant', 'set', 'half', '--hit-price', '50%');
+$t->ctl_ok('tenant', 'set', 'poor', '--budget-total', '0.01');
+$t->start;
+
+sub ask {
+    my ($name, $count, %o) = @_;
+
+    my $headers = $o{key} ? [ 'Idempotency-Key' => $o{key} ] : $o{headers};
+
+    return $t->post('remix', $o{token} || $acme, remix(prompt => $name,
+        output_format => 'png', num_output_images => $count,
+        $o{mode} ? (response_mode => $o{mode}) : ()),
+        headers => $headers || [], timeout => $o{timeout});
+}
+
+sub lines {
+    my ($pattern) = @_;
+
+    return scalar grep { $_ =~ $pattern } split /\n/, $g->log;
+}
+
+
+# --- links live as long as they say, in whatever answer they were: see the end
+
+$t->post('enhance', $acme, enhance(num_output_images => 1));
+
+my $sold = time();
+my @links = links($t->post('enhance', $acme, enhance(num_output_images => 2,
+    response_mode => 'urls')));
+
+is(scalar @links, 2, 'a picture that was there and one that is bought');
+
+
+# --- a key opens what it has paid for, not more
+
+ask('sold', 4, token => $half);
+
+my $one = ask('sold', 1, token => $half, key => 'one');
+
+is($one->header('Phota-Price'), '0.060000', 'one of four is sold');
+$t->is_error(ask('sold', 4, token => $half, key => 'one'), 422,
+    'IDEMPOTENCY_MISMATCH', 'its key opens no other three',
+    field => 'Idempotency-Key');
+is(ask('sold', 1, token => $half, key => 'one')->header('Phota-Price'),
+    '0.000000', 'but the one');
+
+ask('few', 1);
+ask('few', 3, key => 'few');
+
+$t->is_error(ask('few', 2, key => 'few'), 422, 'IDEMPOTENCY_MISMATCH',
+    'a key of three is none of two');
+is(scalar pictures(ask('few', 3, key => 'few')), 3, 'it is one of three');
+
+
+# --- an age that no clock has
+
+my $calls = $t->calls;
+my $age = '18446744073709552';
+
+ask('age', 1);
+sleep 1;
+$t->is_hit(ask('age', 1, headers => [ 'Cache-Control' => "max-age=$age" ]),
+    '0.120000', 'any age is young enough');
+is($t->calls, $calls + 1, 'and nothing is bought');
+
+
+# --- damage among what is told along with what is bought
+
+my ($good) = pictures(ask('damage', 1));
+
+is($cache->damage_picture($good, 20_000), 1, 'a bit turns');
+
+my $both = ask('damage', 2);
+my @told = pictures($both);
+
+is($both->header('Phota-Cost'), '0.120000', 'one more is bought');
+is(scalar(grep { mark($_) eq mark($good) } @told), 0,
+    'and the damaged one is not shown');
+is_deeply([ map { $_ eq ($t->sim->delivered)[0] } @told ], [ 1 ],
+    'what was bought is');
+
+my $again = ask('damage', 2);
+
+is(scalar pictures($again), 2, 'two the next time');
+is($again->header('Phota-Cost'), '0.120000', 'for the one that lacks');
+$t->is_hit(ask('damage', 2), '0.240000', 'then both are there');
+
+
+# --- a damaged answer of a key, and a disk that lets nothing be removed
+
+my $kept = ask('keyed', 1, key => 'kept');
+my ($shown) = pictures($kept);
+
+$t->restart;
+is($cache->damage_picture($shown, 20_000), 1, 'a bit turns');
+$fail->arm(in => [ 'cache' ], to => 'always', error => 'ENOSPC');
+
+my $before = lines(qr/not shown/);
+my $stuck = ask('keyed', 1, key => 'kept', timeout => 5);
+
+$t->is_error($stuck, 503, 'BOOKS_UNAVAILABLE', 'a key whose answer is bad');
+cmp_ok(lines(qr/not shown/) - $before, '<=', 2, 'it was tried once or twice');
+$fail->clear;
+
+
+# --- a tenant without money who asks and asks
+
+$calls = $t->calls;
+
+my $c = $t->connect(timeout => 60);
+my %refused;
+
+for my $i (1 .. 300) {
+    my $answer = $c->exchange('POST', '/v1/phota/remix', [ 'X-API-Key' =>
+        $poor, 'Content-Type' => 'application/json' ],
+        remix(prompt => "poor $i"));
+
+    $refused{$answer->status}++;
+}
+
+is_deeply(\%refused, { 402 => 300 }, 'three hundred are refused');
+is(lines(qr/the zone is full/), 0, 'and take nobody\'s place');
+
+# --- when the result has expired, and what is garbage has gone
+
+my $left = $sold + 15 - time();
+
+sleep($left) if $left > 0;
+is(join(' ', map { $t->request('GET', $_)->status } @links), '200 200',
+    'the links of both outlive it');
+
+$t->finish;
+
+done_testing();
