@@ -107,7 +107,12 @@ phota_purge_results(phota_purge_walk_t *walk, phota_error_t *err)
 
         rc = phota_purge_look(walk, err);
 
-        if (rc == PHOTA_OK && walk->nkeys != 0) {
+        /*
+         * At the end also when there is nothing to take: who has the lock then
+         * may store what the next purge has to find.
+         */
+
+        if (rc == PHOTA_OK && (walk->nkeys != 0 || walk->ended)) {
             rc = phota_purge_take(walk, err);
         }
 
@@ -274,6 +279,13 @@ phota_purge_take(phota_purge_walk_t *walk, phota_error_t *err)
         phota_error(err, "\"%.160s\" was replaced meanwhile: run it again",
                     c->store->path);
         return PHOTA_REFUSED;
+    }
+
+    /* nothing is written for nothing: the disk may be full */
+
+    if (walk->nkeys == 0) {
+        phota_store_abort(txn);
+        return PHOTA_OK;
     }
 
     rc = phota_totals_read(c, txn, &totals);

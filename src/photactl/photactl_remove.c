@@ -243,8 +243,11 @@ photactl_remove_results(photactl_t *ctl, uint32_t id)
 
         rc = photactl_purge(ctl, &purge, &results);
 
-        if (rc != PHOTA_OK || !phota_ledger_inhabited(&ctl->ledger)
-            || (i != 0 && results == 0))
+        /* refused: it was compacted meanwhile */
+
+        if ((rc != PHOTA_OK && rc != PHOTA_REFUSED)
+            || !phota_ledger_inhabited(&ctl->ledger)
+            || (i != 0 && rc == PHOTA_OK && results == 0))
         {
             return rc;
         }

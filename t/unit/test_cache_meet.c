@@ -1,7 +1,7 @@
 
 /*
  * cache: those who meet at it.  Of two who write it anew at once neither takes
- * what the other has made.
+ * what the other has made; a purge has waited for who was storing.
  */
 
 
@@ -98,11 +98,98 @@ test_two_compacts(void **state)
 }
 
 
+static int
+test_answer_slowly(void *ctx, u_char *buf, size_t len, uint64_t offset)
+{
+    if (offset == 0) {
+        (void) usleep(300000);
+    }
+
+    return test_answer_read(ctx, buf, len, offset);
+}
+
+
+/* has the writer's lock while it reads the answer the second time */
+
+static pid_t
+test_store_slowly(uint32_t tenant)
+{
+    int                       ready[2];
+    char                      byte;
+    pid_t                     pid;
+    test_buy_t                buy;
+    test_answer_t             answer;
+    static phota_deposit_t    deposit;
+    static phota_unpacked_t   unpacked;
+
+    assert_int_equal(pipe(ready), 0);
+    (void) fflush(NULL);
+    pid = fork();
+    assert_true(pid >= 0);
+
+    if (pid != 0) {
+        (void) close(ready[1]);
+        assert_int_equal(read(ready[0], &byte, 1), 1);
+        (void) close(ready[0]);
+        (void) usleep(50000);
+
+        return pid;
+    }
+
+    memset(&buy, 0, sizeof(buy));
+    buy.seeds[0] = 5;
+
+    test_open(0);
+    test_answer_make(&answer, &buy);
+    assert_int_equal(phota_unpack(test_answer_read, &answer, answer.len,
+                                  &unpacked, &test_err), PHOTA_OK);
+
+    memset(&deposit, 0, sizeof(deposit));
+    deposit.result.id.b[0] = 1;
+    deposit.result.expires = phota_now() + TEST_MONTH;
+    deposit.result.tenant = tenant;
+    deposit.result.scope = tenant;
+
+    (void) !write(ready[1], "", 1);
+
+    _exit(phota_cache_store(&test_cache, &deposit, 1, 0, &unpacked,
+                            test_answer_slowly, &answer, &test_err)
+          != PHOTA_OK);
+}
+
+
+/* so that of two purges the second finds it */
+
+static void
+test_purge_waits(void **state)
+{
+    int            status;
+    pid_t          pid;
+    phota_purge_t  purge;
+
+    (void) state;
+
+    memset(&purge, 0, sizeof(purge));
+    purge.tenant = 7;
+
+    pid = test_store_slowly(7);
+
+    assert_true(test_purge(&purge) == 0);
+    assert_true(test_purge(&purge) == 1);
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(test_entries(test_cache.results), 0);
+    test_sound();
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
-        TEST(test_two_compacts)
+        TEST(test_two_compacts),
+        TEST(test_purge_waits)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
