@@ -572,7 +572,7 @@ test_minute_later(void *ctx)
 }
 
 
-/* what goes has its grace from when it goes, however long that was waited for */
+/* what goes has its grace from when it goes, however long others took */
 
 static void
 test_late(void **state)
@@ -627,7 +627,7 @@ test_late(void **state)
 }
 
 
-/* who reads slowly keeps what has gone, and all that shares its slot, an hour */
+/* who reads slowly keeps what has gone, and what shares its slot, an hour */
 
 static void
 test_sent_for_ever(void **state)
