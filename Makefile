@@ -165,7 +165,9 @@ crash: test-deps  ## kill -9 and failing disks, CRASH_ROUNDS=500 times
 	@$(MAKE) -s --no-print-directory -j$(JOBS) check-build
 	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
 	    PHOTA_FAIL_SO=$(abspath $(FAIL)) PHOTA_CRASH_ROUNDS=$(CRASH_ROUNDS) \
-	    t/run t/crash.t
+	    PHOTA_CACHE_ROUNDS=$(CRASH_ROUNDS) \
+	    PHOTA_JOINS_ROUNDS=$(CRASH_ROUNDS) PHOTA_JOINS_ALL=1 \
+	    t/run t/crash.t t/cache_crash.t t/joins_crash.t
 
 .PHONY: demo
 demo:  ## see it work, in a minute; KEEP=1 leaves it running

@@ -12,7 +12,7 @@
 
 /* s: a hit's pictures stay for as long, until its sender says more */
 
-#define NGX_HTTP_PHOTA_STAY  60
+#define NGX_HTTP_PHOTA_STAY  30
 
 
 /* one picture of a result */
@@ -446,8 +446,10 @@ ngx_http_phota_tell(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     for (i = 0; i < hit->outputs; i++) {
         piece = &hit->pictures[i];
 
-        phota_beat(ngx_http_phota_zone_beats(), piece->picture->digest,
-                   until);
+        if (!ctx->trial) {
+            phota_beat(ngx_http_phota_zone_beats(), piece->picture->digest,
+                       until);
+        }
 
         if (phota_cache_picture(&ngx_http_phota_worker.cache, txn,
                                 piece->scope, piece->picture->digest,

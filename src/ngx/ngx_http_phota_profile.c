@@ -9,8 +9,16 @@
 #include "ngx_http_phota_module.h"
 
 
+/* ms between two tries, and how many there are */
+
+#define NGX_HTTP_PHOTA_FORGET        100
+#define NGX_HTTP_PHOTA_FORGET_TRIES  100
+
+
 typedef struct {
     ngx_thread_task_t           task;
+    ngx_event_t                 timer;
+    ngx_uint_t                  tries;
     ngx_http_phota_purchase_t  *p;
     phota_purge_t               purge;
     uint64_t                    results;
@@ -19,8 +27,11 @@ typedef struct {
 } ngx_http_phota_forget_t;
 
 
+static ngx_int_t ngx_http_phota_forget_post(ngx_http_phota_forget_t *forget);
+static void ngx_http_phota_forget_again(ngx_event_t *ev);
 static void ngx_http_phota_forget_thread(void *data, ngx_log_t *log);
 static void ngx_http_phota_forget_done(ngx_event_t *ev);
+static void ngx_http_phota_forget_end(ngx_http_phota_forget_t *forget);
 
 
 static ngx_str_t  ngx_http_phota_profiles =
@@ -84,21 +95,51 @@ ngx_http_phota_forget_profile(ngx_http_request_t *r,
     forget->task.event.handler = ngx_http_phota_forget_done;
     forget->task.event.log = ngx_cycle->log;
 
-    /* not the cache's writer: it has purchases to store meanwhile */
+    forget->timer.handler = ngx_http_phota_forget_again;
+    forget->timer.data = forget;
+    forget->timer.log = ngx_cycle->log;
 
-    if (ngx_thread_task_post(ngx_http_phota_worker.conf->pool, &forget->task)
-        != NGX_OK)
-    {
+    if (ngx_http_phota_forget_post(forget) != NGX_OK) {
         ngx_free(forget);
         return NGX_DECLINED;
     }
 
     p->refs++;
 
+    return NGX_OK;
+}
+
+
+/* not by the cache's writer: it has purchases to store meanwhile */
+
+static ngx_int_t
+ngx_http_phota_forget_post(ngx_http_phota_forget_t *forget)
+{
+    if (ngx_thread_task_post(ngx_http_phota_worker.conf->pool, &forget->task)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    forget->tries++;
+
     ngx_http_phota_worker.reading++;
     ngx_http_phota_job_begin();
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_phota_forget_again(ngx_event_t *ev)
+{
+    ngx_http_phota_forget_t  *forget;
+
+    forget = ev->data;
+
+    if (ngx_http_phota_forget_post(forget) != NGX_OK) {
+        ngx_http_phota_forget_end(forget);
+    }
 }
 
 
@@ -116,16 +157,35 @@ ngx_http_phota_forget_thread(void *data, ngx_log_t *log)
 static void
 ngx_http_phota_forget_done(ngx_event_t *ev)
 {
-    ngx_http_request_t         *r;
-    ngx_http_phota_forget_t    *forget;
-    ngx_http_phota_purchase_t  *p;
+    ngx_http_phota_forget_t  *forget;
 
     forget = ev->data;
-    p = forget->p;
-    r = p->r;
 
     ngx_http_phota_worker.reading--;
     ngx_http_phota_job_end();
+
+    if (forget->rc == PHOTA_REFUSED && !ngx_http_phota_worker.exiting
+        && forget->tries < NGX_HTTP_PHOTA_FORGET_TRIES)
+    {
+        /* compacted while we waited: again, in the one that is read now */
+
+        ngx_http_phota_cache_moved();
+        ngx_add_timer(&forget->timer, NGX_HTTP_PHOTA_FORGET);
+        return;
+    }
+
+    ngx_http_phota_forget_end(forget);
+}
+
+
+static void
+ngx_http_phota_forget_end(ngx_http_phota_forget_t *forget)
+{
+    ngx_http_request_t         *r;
+    ngx_http_phota_purchase_t  *p;
+
+    p = forget->p;
+    r = p->r;
 
     if (forget->rc == PHOTA_OK) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,

@@ -256,7 +256,7 @@ ngx_http_phota_results_find(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     }
 
     phota_beat(ngx_http_phota_zone_beats(), picture->digest,
-               (uint32_t) ngx_time() + 60);
+               (uint32_t) ngx_time() + 30);
 
     rc = phota_cache_picture(&ngx_http_phota_worker.cache, txn,
                              result->scope, picture->digest, picture);
