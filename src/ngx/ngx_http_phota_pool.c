@@ -226,7 +226,7 @@ ngx_http_phota_replayed(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 {
     MDB_txn                *txn;
     ngx_int_t               rc;
-    ngx_uint_t              n, asked, before;
+    ngx_uint_t              n, asked, before, outputs;
     ngx_http_phota_slot_t   slots[PHOTA_PICTURES_MAX];
 
     txn = ngx_http_phota_read_cache();
@@ -244,14 +244,16 @@ ngx_http_phota_replayed(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
         asked = charge->asked ? charge->asked
                 : ngx_http_phota_pictures(ngx_http_phota_found, n);
 
-        before = (asked < ctx->scan.outputs) ? ctx->scan.outputs - asked : 0;
+        /* a number that only the upstream could read: all of them */
+
+        outputs = ctx->scan.outputs ? ctx->scan.outputs : asked;
+        before = (asked < outputs) ? outputs - asked : 0;
 
         rc = ngx_http_phota_preceding(r, ctx, txn, charge, before, slots);
 
         if (rc == NGX_OK) {
             n = ngx_http_phota_slots(ngx_http_phota_found, n, 0,
-                                     ctx->scan.outputs - before,
-                                     slots + before);
+                                     outputs - before, slots + before);
 
             rc = ngx_http_phota_tell(r, ctx, txn, slots, before + n);
         }
