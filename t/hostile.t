@@ -79,6 +79,20 @@ $t->is_error(ask('few', 2, key => 'few'), 422, 'IDEMPOTENCY_MISMATCH',
 is(scalar pictures(ask('few', 3, key => 'few')), 3, 'it is one of three');
 
 
+# --- a number of pictures that only the upstream can read
+
+my $odd = remix(prompt => 'odd', num_output_images => 2);
+
+$odd =~ s/"num_output_images":2/${&}e0/;
+
+my @twice = map { $t->post('remix', $acme, $odd,
+    headers => [ 'Idempotency-Key' => 'odd' ]) } 1 .. 2;
+
+is($twice[0]->header('Phota-Cost'), '0.240000', 'two are bought');
+is_deeply([ pictures($twice[1]) ], [ pictures($twice[0]) ],
+    'and told again to who has the key');
+
+
 # --- an age that no clock has
 
 my $calls = $t->calls;
