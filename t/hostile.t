@@ -14,9 +14,8 @@ use Phota::Test;
 use Test::More;
 
 my $t = Phota::Test->new(tenants => [ qw/ acme half poor / ], start => 0,
-    http => 'phota_zone 160k;', door => <<'EOF_DOOR');
-            phota_cache_valid enhance 2s;
-EOF_DOOR
+    http => 'phota_zone 160k;', door => 'phota_cache_valid enhance 2s;',
+    server => 'location /page.html { ssi on; root www; }');
 
 my $g = $t->gateway;
 my $cache = Phota::Cache->new($t);
@@ -56,6 +55,18 @@ my @links = links($t->post('enhance', $acme, enhance(num_output_images => 2,
     response_mode => 'urls')));
 
 is(scalar @links, 2, 'a picture that was there and one that is bought');
+
+
+# --- a picture within a page is not the end of it
+
+mkdir $g->dir . '/www';
+open(my $page, '>', $g->dir . '/www/page.html') or die "page.html: $!\n";
+print $page "begin<!--# include virtual=\"$links[0]\" -->end";
+close($page);
+
+is(length $t->request('GET', '/page.html')->body,
+    length('beginend') + length $t->request('GET', $links[0])->body,
+    'a page goes on behind it');
 
 
 # --- a key opens what it has paid for, not more

@@ -266,8 +266,8 @@ ngx_http_phota_send_next(ngx_http_request_t *r,
         return ngx_http_phota_warm(r, sender);
     }
 
-    b->last_buf = (sender->piece == sender->npieces);
-    b->last_in_chain = b->last_buf;
+    b->last_in_chain = (sender->piece == sender->npieces);
+    b->last_buf = (b->last_in_chain && r == r->main);
     b->flush = 0;
 
     *out = cl;
