@@ -291,7 +291,7 @@ phota_deposit_begin(phota_cache_job_t *job, uint64_t *need)
 
     if (rc != 0) {
 
-        if (rc == MDB_PANIC) {
+        if (rc == MDB_PANIC || rc == MDB_MAP_RESIZED) {
             c->store->broken = 1;
         }
 

@@ -422,7 +422,7 @@ phota_store_begin(phota_store_t *store, int write, MDB_txn **txn,
         rc = mdb_txn_begin(store->env, NULL, flags, txn);
     }
 
-    if (rc == MDB_PANIC) {
+    if (rc == MDB_PANIC || rc == MDB_MAP_RESIZED) {
         store->broken = 1;
     }
 

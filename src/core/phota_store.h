@@ -55,7 +55,8 @@ int phota_store_table(phota_store_t *store, const char *name, MDB_dbi *dbi,
 /*
  * write: waits for the writer's lock, so never in an event loop.  After a write
  * of LMDB's own head has failed there is no transaction any more until the
- * environment is closed and opened again: broken is set.
+ * environment is closed and opened again: broken is set.  So it is when another
+ * has let the file grow beyond this one's map.
  */
 int phota_store_begin(phota_store_t *store, int write, MDB_txn **txn,
     phota_error_t *err);

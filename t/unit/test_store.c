@@ -505,6 +505,60 @@ test_readers(void **state)
 }
 
 
+/*
+ * Another was told of a larger size, and has let the file grow beyond our map:
+ * opened again it can be read, as after other things that LMDB gives up.
+ */
+
+static void
+test_outgrown(void **state)
+{
+    int             status;
+    char           *big;
+    pid_t           pid;
+    MDB_dbi         dbi;
+    MDB_txn        *txn;
+    phota_store_t   store;
+    phota_error_t   err;
+
+    (void) state;
+
+    assert_int_equal(test_open(&store, PHOTA_STORE_CREATE, &err), PHOTA_OK);
+
+    (void) fflush(NULL);
+    pid = fork();
+    assert_true(pid >= 0);
+
+    if (pid == 0) {
+        big = calloc(1, 2 * TEST_MAP);
+
+        if (big == NULL
+            || phota_store_open(&store, test_dir, "books",
+                                PHOTA_BOOKS_SCHEMA, 4 * TEST_MAP,
+                                PHOTA_STORE_CREATE, &err) != PHOTA_OK
+            || phota_store_table(&store, "big", &dbi, &err) != PHOTA_OK)
+        {
+            _exit(1);
+        }
+
+        test_put(&store, dbi, "big", big, 2 * TEST_MAP);
+        _exit(0);
+    }
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+
+    assert_int_equal(phota_store_begin(&store, 0, &txn, &err), PHOTA_ERROR);
+    assert_int_equal(store.broken, 1);
+
+    phota_store_close(&store);
+    assert_int_equal(test_open(&store, 0, &err), PHOTA_OK);
+    assert_int_equal(phota_store_begin(&store, 0, &txn, &err), PHOTA_OK);
+    phota_store_abort(txn);
+    phota_store_close(&store);
+}
+
+
 int
 main(void)
 {
@@ -532,6 +586,8 @@ main(void)
         cmocka_unit_test_setup_teardown(test_first_open_race, test_setup,
                                         test_teardown),
         cmocka_unit_test_setup_teardown(test_readers, test_setup,
+                                        test_teardown),
+        cmocka_unit_test_setup_teardown(test_outgrown, test_setup,
                                         test_teardown)
     };
 
