@@ -130,6 +130,22 @@ are_gone('--all', [ 'acme', 'young' ]);
 $t->is_miss(buy('acme', 'young'), '0.120000', 'and can be bought again');
 
 
+# --- an answer that was kept for an Idempotency-Key
+
+my @keyed = (remix(prompt => 'keyed', response_mode => 'urls'),
+    headers => [ 'Idempotency-Key' => 'once' ]);
+my $kept = $t->post('remix', $t->token('acme'), @keyed);
+my ($shown) = links($kept);
+
+is($t->post('remix', $t->token('acme'), @keyed)->status, 200,
+    'it is told again');
+is($cache->purge('--fingerprint', $kept->header('Phota-Fingerprint')), 2,
+    'who purges its fingerprint means it, too');
+is($t->post('remix', $t->token('acme'), @keyed)->status, 410,
+    'it is told no more');
+is($t->request('GET', $shown)->status, 404, 'nor is its picture shown');
+
+
 # --- a tenant that leaves
 
 my $mine = buy('leaver', 'mine', size => 'small');

@@ -64,6 +64,8 @@ typedef struct {
 typedef struct {
     phota_id_t       id;            /* unique; a purchase's is its charge's */
     phota_cache_key_t  key;
+    u_char           origin[PHOTA_SHA256_LEN];  /* of the purchase: purges by
+                                       fingerprint find it elsewhere, too */
     uint64_t         stored;        /* ms */
     uint64_t         expires;       /* ms, no hit from then on */
     uint64_t         linked;        /* ms, pictures stay until then, 0: no
@@ -204,10 +206,10 @@ int phota_cache_find_charge(phota_cache_t *c, MDB_txn *txn,
  * Stores results with the pictures of one answer, own transactions: first makes
  * room, then writes everything in one.  unpacked: what phota_unpack() found in
  * it; read and ctx: the answer once more.  Of each deposit the caller fills
- * fingerprint, since, and of its result id, expires, linked, tenant, scope,
- * status, identity_low, identity_high, cost, operation, tag, request_id and the
- * marks of profiles that were named; all else is set here, number and stored
- * too (stored only if it is 0).  bought: of which deposit a record stays for
+ * fingerprint, since, and of its result id, origin, expires, linked, tenant,
+ * scope, status, identity_low, identity_high, cost, operation, tag, request_id
+ * and the marks of profiles that were named; all else is set here, number and
+ * stored too (stored only if it is 0).  bought: of which deposit a record stays for
  * recovery, by the id that is its charge's.
  *
  * PHOTA_OK also when a result of this id is there already; PHOTA_DECLINED when
@@ -273,7 +275,7 @@ int phota_cache_stats(phota_cache_t *c, phota_cache_totals_t *totals,
 typedef struct {
     uint32_t         tenant;        /* who bought it; 0: anyone */
     uint64_t         before;        /* ms, stored before; 0: whenever */
-    const u_char    *fingerprint;   /* NULL: any */
+    const u_char    *fingerprint;   /* of it or its purchase, NULL: any */
     const char      *tag;           /* NULL: any */
     unsigned         profile:1;     /* named or recognised mark */
     uint64_t         mark;

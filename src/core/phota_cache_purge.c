@@ -97,11 +97,6 @@ phota_purge_results(phota_purge_walk_t *walk, phota_error_t *err)
 {
     int  rc;
 
-    if (walk->purge->fingerprint != NULL) {
-        memcpy(walk->last.fingerprint, walk->purge->fingerprint,
-               PHOTA_SHA256_LEN);
-    }
-
     while (!walk->ended) {
         walk->nkeys = 0;
 
@@ -153,12 +148,9 @@ phota_purge_look(phota_purge_walk_t *walk, phota_error_t *err)
 static int
 phota_purge_scan(phota_purge_walk_t *walk, MDB_cursor *cursor)
 {
-    int            rc;
-    MDB_val        key, value;
-    unsigned       n;
-    const u_char  *fingerprint;
-
-    fingerprint = walk->purge->fingerprint;
+    int       rc;
+    MDB_val   key, value;
+    unsigned  n;
 
     rc = phota_purge_next(cursor, &walk->last, &key, &value);
 
@@ -170,13 +162,6 @@ phota_purge_scan(phota_purge_walk_t *walk, MDB_cursor *cursor)
 
             rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
             continue;
-        }
-
-        if (fingerprint != NULL
-            && memcmp(key.mv_data, fingerprint, PHOTA_SHA256_LEN) != 0)
-        {
-            rc = MDB_NOTFOUND;
-            break;
         }
 
         if (n == PHOTA_PURGE_LOOKS || walk->nkeys == PHOTA_CACHE_BATCH) {
@@ -226,6 +211,16 @@ phota_purge_matches(const phota_purge_t *purge, const phota_result_t *result)
     unsigned  i;
 
     if (purge->tenant != 0 && result->tenant != purge->tenant) {
+        return 0;
+    }
+
+    /* the answer to an Idempotency-Key lies under a fingerprint of its own */
+
+    if (purge->fingerprint != NULL
+        && memcmp(result->key.fingerprint, purge->fingerprint,
+                  PHOTA_SHA256_LEN) != 0
+        && memcmp(result->origin, purge->fingerprint, PHOTA_SHA256_LEN) != 0)
+    {
         return 0;
     }
 

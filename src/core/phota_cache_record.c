@@ -240,6 +240,7 @@ phota_result_encode(const phota_result_t *result, u_char *buf, size_t *len)
 
     phota_write_number(&w, PHOTA_RECORD_VERSION, 1);
     phota_write_bytes(&w, result->id.b, sizeof(phota_id_t));
+    phota_write_bytes(&w, result->origin, PHOTA_SHA256_LEN);
     phota_write_number(&w, result->stored, 8);
     phota_write_number(&w, result->expires, 8);
     phota_write_number(&w, result->linked, 8);
@@ -284,6 +285,12 @@ phota_result_decode(phota_result_t *result, const phota_cache_key_t *key,
 
     if (p != NULL) {
         memcpy(result->id.b, p, sizeof(phota_id_t));
+    }
+
+    p = phota_read_bytes(&r, PHOTA_SHA256_LEN);
+
+    if (p != NULL) {
+        memcpy(result->origin, p, PHOTA_SHA256_LEN);
     }
 
     result->stored = phota_read_number(&r, 8);

@@ -106,6 +106,7 @@ ngx_http_phota_deposit(ngx_http_phota_purchase_t *p)
     result->unmarked = p->scan.unmarked;
 
     ngx_memcpy(deposit->fingerprint, p->charge.fingerprint, PHOTA_SHA256_LEN);
+    ngx_memcpy(result->origin, p->charge.fingerprint, PHOTA_SHA256_LEN);
 
     deposit->since = p->since;
     p->ndeposits = 1;
