@@ -239,6 +239,10 @@ is_verdict(try_out('remix', $acme, remix(prompt => 'k'), @key), miss(1),
     'with a key');
 $t->is_miss($t->post('remix', $acme, remix(prompt => 'k'), @key), '0.120000',
     'which can be used then');
+is_verdict(try_out('remix', $acme, remix(prompt => 'k'), @key),
+    hit(1, 0, saved => '0.000000'), 'a retry costs nothing');
+$t->is_error(try_out('remix', $acme, remix(prompt => 'l'), @key), 422,
+    'IDEMPOTENCY_MISMATCH', 'and another request is refused');
 $t->is_miss($t->post('remix', $acme, remix(prompt => 'zero'), headers =>
     [ 'Phota-Dry-Run' => '0' ]), '0.120000', 'no trial is a request');
 

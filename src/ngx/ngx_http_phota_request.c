@@ -312,7 +312,7 @@ ngx_http_phota_decide(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         }
     }
 
-    if (ctx->keyed && !ctx->trial) {
+    if (ctx->keyed) {
         rc = ngx_http_phota_replay(r, ctx);
 
         if (rc == NGX_OK) {

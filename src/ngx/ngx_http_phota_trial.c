@@ -77,6 +77,10 @@ ngx_http_phota_quote(ngx_http_phota_ctx_t *ctx,
 
     ngx_memzero(quote, sizeof(ngx_http_phota_quote_t));
 
+    if (ctx->replay) {
+        return NGX_OK;
+    }
+
     if (ctx->hit) {
         quote->saved = ctx->hit->saved;
 
