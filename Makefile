@@ -235,10 +235,12 @@ bench: test-deps  ## what the books cost, in ratios; SMALL=1: smaller ones
 	    t/bench/run $(if $(SMALL),--small) $(BENCH_DIR)
 
 .PHONY: bench-cache
-bench-cache: test-deps  ## how large the cache's file becomes at its limit
-	@$(MAKE) -s --no-print-directory $(BUILD)/bench/cache_growth
+bench-cache: test-deps  ## the cache's file at its limit, slow clients, cold reads
+	@$(MAKE) -s --no-print-directory -j$(JOBS) all $(BUILD)/bench/cache_growth
 	@dir=$$(mktemp -d); trap "rm -rf $$dir" EXIT; \
 	    $(BUILD)/bench/cache_growth $$dir 256 $(if $(SMALL),5,30)
+	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
+	    t/bench/clients $(if $(SMALL),--small)
 
 
 # fuzzing: seeds lie in t/fuzz/corpus/NAME, finds are kept in the build
