@@ -1,5 +1,6 @@
 # A tenant that was removed buys nothing any more, not even with a request that
-# was let in before and whose body came after; nobody's key is used for it.
+# was let in before and whose body came after; nobody's key is used for it, and
+# what it bought stays charged.
 
 use strict;
 use warnings;
@@ -57,6 +58,13 @@ sub said {
     return join(' ', grep { defined } $status, $code);
 }
 
+# bought before, by him with a key of his own first
+
+my %bought;
+
+$bought{$_} = $t->post('remix', $t->token($_), remix(prompt => "before $_"))
+    ->header('Phota-Charge-Id') for qw/ owner acme /;
+
 my %late = map { $_ => begin($_) } qw/ acme other shared owner /;
 sleep 0.5;
 
@@ -78,9 +86,23 @@ is(said(end($late{other})), '401 UNAUTHORIZED',
     'another of its name is another');
 
 is($t->sim->calls, $calls, 'nothing was called');
-is(scalar($g->ledger), 0, 'and nothing stands in the books');
+is(scalar($g->ledger), 2, 'and nothing more stands in the books');
 
 is(said(end($late{acme})), '200', 'who stayed is served');
 
+# the bill of the shared key doesn't have the calls of another
+
+my $file = $t->dir . '/client/bill.csv';
+my @lines = grep { !/,owner,/ } split /^/, $t->sim->bill_csv;
+
+open(my $fh, '>', $file) or die "$file: $!\n";
+print $fh @lines;
+close($fh);
+
+$t->ctl_ok('reconcile', '--bill', $file, '--apply');
+is($t->gateway->charge($bought{$_})->{state}, 'settled',
+    "$_: what was bought stays so") for qw/ acme owner /;
+
+$t->removed($g->charge($bought{owner})->{tenant}, 'owner');
 $t->finish;
 done_testing();

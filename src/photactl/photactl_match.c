@@ -684,7 +684,8 @@ photactl_match_unbilled(photactl_match_t *match, uint32_t n)
 
 /*
  * A tenant that has a key of its own and nothing on this bill: his calls are
- * on the bill of that key.
+ * on the bill of that key.  Of one that was removed nobody knows any more
+ * whether he had one.
  */
 
 static int
@@ -707,7 +708,7 @@ photactl_match_apart(photactl_match_t *match, const photactl_claim_t *claim)
         }
     }
 
-    return 0;
+    return 1;
 }
 
 

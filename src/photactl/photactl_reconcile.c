@@ -273,8 +273,8 @@ photactl_reconcile_notes(photactl_match_t *match)
 
     if (match->apart != 0) {
         (void) fprintf(stderr, "photactl: reconcile: note: %llu charges are "
-                       "of tenants with keys of their own, none of which is "
-                       "on this bill (--tenant)\n",
+                       "of tenants with keys of their own, or that were "
+                       "removed, none of which is on this bill (--tenant)\n",
                        (unsigned long long) match->apart);
     }
 }

@@ -564,6 +564,24 @@ sub _check_books {
     $self->_check_bill(\@holds, %o);
 }
 
+# that a number ("#7") was a tenant's, for the bill of the key he had
+
+sub removed {
+    my ($self, $number, $name) = @_;
+
+    $self->{removed}{$number} = $name;
+}
+
+# on whose bill a tenant's calls are
+
+sub _payer {
+    my ($self, $tenant) = @_;
+
+    my $name = $self->{removed}{$tenant} // $tenant;
+
+    return $self->{own}{$name} ? $name : 'shared';
+}
+
 # for each upstream key: what the tenants paid with it, and the bill.  A call
 # that a dead worker left is billed when the simulator has ended it
 
@@ -576,7 +594,7 @@ sub _check_bill {
     $self->{sim}->wait_in_flight(0, 20 * $slow);
 
     for my $row (@{$self->{gateway}->usage->{rows}}) {
-        my $name = $own->{$row->{tenant}} ? $row->{tenant} : 'shared';
+        my $name = $self->_payer($row->{tenant});
 
         $settled{$name}{amount} += micro($row->{cost});
         $settled{$name}{$_} += $row->{$_} for qw/ outputs identity_outputs /;
@@ -587,14 +605,14 @@ sub _check_bill {
     for my $charge (grep { $_->{state} eq 'settled' }
         $self->{gateway}->ledger)
     {
-        my $name = $own->{$charge->{tenant}} ? $charge->{tenant} : 'shared';
+        my $name = $self->_payer($charge->{tenant});
 
         $bounds{$name} += micro($charge->{cost_high} // $charge->{cost})
             - micro($charge->{cost});
     }
 
     for my $hold (@$holds) {
-        my $name = $own->{$hold->{tenant}} ? $hold->{tenant} : 'shared';
+        my $name = $self->_payer($hold->{tenant});
 
         $unknown{$name} += micro($hold->{amount});
     }
