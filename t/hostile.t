@@ -31,12 +31,13 @@ $t->start;
 sub ask {
     my ($name, $count, %o) = @_;
 
-    my $headers = $o{key} ? [ 'Idempotency-Key' => $o{key} ] : $o{headers};
+    my $headers = [ $o{key} ? ('Idempotency-Key' => $o{key}) : (),
+        @{$o{headers} || []} ];
 
     return $t->post('remix', $o{token} || $acme, remix(prompt => $name,
         output_format => 'png', num_output_images => $count,
         $o{mode} ? (response_mode => $o{mode}) : ()),
-        headers => $headers || [], timeout => $o{timeout});
+        headers => $headers, timeout => $o{timeout});
 }
 
 sub lines {
@@ -81,6 +82,15 @@ $t->is_error(ask('sold', 4, token => $half, key => 'one'), 422,
     field => 'Idempotency-Key');
 is(ask('sold', 1, token => $half, key => 'one')->header('Phota-Price'),
     '0.000000', 'but the one');
+
+my @third = map { pictures(ask('sold', 1, token => $half, key => 'third',
+    headers => [ 'Phota-Variation' => 3 ])) } 1 .. 2;
+
+isnt($third[0], (pictures($one))[0], 'the third of four is another');
+is(mark($third[1]), mark($third[0]), 'and the same for its key');
+$t->is_error(ask('sold', 1, token => $half, key => 'third',
+    headers => [ 'Phota-Variation' => 2 ]), 422, 'IDEMPOTENCY_MISMATCH',
+    'which opens no second');
 
 ask('few', 1);
 ask('few', 3, key => 'few');

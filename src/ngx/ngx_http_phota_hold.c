@@ -183,6 +183,7 @@ ngx_http_phota_claim(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 
     p->metered = 1;
     p->scan = ctx->scan;
+    p->variation = ctx->variation;
     ngx_memcpy(p->tenant, ctx->tenant.name, sizeof(p->tenant));
     p->limits = ctx->tenant.limits;
     p->token_limits = ctx->token_limits;

@@ -271,6 +271,7 @@ struct ngx_http_phota_purchase_s {
     u_char                      replay_key[PHOTA_SHA256_LEN];
     ngx_http_phota_flight_t     flight;         /* number 0: none */
     phota_scan_t                scan;
+    ngx_uint_t                  variation;      /* from 1, 0: none asked for */
     uint64_t                    since;          /* ms: what it replaces */
     uint32_t                    scope;
     phota_deposit_t            *deposits;       /* the pool's, the replay's */

@@ -207,7 +207,8 @@ ngx_http_phota_resold(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
                                ngx_http_phota_found, &n);
 
     if (rc == NGX_OK) {
-        n = ngx_http_phota_slots(ngx_http_phota_found, n, 0,
+        n = ngx_http_phota_slots(ngx_http_phota_found, n,
+                                 ctx->variation ? ctx->variation - 1 : 0,
                                  ctx->scan.outputs, slots);
 
         rc = (n == ctx->scan.outputs)

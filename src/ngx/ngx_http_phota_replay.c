@@ -12,7 +12,7 @@
 
 static int ngx_http_phota_replay_request(
     u_char digest[PHOTA_SHA256_LEN], const u_char *fingerprint,
-    ngx_uint_t outputs);
+    ngx_uint_t outputs, ngx_uint_t variation);
 static ngx_int_t ngx_http_phota_replay_find(ngx_http_phota_ctx_t *ctx,
     phota_charge_t *charge);
 static void ngx_http_phota_replay_unreadable(ngx_http_phota_ctx_t *ctx);
@@ -58,21 +58,24 @@ ngx_http_phota_replay(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
 /*
  * What a key is bound to.  A fingerprint doesn't say how many pictures were
- * asked for, but who paid for one doesn't get four by asking again.
+ * asked for, and which, but who paid for one doesn't get four by asking again.
  */
 
 static int
 ngx_http_phota_replay_request(u_char digest[PHOTA_SHA256_LEN],
-    const u_char *fingerprint, ngx_uint_t outputs)
+    const u_char *fingerprint, ngx_uint_t outputs, ngx_uint_t variation)
 {
-    u_char  buf[PHOTA_SHA256_LEN + sizeof(uint32_t)];
+    u_char    buf[PHOTA_SHA256_LEN + 2 * sizeof(uint32_t)];
+    uint32_t  number;
 
     ngx_memcpy(buf, fingerprint, PHOTA_SHA256_LEN);
 
-    buf[PHOTA_SHA256_LEN] = (u_char) (outputs >> 24);
-    buf[PHOTA_SHA256_LEN + 1] = (u_char) (outputs >> 16);
-    buf[PHOTA_SHA256_LEN + 2] = (u_char) (outputs >> 8);
-    buf[PHOTA_SHA256_LEN + 3] = (u_char) outputs;
+    number = htonl((uint32_t) outputs);
+    ngx_memcpy(buf + PHOTA_SHA256_LEN, &number, sizeof(uint32_t));
+
+    number = htonl((uint32_t) variation);
+    ngx_memcpy(buf + PHOTA_SHA256_LEN + sizeof(uint32_t), &number,
+               sizeof(uint32_t));
 
     return phota_sha256(digest, buf, sizeof(buf));
 }
@@ -92,7 +95,7 @@ ngx_http_phota_replay_find(ngx_http_phota_ctx_t *ctx, phota_charge_t *charge)
     worker = &ngx_http_phota_worker;
 
     if (ngx_http_phota_replay_request(request, ctx->scan.digest,
-                                      ctx->scan.outputs)
+                                      ctx->scan.outputs, ctx->variation)
         != PHOTA_OK)
     {
         return NGX_ERROR;
@@ -273,7 +276,7 @@ ngx_http_phota_replay_free(ngx_http_phota_purchase_t *p, MDB_txn *txn)
 
     if (rc == PHOTA_ERROR
         || ngx_http_phota_replay_request(request, p->charge.fingerprint,
-                                         p->scan.outputs)
+                                         p->scan.outputs, p->variation)
            != PHOTA_OK)
     {
         return PHOTA_ERROR;
@@ -301,7 +304,8 @@ ngx_http_phota_replay_take(ngx_http_phota_purchase_t *p, MDB_txn *txn,
     now = phota_now();
 
     if (ngx_http_phota_replay_request(replay.fingerprint,
-                                      p->charge.fingerprint, p->scan.outputs)
+                                      p->charge.fingerprint,
+                                      p->scan.outputs, p->variation)
         != PHOTA_OK)
     {
         phota_error(err, "a digest could not be made");
