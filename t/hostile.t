@@ -13,7 +13,9 @@ use Phota::Fail;
 use Phota::Test;
 use Test::More;
 
-my $t = Phota::Test->new(tenants => [ qw/ acme half poor / ], start => 0,
+my $t = Phota::Test->new(start => 0,
+    tenants => [ qw/ acme half poor one two / ],
+    own => { one => 'phk-the-key-of-one' },
     http => 'phota_zone 160k;', door => 'phota_cache_valid enhance 2s;',
     server => 'location /page.html { ssi on; root www; }');
 
@@ -26,6 +28,7 @@ $g->{env} = $fail->env;
 
 $t->ctl_ok('tenant', 'set', 'half', '--hit-price', '50%');
 $t->ctl_ok('tenant', 'set', 'poor', '--budget-total', '0.01');
+$t->ctl_ok('tenant', 'set', $_, '--cache-scope', 'shared') for qw/ one two /;
 $t->start;
 
 sub ask {
@@ -182,6 +185,33 @@ for my $i (1 .. 300) {
 
 is_deeply(\%refused, { 402 => 300 }, 'three hundred are refused');
 is(lines(qr/the zone is full/), 0, 'and take nobody\'s place');
+
+# --- a tenant whose account is refused, and another who waits for him
+
+for my $status (401, 402, 429, 422) {
+    my $body = remix(prompt => "account $status");
+
+    $calls = $t->calls;
+
+    my $pid = $t->background(sub {
+        $t->post('remix', $t->token('one'), $body,
+            fault => "status=$status;latency=1000");
+    });
+
+    wait_for(sub { $t->calls > $calls }, 10);
+
+    my $other = $t->post('remix', $t->token('two'), $body);
+
+    $t->reap($pid);
+
+    if ($status == 422) {
+        is($other->status, 422, 'what is wrong with the request is told');
+
+    } else {
+        $t->is_miss($other, '0.120000', "$status: he buys by his own");
+    }
+}
+
 
 # --- when the result has expired, and what is garbage has gone
 

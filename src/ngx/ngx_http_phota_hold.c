@@ -51,6 +51,7 @@ ngx_http_phota_buy(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     p->scope = ngx_http_phota_scope(ctx);
     p->valid = plcf->valid[ctx->operation->id];
     p->storable = ctx->storable;
+    p->own_key = ((ctx->tenant.flags & PHOTA_TENANT_OWN_KEY) != 0);
 
     if (p->storable) {
         ngx_http_phota_adapt(ctx, p);

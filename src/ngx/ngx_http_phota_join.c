@@ -36,6 +36,7 @@ static ngx_uint_t ngx_http_phota_pilot_died(ngx_http_request_t *r,
     const ngx_http_phota_flight_t *flight);
 static ngx_http_phota_flight_e ngx_http_phota_pilot_left(
     ngx_http_request_t *r, const ngx_http_phota_flight_t *flight);
+static ngx_uint_t ngx_http_phota_personal(const ngx_http_phota_purchase_t *p);
 
 
 ngx_int_t
@@ -432,6 +433,22 @@ ngx_http_phota_pilot_left(ngx_http_request_t *r,
 }
 
 
+/*
+ * A refusal that is about the account of one tenant, while those who wait may
+ * be others, with accounts of their own.
+ */
+
+static ngx_uint_t
+ngx_http_phota_personal(const ngx_http_phota_purchase_t *p)
+{
+    return p->own_key && p->scope == PHOTA_SHARED
+           && p->outcome.state == PHOTA_STATE_VOID
+           && (p->status == NGX_HTTP_UNAUTHORIZED || p->status == 402
+               || p->status == NGX_HTTP_FORBIDDEN
+               || p->status == NGX_HTTP_TOO_MANY_REQUESTS);
+}
+
+
 void
 ngx_http_phota_purchase_land(ngx_http_phota_purchase_t *p)
 {
@@ -448,7 +465,9 @@ ngx_http_phota_purchase_land(ngx_http_phota_purchase_t *p)
 
     landing.reason = p->outcome.reason;
 
-    if (!p->held || (!p->called && p->outcome.state == PHOTA_STATE_VOID)) {
+    if (!p->held || (!p->called && p->outcome.state == PHOTA_STATE_VOID)
+        || ngx_http_phota_personal(p))
+    {
         landing.state = NGX_HTTP_PHOTA_ABANDONED;
 
     } else if (p->outcome.state == PHOTA_STATE_SETTLED) {
