@@ -92,17 +92,35 @@ is(said(end($late{acme})), '200', 'who stayed is served');
 
 # the bill of the shared key doesn't have the calls of another
 
-my $file = $t->dir . '/client/bill.csv';
-my @lines = grep { !/,owner,/ } split /^/, $t->sim->bill_csv;
+sub bill_file {
+    my $file = $t->dir . '/client/bill.csv';
 
-open(my $fh, '>', $file) or die "$file: $!\n";
-print $fh @lines;
-close($fh);
+    open(my $fh, '>', $file) or die "$file: $!\n";
+    print $fh @_;
+    close($fh);
 
-$t->ctl_ok('reconcile', '--bill', $file, '--apply');
+    return $file;
+}
+
+my ($head, @lines) = split /^/, $t->sim->bill_csv;
+
+$t->ctl_ok('reconcile', '--apply', '--bill',
+    bill_file($head, grep { !/,owner,/ } @lines));
 is($t->gateway->charge($bought{$_})->{state}, 'settled',
     "$_: what was bought stays so") for qw/ acme owner /;
 
-$t->removed($g->charge($bought{owner})->{tenant}, 'owner');
+# what he had is found by his number, also for the last bill of his key
+
+my $number = $g->charge($bought{owner})->{tenant};
+
+is(scalar($g->ledger('--tenant', $number)), 1, "$number has a charge");
+is($g->usage('--tenant', $number)->{total}{cost}, '0.120000', 'and its cost');
+$t->ctl_ok('reconcile', '--apply', '--tenant', $number, '--bill',
+    bill_file($head, grep { /,owner,/ } @lines));
+is(($t->ctl('reconcile', '--apply', '--tenant', '#99', '--bill',
+    bill_file($head, grep { /,owner,/ } @lines)))[0], 1,
+    'a number that nobody had is refused');
+
+$t->removed($number, 'owner');
 $t->finish;
 done_testing();

@@ -229,6 +229,10 @@ const char *photactl_name(photactl_t *ctl, uint32_t id, char buf[16]);
 int photactl_parse_tenant(photactl_t *ctl, photactl_opt_e opt,
     uint32_t *tenant);
 
+/* also by number, as one that was removed */
+int photactl_parse_whose(photactl_t *ctl, photactl_opt_e opt,
+    uint32_t *tenant);
+
 /* fills err with what is wrong with the command line */
 int photactl_wrong(photactl_t *ctl, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -60,7 +60,7 @@ photactl_query_tenant(photactl_t *ctl, photactl_query_t *query)
         return PHOTA_OK;
     }
 
-    return photactl_parse_tenant(ctl, PHOTACTL_OPT_TENANT, &query->tenant);
+    return photactl_parse_whose(ctl, PHOTACTL_OPT_TENANT, &query->tenant);
 }
 
 

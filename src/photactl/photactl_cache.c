@@ -161,7 +161,7 @@ photactl_cache_list(photactl_t *ctl)
 
     tenant = 0;
 
-    rc = photactl_cache_tenant(ctl, &tenant);
+    rc = photactl_parse_whose(ctl, PHOTACTL_OPT_TENANT, &tenant);
 
     if (rc == PHOTA_OK) {
         rc = photactl_names_load(ctl);
@@ -187,28 +187,6 @@ photactl_cache_list(photactl_t *ctl)
     }
 
     return photactl_books_end(&list.table, rc);
-}
-
-
-/* by name, or by "#7": one that was removed has none any more */
-
-int
-photactl_cache_tenant(photactl_t *ctl, uint32_t *tenant)
-{
-    const char  *name;
-
-    name = ctl->opts[PHOTACTL_OPT_TENANT];
-
-    if (name == NULL || name[0] != '#') {
-        return photactl_parse_tenant(ctl, PHOTACTL_OPT_TENANT, tenant);
-    }
-
-    if (photactl_parse_number(ctl, name + 1, tenant) != PHOTA_OK) {
-        return PHOTACTL_USAGE;
-    }
-
-    return *tenant ? PHOTA_OK
-                   : photactl_wrong(ctl, "\"%.64s\": nobody's number", name);
 }
 
 

@@ -18,9 +18,6 @@
 int photactl_cache_open(photactl_t *ctl, phota_store_t *store,
     phota_cache_t *cache, unsigned flags, uint64_t *size);
 
-/* --tenant; *tenant is kept when it isn't given */
-int photactl_cache_tenant(photactl_t *ctl, uint32_t *tenant);
-
 /*
  * Purges, and where no worker of nginx lives that could be sending it deletes
  * what was garbage at once.  The ledger has to be open.

@@ -62,6 +62,16 @@ photactl_match(photactl_match_t *match)
 
     rc = photactl_gather(match);
 
+    /* by its number alone anything might be meant */
+
+    if (rc == PHOTA_OK && match->tenant.id != 0 && match->nclaims == 0
+        && match->tenant.name[0] == '\0')
+    {
+        phota_error(&match->ctl->err, "tenant #%u: no charge of it is there",
+                    (unsigned) match->tenant.id);
+        return PHOTA_REFUSED;
+    }
+
     if (rc == PHOTA_OK) {
         rc = photactl_match_lines(match);
     }

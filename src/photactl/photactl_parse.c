@@ -245,3 +245,25 @@ photactl_parse_tenant(photactl_t *ctl, photactl_opt_e opt, uint32_t *tenant)
 
     return rc;
 }
+
+
+/* by name, or by "#7": one that was removed has none any more */
+
+int
+photactl_parse_whose(photactl_t *ctl, photactl_opt_e opt, uint32_t *tenant)
+{
+    const char  *name;
+
+    name = ctl->opts[opt];
+
+    if (name == NULL || name[0] != '#') {
+        return photactl_parse_tenant(ctl, opt, tenant);
+    }
+
+    if (photactl_parse_number(ctl, name + 1, tenant) != PHOTA_OK) {
+        return PHOTACTL_USAGE;
+    }
+
+    return *tenant ? PHOTA_OK
+                   : photactl_wrong(ctl, "\"%.64s\": nobody's number", name);
+}

@@ -110,7 +110,7 @@ photactl_purge_parse(photactl_t *ctl, phota_purge_t *purge,
         }
     }
 
-    return photactl_cache_tenant(ctl, &purge->tenant);
+    return photactl_parse_whose(ctl, PHOTACTL_OPT_TENANT, &purge->tenant);
 }
 
 

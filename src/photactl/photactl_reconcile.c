@@ -165,6 +165,16 @@ photactl_reconcile_tenant(photactl_match_t *match)
 
     ctl = match->ctl;
 
+    if (ctl->opts[PHOTACTL_OPT_TENANT][0] == '#') {
+
+        /* removed: he has neither plan nor zone any more */
+
+        phota_plan_init(&match->tenant.plan);
+
+        return photactl_parse_whose(ctl, PHOTACTL_OPT_TENANT,
+                                    &match->tenant.id);
+    }
+
     rc = phota_tenant_get(&ctl->tenants, ctl->opts[PHOTACTL_OPT_TENANT],
                           &match->tenant, &ctl->err);
 
