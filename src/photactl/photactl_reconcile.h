@@ -178,6 +178,9 @@ int photactl_gather(photactl_match_t *match);
 int photactl_match(photactl_match_t *match);
 void photactl_match_free(photactl_match_t *match);
 
+/* writes what makes books and bill equal */
+int photactl_apply(photactl_match_t *match);
+
 /* the array with room for one more, where it is now; NULL without memory */
 void *photactl_match_room(photactl_match_t *match, void *array, size_t n,
     size_t *size, size_t element);
