@@ -92,8 +92,8 @@ int phota_tenant_edit(phota_tenants_t *t, const char *name,
  * Takes a tenant with its tokens and its key out, in the caller's transaction,
  * who removes what else is its own in the same and raises the generation.  A
  * mark of the name stays until phota_tenant_forget(), for what isn't in the
- * books: meanwhile the name is taken, and removing it again is PHOTA_OK with the
- * same id and *begun set.  PHOTA_DECLINED when there is none.
+ * books: meanwhile the name is taken, and removing it again is PHOTA_OK with
+ * the same id and *begun set.  PHOTA_DECLINED when there is none.
  */
 int phota_tenant_remove(phota_tenants_t *t, MDB_txn *txn, const char *name,
     uint32_t *id, int *begun, phota_error_t *err);

@@ -27,8 +27,8 @@ typedef int (*phota_read_pt)(void *ctx, u_char *buf, size_t len,
 /*
  * The skeleton is the answer as it came, but for the elements of "images" and
  * "download_urls", which are gone; a list that wasn't there, or was null,
- * stands in it as an empty one.  All positions are bytes of it: images_at and urls_at
- * follow the '[' of their list, counts_at and counts_len are the object
+ * stands in it as an empty one.  All positions are bytes of it: images_at and
+ * urls_at follow the '[' of their list, counts_at and counts_len are the object
  * "counts" of "known_subjects", from '{' to '}', len 0 where there is none.
  *
  * subjects: what is in that object, for sums: again and again a number of 4

@@ -557,15 +557,17 @@ ngx_int_t ngx_http_phota_hit_money(ngx_http_phota_ctx_t *ctx, int64_t *cost,
 
 /*
  * That pictures are whole: NGX_OK when this worker has read them before and
- * they still fit their checksums, NGX_AGAIN when a thread reads them now: handler is called with NGX_OK, or with
- * NGX_DECLINED once what is damaged was removed, NGX_ABORT when it couldn't be,
- * NGX_ERROR when nothing can be read now.  fingerprint: whose pool they are in,
+ * they still fit their checksums, NGX_AGAIN when a thread reads them now:
+ * handler is called with NGX_OK, or with NGX_DECLINED once what is damaged was
+ * removed, NGX_ABORT when it couldn't be, NGX_ERROR when nothing can be read
+ * now.  fingerprint: whose pool they are in,
  * or NULL.
  */
 typedef void (*ngx_http_phota_proven_pt)(ngx_http_request_t *r, ngx_int_t rc);
 
 ngx_int_t ngx_http_phota_prove(ngx_http_request_t *r,
-    const phota_piece_t *pictures, ngx_uint_t n, const u_char *fingerprint, ngx_http_phota_proven_pt handler);
+    const phota_piece_t *pictures, ngx_uint_t n, const u_char *fingerprint,
+    ngx_http_phota_proven_pt handler);
 
 /*
  * A thread has looked at a pool, or at a picture (fingerprint NULL), within the
@@ -576,7 +578,7 @@ ngx_int_t ngx_http_phota_fetch(ngx_http_request_t *r,
     const u_char *fingerprint, uint32_t scope, const u_char *digest,
     ngx_http_phota_proven_pt handler);
 
-/* something had to come from the disk: for a while little is taken for granted */
+/* something came from the disk: for a while little is taken for granted */
 void ngx_http_phota_feel_cold(void);
 
 /* whether a chunk is in memory */

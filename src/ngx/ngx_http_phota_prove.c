@@ -2,11 +2,11 @@
 /*
  * What threads read of the cache, so that the event loop finds it in memory and
  * knows it to be sound.  Pools that nobody has asked for lately are looked at
- * by a thread first.  Pictures are what was stored: before a worker sends a picture for
- * the first time, a thread reads it whole, which brings it into memory as well,
- * and holds it against its digest.  What is damaged is removed before anybody
- * is told, so that it is a miss and can be bought again.  Afterwards each chunk
- * is only held against its checksum when it is sent.
+ * by a thread first.  Pictures are what was stored: before a worker sends one
+ * for the first time, a thread reads it whole and holds it against its digest.
+ * What is damaged is removed before anybody is told, so that it is a miss and
+ * can be bought again.  Afterwards its chunks are held against their checksums
+ * before each answer.
  */
 
 
