@@ -29,6 +29,7 @@
 #include "../../src/photactl/photactl_bill.c"
 #include "../../src/photactl/photactl_gather.c"
 #include "../../src/photactl/photactl_match.c"
+#include "../../src/photactl/photactl_apply.c"
 #include "../../src/photactl/photactl_reconcile.c"
 
 #define main  photactl_main
