@@ -122,19 +122,22 @@ phota_beat_slot(phota_beats_t *beats, const u_char digest[PHOTA_SHA256_LEN])
 }
 
 
-/* that a picture is being sent, until some second at least */
+/* that a slot's pictures may be being sent, until some second at least */
+
+static inline void
+phota_beat_at(volatile uint32_t *slot, uint32_t until)
+{
+    if (*slot < until || *slot - until > PHOTA_BEAT_MAX) {
+        *slot = until;
+    }
+}
+
 
 static inline void
 phota_beat(phota_beats_t *beats, const u_char digest[PHOTA_SHA256_LEN],
     uint32_t until)
 {
-    volatile uint32_t  *slot;
-
-    slot = phota_beat_slot(beats, digest);
-
-    if (*slot < until || *slot - until > PHOTA_BEAT_MAX) {
-        *slot = until;
-    }
+    phota_beat_at(phota_beat_slot(beats, digest), until);
 }
 
 

@@ -601,6 +601,15 @@ ngx_int_t ngx_http_phota_send(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, const phota_rendering_t *rendering,
     ngx_uint_t raw);
 
+/* ngx_http_phota_pin.c */
+
+/* until the request ends nobody deletes these pictures; NGX_ERROR: no memory */
+ngx_int_t ngx_http_phota_pin(ngx_http_request_t *r,
+    const phota_piece_t *pictures, ngx_uint_t n);
+
+/* by the worker's tick */
+void ngx_http_phota_pin_tick(void);
+
 /* ngx_http_phota_results.c */
 
 char *ngx_http_phota_results(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -10,11 +10,6 @@
 #include "ngx_http_phota_module.h"
 
 
-/* s: a hit's pictures stay for as long, until its sender says more */
-
-#define NGX_HTTP_PHOTA_STAY  30
-
-
 /* one picture of a result */
 
 typedef struct {
@@ -406,7 +401,6 @@ ngx_http_phota_tell(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 {
     u_char                *text;
     size_t                 room;
-    uint32_t               until;
     ngx_uint_t             i;
     phota_piece_t         *piece;
     phota_picture_t        picture;
@@ -444,15 +438,14 @@ ngx_http_phota_tell(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 
     ngx_http_phota_weigh(hit);
 
-    until = (uint32_t) (phota_now() / 1000) + NGX_HTTP_PHOTA_STAY;
+    if (!ctx->trial
+        && ngx_http_phota_pin(r, hit->pictures, hit->outputs) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     for (i = 0; i < hit->outputs; i++) {
         piece = &hit->pictures[i];
-
-        if (!ctx->trial) {
-            phota_beat(ngx_http_phota_zone_beats(), piece->picture->digest,
-                       until);
-        }
 
         if (phota_cache_picture(&ngx_http_phota_worker.cache, txn,
                                 piece->scope, piece->picture->digest,

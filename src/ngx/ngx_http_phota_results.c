@@ -255,8 +255,15 @@ ngx_http_phota_results_find(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
                                        "the cache cannot be read now");
     }
 
-    phota_beat(ngx_http_phota_zone_beats(), picture->digest,
-               (uint32_t) ngx_time() + 30);
+    piece = &hit->rendering.pieces[0];
+
+    piece->picture = picture;
+    piece->scope = result->scope;
+
+    if (ngx_http_phota_pin(r, piece, 1) != NGX_OK) {
+        ngx_http_phota_read_end(txn);
+        return NGX_ERROR;
+    }
 
     rc = phota_cache_picture(&ngx_http_phota_worker.cache, txn,
                              result->scope, picture->digest, picture);
@@ -268,11 +275,6 @@ ngx_http_phota_results_find(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
                                        "NOT_FOUND",
                                        "the picture is not stored any more");
     }
-
-    piece = &hit->rendering.pieces[0];
-
-    piece->picture = picture;
-    piece->scope = result->scope;
 
     hit->rendering.npieces = 1;
     hit->rendering.length = picture->length;

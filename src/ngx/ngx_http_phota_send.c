@@ -30,10 +30,6 @@
 
 #define NGX_HTTP_PHOTA_SOUND  10000
 
-/* s: what a picture stays for beyond the time that a client has to take some */
-
-#define NGX_HTTP_PHOTA_SPARE  5
-
 
 typedef struct {
     ngx_thread_task_t         task;
@@ -56,8 +52,6 @@ static ngx_int_t ngx_http_phota_send_fill(ngx_http_request_t *r,
 static ngx_int_t ngx_http_phota_send_picture(ngx_http_request_t *r,
     ngx_http_phota_sender_t *sender, MDB_txn *txn, ngx_buf_t *b);
 static ngx_int_t ngx_http_phota_send_broken(ngx_http_request_t *r,
-    const phota_piece_t *piece);
-static void ngx_http_phota_send_beat(ngx_http_request_t *r,
     const phota_piece_t *piece);
 static ngx_int_t ngx_http_phota_warm(ngx_http_request_t *r,
     ngx_http_phota_sender_t *sender);
@@ -447,8 +441,6 @@ ngx_http_phota_send_picture(ngx_http_request_t *r,
     sender->warm = 0;
     sender->offset += len;
 
-    ngx_http_phota_send_beat(r, piece);
-
     if (sender->offset == piece->picture->length) {
         sender->piece++;
         sender->offset = 0;
@@ -469,19 +461,6 @@ ngx_http_phota_send_broken(ngx_http_request_t *r, const phota_piece_t *piece)
     ngx_http_phota_mend_cache(NULL, piece->scope, piece->picture);
 
     return NGX_ERROR;
-}
-
-
-static void
-ngx_http_phota_send_beat(ngx_http_request_t *r, const phota_piece_t *piece)
-{
-    ngx_http_core_loc_conf_t  *clcf;
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    phota_beat(ngx_http_phota_zone_beats(), piece->picture->digest,
-               (uint32_t) (ngx_time() + clcf->send_timeout / 1000
-                           + NGX_HTTP_PHOTA_SPARE));
 }
 
 

@@ -140,6 +140,7 @@ ngx_http_phota_tick(ngx_event_t *ev)
     ngx_http_phota_care_tick();
     ngx_http_phota_count_flush();
     ngx_http_phota_flight_sweep();
+    ngx_http_phota_pin_tick();
 
     if (worker->books_open) {
         ngx_http_phota_settle_unsettled();
