@@ -10,9 +10,13 @@
 #include "ngx_http_phota_module.h"
 
 
-/* s that one word is good for; the tick comes more often */
+/*
+ * s that one word is good for, and that it lasts when the last request has
+ * ended: other workers who need it longer say so at their next tick
+ */
 
 #define NGX_HTTP_PHOTA_WORD  5
+#define NGX_HTTP_PHOTA_REST  2
 
 
 typedef struct {
@@ -70,10 +74,16 @@ ngx_http_phota_unpin(void *data)
 {
     ngx_http_phota_pin_t *pin = data;
 
-    ngx_uint_t  i;
+    ngx_uint_t      i;
+    phota_beats_t  *beats;
+
+    beats = ngx_http_phota_zone_beats();
 
     for (i = 0; i < pin->n; i++) {
-        ngx_http_phota_pins[pin->slots[i]]--;
+        if (--ngx_http_phota_pins[pin->slots[i]] == 0) {
+            beats->until[pin->slots[i]] = (uint32_t) ngx_time()
+                                          + NGX_HTTP_PHOTA_REST;
+        }
     }
 }
 
