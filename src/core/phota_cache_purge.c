@@ -32,7 +32,6 @@ typedef struct {
 
 
 typedef struct {
-    phota_cache_t        *cache;
     uint32_t              tenant;
     unsigned              ended:1;
     unsigned              found:1;
@@ -45,9 +44,14 @@ typedef struct {
 } phota_each_walk_t;
 
 
+/* an MDB code */
+typedef int (*phota_purge_scan_pt)(void *walk, MDB_cursor *cursor);
+
+
 static int phota_purge_results(phota_purge_walk_t *walk, phota_error_t *err);
-static int phota_purge_look(phota_purge_walk_t *walk, phota_error_t *err);
-static int phota_purge_scan(phota_purge_walk_t *walk, MDB_cursor *cursor);
+static int phota_purge_look(phota_cache_t *c, phota_purge_scan_pt scan,
+    void *walk, phota_error_t *err);
+static int phota_purge_scan(void *data, MDB_cursor *cursor);
 static int phota_purge_wants(const phota_purge_walk_t *walk,
     const MDB_val *key, const MDB_val *value);
 static int phota_purge_matches(const phota_purge_t *purge,
@@ -57,8 +61,7 @@ static int phota_purge_take_one(phota_purge_walk_t *walk, MDB_txn *txn,
     phota_cache_totals_t *totals, const phota_cache_key_t *key);
 static int phota_purge_next(MDB_cursor *cursor,
     const phota_cache_key_t *after, MDB_val *key, MDB_val *value);
-static int phota_each_look(phota_each_walk_t *walk, phota_error_t *err);
-static int phota_each_scan(phota_each_walk_t *walk, MDB_cursor *cursor);
+static int phota_each_scan(void *data, MDB_cursor *cursor);
 static int phota_each_copy(phota_result_t *result,
     u_char text[PHOTA_SKELETON_MAX + PHOTA_SUBJECTS_MAX]);
 
@@ -100,7 +103,7 @@ phota_purge_results(phota_purge_walk_t *walk, phota_error_t *err)
     while (!walk->ended) {
         walk->nkeys = 0;
 
-        rc = phota_purge_look(walk, err);
+        rc = phota_purge_look(walk->cache, phota_purge_scan, walk, err);
 
         /*
          * At the end also when there is nothing to take: who has the lock then
@@ -120,34 +123,38 @@ phota_purge_results(phota_purge_walk_t *walk, phota_error_t *err)
 }
 
 
+/* a read transaction for one look at the results, of either walk */
+
 static int
-phota_purge_look(phota_purge_walk_t *walk, phota_error_t *err)
+phota_purge_look(phota_cache_t *c, phota_purge_scan_pt scan, void *walk,
+    phota_error_t *err)
 {
     int          rc;
     MDB_txn     *txn;
     MDB_cursor  *cursor;
 
-    if (phota_store_begin(walk->cache->store, 0, &txn, err) != PHOTA_OK) {
+    if (phota_store_begin(c->store, 0, &txn, err) != PHOTA_OK) {
         return PHOTA_ERROR;
     }
 
-    rc = mdb_cursor_open(txn, walk->cache->results, &cursor);
+    rc = mdb_cursor_open(txn, c->results, &cursor);
 
     if (rc == 0) {
-        rc = phota_purge_scan(walk, cursor);
+        rc = scan(walk, cursor);
         mdb_cursor_close(cursor);
     }
 
     phota_store_abort(txn);
 
-    return (rc == 0) ? PHOTA_OK
-                     : phota_store_fail(err, walk->cache->store->path, rc);
+    return (rc == 0) ? PHOTA_OK : phota_store_fail(err, c->store->path, rc);
 }
 
 
 static int
-phota_purge_scan(phota_purge_walk_t *walk, MDB_cursor *cursor)
+phota_purge_scan(void *data, MDB_cursor *cursor)
 {
+    phota_purge_walk_t *walk = data;
+
     int       rc;
     MDB_val   key, value;
     unsigned  n;
@@ -376,11 +383,10 @@ phota_cache_each(phota_cache_t *c, uint32_t tenant, phota_result_pt handler,
         return PHOTA_ERROR;
     }
 
-    walk->cache = c;
     walk->tenant = tenant;
 
     do {
-        rc = phota_each_look(walk, err);
+        rc = phota_purge_look(c, phota_each_scan, walk, err);
 
         if (rc == PHOTA_OK && walk->found) {
             rc = handler(ctx, &walk->result);
@@ -395,33 +401,10 @@ phota_cache_each(phota_cache_t *c, uint32_t tenant, phota_result_pt handler,
 
 
 static int
-phota_each_look(phota_each_walk_t *walk, phota_error_t *err)
+phota_each_scan(void *data, MDB_cursor *cursor)
 {
-    int          rc;
-    MDB_txn     *txn;
-    MDB_cursor  *cursor;
+    phota_each_walk_t *walk = data;
 
-    if (phota_store_begin(walk->cache->store, 0, &txn, err) != PHOTA_OK) {
-        return PHOTA_ERROR;
-    }
-
-    rc = mdb_cursor_open(txn, walk->cache->results, &cursor);
-
-    if (rc == 0) {
-        rc = phota_each_scan(walk, cursor);
-        mdb_cursor_close(cursor);
-    }
-
-    phota_store_abort(txn);
-
-    return (rc == 0) ? PHOTA_OK
-                     : phota_store_fail(err, walk->cache->store->path, rc);
-}
-
-
-static int
-phota_each_scan(phota_each_walk_t *walk, MDB_cursor *cursor)
-{
     int        rc;
     MDB_val    key, value;
     unsigned   n;

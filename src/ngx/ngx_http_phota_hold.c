@@ -84,7 +84,11 @@ ngx_http_phota_adapt(ngx_http_phota_ctx_t *ctx, ngx_http_phota_purchase_t *p)
         p->partial = 1;
     }
 
-    if (ctx->scan.mode == PHOTA_MODE_URLS && ctx->scan.mode_end) {
+    /* where nothing can be stored, the upstream's links are what there is */
+
+    if (ctx->scan.mode == PHOTA_MODE_URLS && ctx->scan.mode_end
+        && ngx_http_phota_worker.cache_open)
+    {
         p->unlinked = 1;
     }
 }

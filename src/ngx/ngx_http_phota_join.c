@@ -260,7 +260,6 @@ ngx_http_phota_join_told(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    p->told = 1;
     p->metered = 1;
     p->key_asked = 1;
     p->key_given = 1;

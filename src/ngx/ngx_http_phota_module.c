@@ -36,6 +36,7 @@ static ngx_http_core_loc_conf_t *ngx_http_phota_find_location(
     ngx_http_location_tree_node_t *node, ngx_str_t *uri,
     ngx_http_core_loc_conf_t *best);
 static void ngx_http_phota_forget_master(void *data);
+static void ngx_http_phota_forget_linker(void *data);
 static ngx_int_t ngx_http_phota_init(ngx_conf_t *cf);
 
 
@@ -247,6 +248,13 @@ static void
 ngx_http_phota_forget_master(void *data)
 {
     phota_cleanse(data, sizeof(phota_master_t));
+}
+
+
+static void
+ngx_http_phota_forget_linker(void *data)
+{
+    phota_cleanse(data, sizeof(phota_linker_t));
 }
 
 
@@ -512,6 +520,8 @@ ngx_http_phota_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_phota_main_conf_t *pmcf = conf;
 
+    ngx_pool_cleanup_t  *cln;
+
     ngx_str_t  id = ngx_string("request_id");
     ngx_str_t  key = ngx_string("phota_upstream_key");
 
@@ -536,6 +546,14 @@ ngx_http_phota_init_main_conf(ngx_conf_t *cf, void *conf)
     if (ngx_conf_full_name(cf->cycle, &pmcf->data, 0) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    cln->handler = ngx_http_phota_forget_linker;
+    cln->data = &pmcf->linker;
 
     if (phota_link_init(&pmcf->linker, pmcf->master) != PHOTA_OK) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,

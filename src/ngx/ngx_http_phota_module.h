@@ -298,7 +298,6 @@ struct ngx_http_phota_purchase_s {
     unsigned                    partial:1;      /* buys less than was asked */
     unsigned                    unlinked:1;     /* bytes, links were asked */
     unsigned                    own_key:1;      /* the tenant's account pays */
-    unsigned                    told:1;         /* of another's flight */
     unsigned                    landed:1;       /* others were told */
     unsigned                    complete:1;
     unsigned                    last:1;         /* last buffer was seen */
