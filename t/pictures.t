@@ -303,6 +303,32 @@ subtest 'a cache that keeps nothing' => sub {
 };
 
 
+# what can't be stored is left to the upstream's links
+
+subtest 'a cache that is none' => sub {
+    my $b = Phota::Test->new(tenants => [ 'acme' ], start => 0);
+    my $file = $b->gateway->data . '/cache/data.mdb';
+
+    mkdir($b->gateway->data . '/cache');
+    open(my $fh, '>', $file) or die "$file: $!\n";
+    print $fh "this is none of yours\n" x 500;
+    close($fh);
+    chmod 0755, $b->gateway->data . '/cache';
+    chmod 0644, $file;
+
+    $b->start;
+
+    my $answer = $b->post('remix', $b->token('acme'),
+        remix(prompt => 'links', response_mode => 'urls'));
+
+    $b->is_miss($answer, '0.120000', 'links are asked for and paid',
+        cache => 'phota; fwd=uri-miss');
+    is(told($answer), 'urls 1', 'and come as links');
+    unlike($answer->json->{download_urls}[0], qr{/phota/results/},
+        'which are not ours');
+
+    $b->finish(log => qr/phota:/);
+};
 
 subtest 'no location for links' => sub {
     my $b = Phota::Test->new(tenants => [ 'acme' ], config => sub {
