@@ -21,8 +21,6 @@ static char *ngx_http_phota_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_phota_signing_params(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
-static char *ngx_http_phota_results_url(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 static char *ngx_http_phota_check_results_valid(ngx_conf_t *cf, void *post,
     void *data);
 static void *ngx_http_phota_create_main_conf(ngx_conf_t *cf);
@@ -430,43 +428,6 @@ ngx_http_phota_signing_params(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         param->len = value[i].len;
         param->data = value[i].data;
     }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_phota_results_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_phota_main_conf_t *pmcf = conf;
-
-    size_t      i;
-    ngx_str_t  *value;
-
-    if (pmcf->results_url.data) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if ((ngx_strncmp(value[1].data, "http://", 7) != 0
-         && ngx_strncmp(value[1].data, "https://", 8) != 0)
-        || value[1].data[value[1].len - 1] != '/'
-        || value[1].len > 512)
-    {
-        return "must begin with \"http://\" or \"https://\" and end with "
-               "\"/\"";
-    }
-
-    for (i = 0; i < value[1].len; i++) {
-        if (value[1].data[i] <= 0x20 || value[1].data[i] >= 0x7f
-            || value[1].data[i] == '"' || value[1].data[i] == '\\')
-        {
-            return "has characters that no URL has";
-        }
-    }
-
-    pmcf->results_url = value[1];
 
     return NGX_CONF_OK;
 }

@@ -612,6 +612,8 @@ void ngx_http_phota_pin_tick(void);
 /* ngx_http_phota_results.c */
 
 char *ngx_http_phota_results(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_phota_results_url(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 /* whether links lead anywhere */
 ngx_uint_t ngx_http_phota_has_links(void);
