@@ -28,6 +28,9 @@
 #define PHOTA_NOTE_MAX       128    /* why an operator did something */
 #define PHOTA_REQUEST_ID_MAX 128    /* the upstream's request id, kept bytes */
 
+#define PHOTA_PROFILE_ID_MAX 128    /* bytes; a longer one is nobody's */
+#define PHOTA_JOB_ID_MAX     255    /* bytes, the upstream's */
+#define PHOTA_URL_MAX        2048   /* bytes, of callbacks and links */
 #define PHOTA_ID_TEXT        30     /* "ch_" + 26 characters + NUL */
 #define PHOTA_USD_TEXT       32
 #define PHOTA_TIME_TEXT      32

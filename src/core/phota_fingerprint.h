@@ -36,6 +36,41 @@ typedef enum {
 } phota_mode_e;
 
 
+/*
+ * Members that a call may have to carry otherwise than its client wrote them:
+ * where their values stand in the body, from the first byte to the one after
+ * the last, quotes and all; both 0 when the member is absent.
+ */
+
+typedef enum {
+    PHOTA_SPOT_COUNT = 0,       /* num_output_images */
+    PHOTA_SPOT_MODE,            /* response_mode */
+    PHOTA_SPOT_CALLBACK,        /* callback_url */
+    PHOTA_SPOT_REQUEST_ID,      /* client_request_id */
+    PHOTA_SPOT_TAG,             /* tag */
+    PHOTA_SPOT_MAX
+} phota_spot_e;
+
+
+typedef struct {
+    uint64_t        at;
+    uint64_t        end;
+} phota_spot_t;
+
+
+#define PHOTA_SPOT_TEXT            2048     /* bytes, unescaped, that are kept;
+                                               a longer one is a fault */
+
+
+/* a profile that a request names */
+
+typedef struct {
+    phota_str_t     id;         /* unescaped */
+    uint64_t        offset;     /* of its first mention */
+    unsigned        prompt:1;   /* there by [[id]], else in profile_ids */
+} phota_named_t;
+
+
 /* what is wrong with a request, and where */
 
 typedef struct {
@@ -58,20 +93,16 @@ typedef struct {
                                        is '?': it is no part of a name */
     char            resolution[64];
 
-    /*
-     * where these values stand in the body, from the first byte to the one
-     * after the last, quotes and all; both 0 when the member is absent
-     */
-    uint64_t        count_at;       /* of num_output_images */
-    uint64_t        count_end;
-    uint64_t        mode_at;        /* of response_mode */
-    uint64_t        mode_end;
+    phota_spot_t    spots[PHOTA_SPOT_MAX];
 
     /* phota_profile_mark() of the profiles named */
     uint64_t        marks[PHOTA_MARKS_MAX];
     unsigned        nmarks;
     unsigned        unmarked:1;     /* some are not in marks */
     unsigned        async:1;        /* the answer may be a job */
+    unsigned        vague:1;        /* it may name profiles that we can't
+                                       read: who is fenced may not ask so */
+    unsigned        seeded:1;       /* the same call makes the same picture */
 } phota_scan_t;
 
 
@@ -93,6 +124,17 @@ int phota_fingerprint_update(phota_fingerprint_t *fp, const u_char *p,
  */
 int phota_fingerprint_final(phota_fingerprint_t *fp, const phota_str_t *scope,
     const phota_str_t *args, phota_scan_t *scan);
+
+/*
+ * After phota_fingerprint_final(), until destroyed.  The unescaped text of a
+ * member: PHOTA_DECLINED when it is absent, null or no string.
+ */
+int phota_fingerprint_text(phota_fingerprint_t *fp, phota_spot_e spot,
+    phota_str_t *text);
+
+/* the profiles named, by index from 0, each once; PHOTA_DECLINED at the end */
+int phota_fingerprint_named(phota_fingerprint_t *fp, unsigned i,
+    phota_named_t *named);
 
 /* valid after PHOTA_INVALID, until destroyed */
 const phota_fault_t *phota_fingerprint_fault(phota_fingerprint_t *fp);

@@ -55,7 +55,11 @@ typedef enum {
     PHOTA_REASON_OPERATOR,          /* by hand */
     PHOTA_REASON_BILL,              /* by the provider's bill */
     PHOTA_REASON_DEADLINE,          /* unknown for too long */
-    PHOTA_REASON_SERVED             /* a hit or join that has a price */
+    PHOTA_REASON_SERVED,            /* a hit or join that has a price */
+    PHOTA_REASON_JOB_FAILED,        /* the upstream's job came to nothing */
+    PHOTA_REASON_JOB_LOST,          /* it is gone, or never ends */
+    PHOTA_REASON_DUPLICATE,         /* the upstream had the job already */
+    PHOTA_REASON_TRAINING           /* a training that ended in ERROR */
 } phota_reason_e;
 
 
@@ -64,7 +68,13 @@ typedef enum {
 #define PHOTA_CHARGE_BILLED  0x01   /* cost is the bill's, not the terms' */
 
 
-/* who holds: a slot of books/owners and a number never used again */
+/*
+ * Who holds: a slot of books/owners and a number never used again.  A job's
+ * hold has PHOTA_OWNER_JOB for a slot: it always lives.
+ */
+
+#define PHOTA_OWNER_JOB  UINT32_MAX
+
 
 typedef struct {
     uint32_t         slot;
@@ -146,7 +156,8 @@ typedef enum {
     PHOTA_ENTRY_UNKNOWN,
     PHOTA_ENTRY_REVERSED,
     PHOTA_ENTRY_CORRECTED,          /* settled or void -> settled anew */
-    PHOTA_ENTRY_HITS                /* free hits of a day, no charge */
+    PHOTA_ENTRY_HITS,               /* free hits of a day, no charge */
+    PHOTA_ENTRY_ACCEPTED            /* held -> held, for a job */
 } phota_entry_e;
 
 
@@ -278,6 +289,16 @@ int phota_ledger_sell(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
  */
 int phota_ledger_book(phota_ledger_t *l, MDB_txn *txn, phota_charge_t *charge,
     const phota_outcome_t *outcome, phota_error_t *err);
+
+/*
+ * The upstream took a held charge on as a job: from now on it is held without
+ * an owner, however long, until phota_ledger_end().  PHOTA_REFUSED when it is
+ * so already, or not held (charge is filled all the same); PHOTA_DECLINED when
+ * there is none.  An unknown one is held again.
+ */
+int phota_ledger_accept(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
+    unsigned status, const char *request_id, phota_charge_t *charge,
+    phota_error_t *err);
 
 /*
  * Ends a held charge, or resolves an unknown one; amounts follow from its terms

@@ -15,6 +15,8 @@
 
 
 #define PHOTA_PRICE_ESTIMATED  0x01     /* a guess: metered in another way */
+#define PHOTA_PRICE_REFUND     0x02     /* a training that ends in ERROR is
+                                           given back */
 
 
 typedef struct {

@@ -11,6 +11,7 @@
 
 
 #include "phota_budget.h"
+#include "phota_operation.h"
 #include "phota_plan.h"
 #include "phota_seal.h"
 #include "phota_zone.h"
@@ -20,14 +21,22 @@
 
 #define PHOTA_TENANT_SUSPENDED  0x01
 #define PHOTA_TENANT_SHARED     0x02    /* cache scope shared */
-#define PHOTA_TENANT_OWN_KEY    0x04    /* has a key of its own */
+#define PHOTA_TENANT_OWN_KEY    0x04    /* has a key of its own (phota) */
+#define PHOTA_TENANT_FENCED     0x08    /* fenced in though the key is its own:
+                                           others share the account */
+
+/* whether jobs, profiles and tags of others are kept from a tenant */
+
+#define phota_tenant_fenced(tenant)                                           \
+    (((tenant)->flags & (PHOTA_TENANT_OWN_KEY|PHOTA_TENANT_FENCED))           \
+     != PHOTA_TENANT_OWN_KEY)
 
 
 typedef struct {
     phota_store_t  *store;
     MDB_dbi         tenants;        /* name -> tenant */
     MDB_dbi         tokens;         /* SHA-256 of the token -> token */
-    MDB_dbi         keys;           /* tenant id -> sealed key */
+    MDB_dbi         keys;           /* tenant id, provider, what -> sealed */
     MDB_dbi         zones;          /* name -> zone */
 } phota_tenants_t;
 
@@ -126,9 +135,22 @@ int phota_token_revoke(phota_tenants_t *t, uint32_t id, phota_error_t *err);
 int phota_token_each(phota_tenants_t *t, phota_token_pt handler, void *ctx,
     phota_error_t *err);
 
-/* tenant NULL: the default key.  Seals; len <= PHOTA_KEY_MAX, printable */
+/* what is sealed for an account: its key, what its callbacks are signed with */
+
+typedef enum {
+    PHOTA_SECRET_KEY = 0,
+    PHOTA_SECRET_CALLBACK
+} phota_secret_e;
+
+/*
+ * tenant NULL: the default account.  Seals; len <= PHOTA_KEY_MAX, printable;
+ * len 0 takes it away.  A tenant that is given the very key of another, or the
+ * default one, shares an account: both are then fenced (PHOTA_TENANT_FENCED),
+ * and *shared, if not NULL, is set.
+ */
 int phota_key_set(phota_tenants_t *t, const phota_master_t *master,
-    const char *tenant, const u_char *key, size_t len, phota_error_t *err);
+    const char *tenant, phota_provider_e provider, phota_secret_e what,
+    const u_char *key, size_t len, int *shared, phota_error_t *err);
 
 
 typedef struct phota_directory_s  phota_directory_t;
@@ -151,14 +173,19 @@ int phota_directory_find(phota_directory_t *directory,
 const phota_zone_t *phota_directory_zone(phota_directory_t *directory,
     const phota_tenant_t *tenant);
 
+/* by id; PHOTA_DECLINED when there is none (any more) */
+int phota_directory_tenant(phota_directory_t *directory, uint32_t id,
+    const phota_tenant_t **tenant);
+
 /*
- * The key for a tenant's calls: its own, else the default.  out has
- * PHOTA_KEY_MAX bytes.  PHOTA_DECLINED when there is none, PHOTA_INVALID when
- * the master key doesn't open it.
+ * The key for a tenant's calls of a provider: its own, else the default; the
+ * secret of callbacks is of the same account as the key.  out has PHOTA_KEY_MAX
+ * bytes.  PHOTA_DECLINED when there is none, PHOTA_INVALID when the master key
+ * doesn't open it.
  */
 int phota_directory_key(phota_directory_t *directory,
-    const phota_master_t *master, const phota_tenant_t *tenant, u_char *out,
-    size_t *len);
+    const phota_master_t *master, const phota_tenant_t *tenant,
+    phota_provider_e provider, phota_secret_e what, u_char *out, size_t *len);
 
 
 #endif /* _PHOTA_TENANT_H_INCLUDED_ */

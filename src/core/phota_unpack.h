@@ -11,6 +11,7 @@
 #define _PHOTA_UNPACK_H_INCLUDED_
 
 
+#include "phota_operation.h"
 #include "phota_picture.h"
 
 
@@ -30,6 +31,10 @@ typedef int (*phota_read_pt)(void *ctx, u_char *buf, size_t len,
  * stands in it as an empty one.  All positions are bytes of it: images_at and
  * urls_at follow the '[' of their list, counts_at and counts_len are the object
  * "counts" of "known_subjects", from '{' to '}', len 0 where there is none.
+ *
+ * Of a PHOTA_ANSWER_BODY the skeleton is without the base64 (or data: URI) of
+ * "body", images_at follows the quote that opens it, and urls_at is 0: such a
+ * result has one picture and is always told as bytes.
  *
  * subjects: what is in that object, for sums: again and again a number of 4
  * bytes, little-endian, 2 bytes of length, and as many bytes of the name as it
@@ -72,16 +77,16 @@ uint64_t phota_profile_mark(const u_char *id, size_t len);
  * long), err says why; PHOTA_INVALID when it isn't an answer; PHOTA_ERROR when
  * read fails or there is no memory.
  */
-int phota_unpack(phota_read_pt read, void *ctx, uint64_t length,
-    phota_unpacked_t *unpacked, phota_error_t *err);
+int phota_unpack(phota_answer_e kind, phota_read_pt read, void *ctx,
+    uint64_t length, phota_unpacked_t *unpacked, phota_error_t *err);
 
 /*
  * Through the same answer once more: handler gets the bytes of each picture, in
  * pieces of at most 48 KB.  Returns what handler does, once that isn't
  * PHOTA_OK.
  */
-int phota_unpack_pictures(phota_read_pt read, void *ctx, uint64_t length,
-    phota_picture_pt handler, void *data);
+int phota_unpack_pictures(phota_answer_e kind, phota_read_pt read, void *ctx,
+    uint64_t length, phota_picture_pt handler, void *data);
 
 
 #endif /* _PHOTA_UNPACK_H_INCLUDED_ */
