@@ -1,7 +1,15 @@
 
 /*
- * The operation table: everything in which one call of a vendor's API differs
- * from another stands here, once, as data.
+ * The tables of vendors, of the calls that are bought, and of what else passes
+ * a door: everything in which one vendor's API, or one call of it, differs from
+ * another stands there, once, as data.
+ *
+ * A vendor more takes: its number in phota_provider_e and row in
+ * phota_providers[]; a number in phota_op_e, the fields and the row in
+ * phota_operations[] of each call; rows in phota_routes[] if it is more than
+ * calls.  Names, prices, bounds and digests follow from these.  If what it
+ * answers is of no known shape, a phota_answer_e and one file that takes such
+ * an answer apart.
  */
 
 
@@ -86,6 +94,7 @@ typedef struct {
     phota_provider_e      provider;
     phota_str_t           provider_name;    /* "phota" */
     phota_str_t           name;             /* "remix", once per provider */
+    phota_str_t           label;            /* "photio-remix", once */
     phota_str_t           path;             /* "/v1/phota/remix", POST */
     const phota_field_t  *fields;
     unsigned              nfields;
@@ -117,6 +126,7 @@ typedef enum {
 typedef struct {
     phota_route_e         id;
     phota_provider_e      provider;
+    phota_str_t           name;             /* "job" */
     phota_str_t           method;           /* "GET", for HEAD too */
     phota_str_t           before;           /* of the path, up to the id */
     phota_str_t           after;            /* what follows the id */
@@ -127,7 +137,12 @@ typedef struct {
 typedef struct {
     phota_provider_e      id;
     phota_str_t           name;             /* "phota" */
+    phota_str_t           title;            /* "Phota", for people */
     phota_str_t           key_header;       /* that carries its key */
+
+    /* models of which no answer tells the price, for it counts no tokens */
+    const phota_str_t    *metered;
+    unsigned              nmetered;
 } phota_provider_t;
 
 
@@ -163,8 +178,15 @@ const phota_operation_t *phota_operation_by_path(phota_provider_e provider,
 const phota_operation_t *phota_operation_by_name(phota_provider_e provider,
     const u_char *name, size_t len);
 
-/* "remix"; "other" for PHOTA_OP_OTHER and what isn't in the table */
+/*
+ * What usage, ledger and bills call it, its label; "other" for PHOTA_OP_OTHER
+ * and what isn't in the table.
+ */
 const char *phota_operation_name(unsigned operation);
+
+/* the operation that is called so there, of whatever provider, or NULL */
+const phota_operation_t *phota_operation_by_label(const u_char *label,
+    size_t len);
 
 /* whether a model is metered by tokens, which the answer doesn't tell */
 int phota_operation_metered(const phota_operation_t *op, const char *model);
