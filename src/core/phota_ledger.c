@@ -432,6 +432,7 @@ phota_ledger_resolve(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
     }
 
     if (view.state == PHOTA_STATE_HELD
+        && view.owner.slot != PHOTA_OWNER_JOB
         && phota_ledger_alive(l, txn, &view.owner))
     {
         phota_error(err, "the charge is in flight");

@@ -70,7 +70,8 @@ typedef enum {
 
 /*
  * Who holds: a slot of books/owners and a number never used again.  A job's
- * hold has PHOTA_OWNER_JOB for a slot: it always lives.
+ * hold has PHOTA_OWNER_JOB for a slot, and for a number that of the entry by
+ * which it was accepted: it always lives.
  */
 
 #define PHOTA_OWNER_JOB  UINT32_MAX
@@ -165,7 +166,8 @@ typedef enum {
  * An entry.  charge is the view after it; of a REVERSED one its amounts are 0
  * and those that were taken back stand in delta, with a minus.  Of HITS only
  * tenant, token, operation and tag of charge are set.  owner, windows, asked,
- * asked_identity and held are in a charge's first entry only.
+ * asked_identity and held are in a charge's first entry only; an ACCEPTED one
+ * is the owner itself.
  */
 
 typedef struct {
@@ -313,7 +315,7 @@ int phota_ledger_end(phota_ledger_t *l, MDB_txn *txn, const phota_id_t *id,
 
 /*
  * The same for those who are not its worker: PHOTA_REFUSED also while the
- * owner of a held one lives.
+ * owner of a held one lives, unless that is a job: it has no worker.
  */
 int phota_ledger_resolve(phota_ledger_t *l, MDB_txn *txn,
     const phota_id_t *id, const phota_outcome_t *outcome,

@@ -57,6 +57,11 @@ phota_ledger_post(phota_ledger_t *l, MDB_txn *txn, phota_entry_t *entry,
 
     charge->updated = entry->time;
 
+    if (entry->type == PHOTA_ENTRY_ACCEPTED) {
+        charge->owner.slot = PHOTA_OWNER_JOB;
+        charge->owner.epoch = entry->sequence;
+    }
+
     if (entry->first) {
         span->first = entry->sequence;
     }

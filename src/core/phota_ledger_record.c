@@ -23,6 +23,8 @@
 static void phota_entry_write(phota_writer_t *w, const phota_entry_t *entry);
 static void phota_entry_read(phota_reader_t *r, phota_entry_t *entry);
 static int phota_entry_known(const phota_entry_t *entry);
+static int phota_entry_adds(const phota_entry_t *entry);
+static uint8_t phota_entry_state(unsigned type);
 static void phota_hits_write(phota_writer_t *w, const phota_charge_t *charge);
 static void phota_hits_read(phota_reader_t *r, phota_charge_t *charge);
 /* five kinds and flags, counts and whose, amounts, terms, fingerprint */
@@ -103,7 +105,7 @@ phota_entry_write(phota_writer_t *w, const phota_entry_t *entry)
         phota_origin_write(w, &entry->charge);
     }
 
-    if (entry->type >= PHOTA_ENTRY_REVERSED) {
+    if (phota_entry_adds(entry)) {
         phota_sum_write(w, &entry->delta);
     }
 }
@@ -173,16 +175,19 @@ phota_entry_read(phota_reader_t *r, phota_entry_t *entry)
 
     charge->time = phota_get_be(id, 6);
     charge->updated = entry->time;
-    charge->state = (entry->type == PHOTA_ENTRY_CORRECTED)
-                    ? PHOTA_STATE_SETTLED : entry->type;
+    charge->state = phota_entry_state(entry->type);
 
     phota_body_read(r, charge);
 
     if (entry->first) {
         phota_origin_read(r, charge);
+
+    } else if (entry->type == PHOTA_ENTRY_ACCEPTED) {
+        charge->owner.slot = PHOTA_OWNER_JOB;
+        charge->owner.epoch = entry->sequence;
     }
 
-    if (entry->type >= PHOTA_ENTRY_REVERSED) {
+    if (phota_entry_adds(entry)) {
         phota_sum_read(r, &entry->delta);
 
     } else {
@@ -209,10 +214,41 @@ phota_entry_known(const phota_entry_t *entry)
     case PHOTA_ENTRY_REVERSED:
     case PHOTA_ENTRY_CORRECTED:
     case PHOTA_ENTRY_HITS:
+    case PHOTA_ENTRY_ACCEPTED:
         return !entry->first;
 
     default:
         return 0;
+    }
+}
+
+
+/* of the others what they add follows from the charge */
+
+static int
+phota_entry_adds(const phota_entry_t *entry)
+{
+    return entry->type == PHOTA_ENTRY_REVERSED
+           || entry->type == PHOTA_ENTRY_CORRECTED
+           || entry->type == PHOTA_ENTRY_HITS;
+}
+
+
+/* in which an entry leaves its charge */
+
+static uint8_t
+phota_entry_state(unsigned type)
+{
+    switch (type) {
+
+    case PHOTA_ENTRY_CORRECTED:
+        return PHOTA_STATE_SETTLED;
+
+    case PHOTA_ENTRY_ACCEPTED:
+        return PHOTA_STATE_HELD;
+
+    default: /* the first five are states */
+        return (uint8_t) type;
     }
 }
 
@@ -759,10 +795,11 @@ phota_reason_name(unsigned reason)
         "none", "delivered", "not_sent", "refused", "server_error",
         "redirect", "truncated", "unparsable", "timeout", "reset",
         "accepted", "abandoned", "recovered", "operator", "bill",
-        "deadline", "served"
+        "deadline", "served", "job_failed", "job_lost", "duplicate",
+        "training"
     };
 
-    return (reason <= PHOTA_REASON_SERVED) ? names[reason] : "?";
+    return (reason <= PHOTA_REASON_TRAINING) ? names[reason] : "?";
 }
 
 
@@ -771,8 +808,8 @@ phota_entry_name(unsigned type)
 {
     static const char  *names[] = {
         "?", "held", "settled", "void", "unknown", "reversed", "corrected",
-        "hits"
+        "hits", "accepted"
     };
 
-    return (type <= PHOTA_ENTRY_HITS) ? names[type] : names[0];
+    return (type <= PHOTA_ENTRY_ACCEPTED) ? names[type] : names[0];
 }

@@ -191,6 +191,10 @@ phota_ledger_alive(phota_ledger_t *l, MDB_txn *txn,
     u_char   name[4];
     MDB_val  key, value;
 
+    if (owner->slot == PHOTA_OWNER_JOB) {
+        return owner->epoch != 0;
+    }
+
     if (owner->slot >= PHOTA_OWNERS || owner->epoch == 0) {
         return 0;
     }

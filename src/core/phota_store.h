@@ -19,7 +19,7 @@
 #define PHOTA_STORE_NOMETASYNC  0x04    /* may lose the last commit */
 #define PHOTA_STORE_RANDOM      0x08    /* nothing is read ahead */
 
-#define PHOTA_BOOKS_SCHEMA      2
+#define PHOTA_BOOKS_SCHEMA      3
 #define PHOTA_CACHE_SCHEMA      2
 
 #define PHOTA_BOOKS_MAP         ((size_t) 64 << 30)     /* address space */

@@ -529,7 +529,7 @@ phota_verify_counts(phota_verify_part_t *all)
     rows = charges.ms_entries + opens;
 
     if (rows == all->firsts && all->lasts == all->firsts
-        && opens == all->opens + chain.nended)
+        && opens == all->opens + chain.nended && all->accepts == 0)
     {
         return PHOTA_OK;
     }
@@ -538,11 +538,13 @@ phota_verify_counts(phota_verify_part_t *all)
 
     if (rc == PHOTA_OK) {
         phota_error(&all->err, "there are %llu charges, %llu of them open, "
-                    "%llu beginnings and %llu ends of them",
+                    "%llu beginnings and %llu ends of them, and %lld jobs "
+                    "that no entry accepted",
                     (unsigned long long) rows,
                     (unsigned long long) opens,
                     (unsigned long long) all->firsts,
-                    (unsigned long long) all->lasts);
+                    (unsigned long long) all->lasts,
+                    (long long) -all->accepts);
         rc = PHOTA_INVALID;
     }
 
@@ -560,6 +562,7 @@ phota_verify_merge(phota_verify_part_t *to, const phota_verify_part_t *from)
     to->firsts += from->firsts;
     to->lasts += from->lasts;
     to->opens += from->opens;
+    to->accepts += from->accepts;
 
     /* the archive and the first live entry are one part's each */
 

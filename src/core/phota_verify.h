@@ -97,6 +97,8 @@ typedef struct {
     uint64_t             firsts;        /* entries that are their charge's */
     uint64_t             lasts;
     uint64_t             opens;         /* charges that are left open */
+    int64_t              accepts;       /* entries that are a charge's owner,
+                                           less charges that have such one */
     uint64_t            *balance;       /* by bucket of charges */
     phota_sums_t         details;
     phota_spending_t    *spending;      /* by place in counters */

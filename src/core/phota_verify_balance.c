@@ -34,7 +34,7 @@ static int phota_stray_row(phota_verify_part_t *part, MDB_cursor *cursor,
     const MDB_val *key, const MDB_val *value);
 static int phota_stray_twice(phota_verify_part_t *part, MDB_val *key);
 static int phota_stray_entry(phota_verify_part_t *part, const phota_id_t *id,
-    uint64_t sequence);
+    uint64_t sequence, unsigned type);
 
 
 int
@@ -335,10 +335,15 @@ phota_stray_row(phota_verify_part_t *part, MDB_cursor *cursor,
         return phota_verify_bad_charge(part, &charge.id, "is damaged");
     }
 
-    rc = phota_stray_entry(part, &charge.id, span.first);
+    rc = phota_stray_entry(part, &charge.id, span.first, 0);
 
     if (rc == PHOTA_OK) {
-        rc = phota_stray_entry(part, &charge.id, span.last);
+        rc = phota_stray_entry(part, &charge.id, span.last, 0);
+    }
+
+    if (rc == PHOTA_OK && charge.owner.slot == PHOTA_OWNER_JOB) {
+        rc = phota_stray_entry(part, &charge.id, charge.owner.epoch,
+                               PHOTA_ENTRY_ACCEPTED);
     }
 
     if (rc != PHOTA_OK || cursor != part->open) {
@@ -378,11 +383,11 @@ phota_stray_twice(phota_verify_part_t *part, MDB_val *key)
 }
 
 
-/* one that is archived isn't looked for */
+/* one that is archived isn't looked for; type 0: of any */
 
 static int
 phota_stray_entry(phota_verify_part_t *part, const phota_id_t *id,
-    uint64_t sequence)
+    uint64_t sequence, unsigned type)
 {
     u_char         name[8];
     MDB_val        key, value;
@@ -401,6 +406,7 @@ phota_stray_entry(phota_verify_part_t *part, const phota_id_t *id,
     if (mdb_cursor_get(part->entries, &key, &value, MDB_SET_KEY) != 0
         || phota_entry_decode(&entry, value.mv_data, value.mv_size)
            != PHOTA_OK
+        || (type != 0 && entry.type != type)
         || memcmp(&entry.charge.id, id, sizeof(phota_id_t)) != 0)
     {
         return phota_verify_bad_charge(part, id, "has no such entry");

@@ -25,6 +25,8 @@ static int phota_verify_constant(const phota_charge_t *entry,
 static int phota_verify_terms(const phota_terms_t *a, const phota_terms_t *b);
 static int phota_verify_origin(const phota_charge_t *entry,
     const phota_charge_t *charge);
+static int phota_verify_owner(const phota_entry_t *entry,
+    const phota_charge_t *charge);
 static int phota_verify_amounts(const phota_entry_t *entry);
 static int phota_verify_view(const phota_charge_t *entry,
     const phota_charge_t *charge);
@@ -73,12 +75,15 @@ phota_verify_entry(phota_verify_part_t *part, const phota_entry_t *entry)
 
     if (!phota_verify_constant(e, charge)
         || (entry->first && !phota_verify_origin(e, charge))
+        || !phota_verify_owner(entry, charge)
         || (entry->sequence == row->span.last && !phota_verify_view(e, charge)))
     {
         return phota_verify_bad_charge(part, &e->id, "differs from it");
     }
 
     part->firsts += entry->first;
+    part->accepts += (entry->type == PHOTA_ENTRY_ACCEPTED
+                      && entry->sequence == charge->owner.epoch);
 
     rc = phota_verify_windows(part, entry);
     if (rc != PHOTA_OK) {
@@ -226,13 +231,42 @@ phota_verify_terms(const phota_terms_t *a, const phota_terms_t *b)
 static int
 phota_verify_origin(const phota_charge_t *e, const phota_charge_t *charge)
 {
-    return e->owner.slot == charge->owner.slot
-           && e->owner.epoch == charge->owner.epoch
-           && e->windows.day == charge->windows.day
+    return e->windows.day == charge->windows.day
            && e->windows.month == charge->windows.month
            && e->asked == charge->asked
            && e->asked_identity == charge->asked_identity
            && e->held == charge->held;
+}
+
+
+/*
+ * By the first entry or the last that accepted it: of those that say of a row
+ * that it was accepted there have to be as many as rows that say so.
+ */
+
+static int
+phota_verify_owner(const phota_entry_t *entry, const phota_charge_t *charge)
+{
+    const phota_owner_t  *owner;
+
+    owner = &entry->charge.owner;
+
+    if (entry->type == PHOTA_ENTRY_ACCEPTED) {
+        return charge->owner.slot == PHOTA_OWNER_JOB
+               && charge->owner.epoch >= entry->sequence;
+    }
+
+    if (!entry->first) {
+        return 1;
+    }
+
+    if (charge->owner.slot == PHOTA_OWNER_JOB) {
+        return owner->slot != PHOTA_OWNER_JOB
+               && charge->owner.epoch > entry->sequence;
+    }
+
+    return owner->slot == charge->owner.slot
+           && owner->epoch == charge->owner.epoch;
 }
 
 
@@ -289,6 +323,7 @@ phota_verify_last(phota_verify_part_t *part, const phota_charge_t *charge)
     phota_sum_t  sum;
 
     part->lasts++;
+    part->accepts -= (charge->owner.slot == PHOTA_OWNER_JOB);
 
     open = phota_charge_open(charge);
 
