@@ -90,8 +90,13 @@ phota_fingerprint_destroy(phota_fingerprint_t *fp)
         phota_sink_free(&fp->sinks[i]);
     }
 
+    for (i = 0; i < PHOTA_SPOT_MAX; i++) {
+        free(fp->kept[i].data);
+    }
+
     phota_table_free(&fp->names);
     phota_table_free(&fp->profiles);
+    free(fp->mentions);
 
     EVP_MD_free(fp->md);
     free(fp);

@@ -66,7 +66,7 @@ typedef struct {
 
 typedef struct {
     phota_str_t     id;         /* unescaped */
-    uint64_t        offset;     /* of its first mention */
+    uint64_t        offset;     /* of its first mention, quote or "[[" */
     unsigned        prompt:1;   /* there by [[id]], else in profile_ids */
 } phota_named_t;
 
@@ -127,7 +127,8 @@ int phota_fingerprint_final(phota_fingerprint_t *fp, const phota_str_t *scope,
 
 /*
  * After phota_fingerprint_final(), until destroyed.  The unescaped text of a
- * member: PHOTA_DECLINED when it is absent, null or no string.
+ * callback_url, client_request_id or tag: PHOTA_DECLINED when it is absent,
+ * null or no string.
  */
 int phota_fingerprint_text(phota_fingerprint_t *fp, phota_spot_e spot,
     phota_str_t *text);

@@ -1,29 +1,31 @@
 
 /*
  * The fingerprint's strings and fields: what the members of the operation
- * table mean, which of them are values of their own, what of them the gateway
- * wants to know, and the profiles that a request names.
+ * table mean, which of them are values of their own, where they stand, and what
+ * of them the gateway wants to know.
  */
 
 
 #include "phota_fingerprint_field.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 
+#define PHOTA_FP_NOWHERE  PHOTA_SPOT_MAX
+
+
+static phota_spot_e phota_fp_spot(const phota_field_t *field);
+static int phota_fp_keep(phota_fingerprint_t *fp, const u_char *p, size_t len);
 static int phota_fp_image_end(phota_fingerprint_t *fp, uint64_t offset);
 static int phota_fp_text_is(phota_fingerprint_t *fp, const phota_str_t *s);
 static void phota_fp_text_copy(phota_fingerprint_t *fp, char *buf);
-static int phota_fp_prompt_ids(phota_fingerprint_t *fp, const u_char *p,
-    size_t len);
-static int phota_fp_prompt_byte(phota_fingerprint_t *fp, u_char c);
-static int phota_fp_profile(phota_fingerprint_t *fp, size_t id, u_char flag);
-static void phota_fp_forget_listed(phota_fingerprint_t *fp);
+static int phota_fp_preset(phota_fingerprint_t *fp, phota_json_event_e event);
+static int phota_fp_seeded(phota_fingerprint_t *fp, phota_json_event_e event);
 static unsigned phota_fp_count(phota_fingerprint_t *fp,
     phota_json_event_e event);
 static phota_mode_e phota_fp_mode(phota_fingerprint_t *fp,
     phota_json_event_e event);
-static int phota_fp_legible(const u_char *id, size_t len);
 
 
 int
@@ -50,9 +52,6 @@ phota_fp_begin_field(phota_fingerprint_t *fp, phota_json_event_e event)
 
         if (event != PHOTA_JSON_FALSE && event != PHOTA_JSON_NULL) {
             fp->scan.async = 1;
-
-            return phota_fp_fault(fp, "asynchronous calls are not offered",
-                                  fp->offset);
         }
 
         break;
@@ -98,12 +97,41 @@ phota_fp_top_key(phota_fingerprint_t *fp)
     case PHOTA_FIELD_COUNT:
     case PHOTA_FIELD_MODE:
     case PHOTA_FIELD_ASYNC:
-    case PHOTA_FIELD_IGNORED:
+    case PHOTA_FIELD_CALLBACK:
+    case PHOTA_FIELD_REQUEST_ID:
         fp->sink->mute = 1;
         break;
 
     default:
         break;
+    }
+}
+
+
+/* those of which it is asked where they stand */
+
+static phota_spot_e
+phota_fp_spot(const phota_field_t *field)
+{
+    switch (field->kind) {
+
+    case PHOTA_FIELD_COUNT:
+        return PHOTA_SPOT_COUNT;
+
+    case PHOTA_FIELD_MODE:
+        return PHOTA_SPOT_MODE;
+
+    case PHOTA_FIELD_CALLBACK:
+        return PHOTA_SPOT_CALLBACK;
+
+    case PHOTA_FIELD_REQUEST_ID:
+        return PHOTA_SPOT_REQUEST_ID;
+
+    case PHOTA_FIELD_TAG:
+        return PHOTA_SPOT_TAG;
+
+    default:
+        return PHOTA_FP_NOWHERE;
     }
 }
 
@@ -139,6 +167,13 @@ phota_fp_string(phota_fingerprint_t *fp)
     {
         fp->string = fp_profile;
         fp->name = fp->profiles.keys_len;
+
+    } else if ((kind == PHOTA_FIELD_CALLBACK || kind == PHOTA_FIELD_REQUEST_ID
+                || kind == PHOTA_FIELD_TAG)
+               && fp->depth == 1)
+    {
+        fp->string = fp_kept;
+        fp->kept[phota_fp_spot(fp->field)].string = 1;
     }
 
     phota_sink_byte(fp->sink, 's');
@@ -175,7 +210,7 @@ phota_fp_piece(phota_fingerprint_t *fp, const u_char *p, size_t len,
         return rc;
 
     case fp_prompt:
-        rc = phota_fp_prompt_ids(fp, p, len);
+        rc = phota_fp_prompt_ids(fp, p, len, offset);
         break;
 
     case fp_profile:
@@ -185,6 +220,10 @@ phota_fp_piece(phota_fingerprint_t *fp, const u_char *p, size_t len,
             rc = phota_fp_fault(fp, "too many profiles", fp->offset);
         }
 
+        break;
+
+    case fp_kept:
+        rc = phota_fp_keep(fp, p, len);
         break;
 
     default: /* fp_plain */
@@ -214,10 +253,10 @@ phota_fp_string_end(phota_fingerprint_t *fp, uint64_t offset)
         break;
 
     case fp_profile:
-        rc = phota_fp_profile(fp, fp->name, PHOTA_FP_LISTED);
+        rc = phota_fp_profile(fp, fp->name, PHOTA_FP_LISTED, fp->offset);
         break;
 
-    default: /* fp_plain, fp_prompt */
+    default: /* fp_plain, fp_prompt, fp_kept */
         rc = PHOTA_OK;
         break;
     }
@@ -229,6 +268,61 @@ phota_fp_string_end(phota_fingerprint_t *fp, uint64_t offset)
     phota_sink_byte(fp->sink, 0xff);
 
     return phota_fp_end(fp, PHOTA_JSON_STRING_END, offset + 1);
+}
+
+
+static int
+phota_fp_keep(phota_fingerprint_t *fp, const u_char *p, size_t len)
+{
+    size_t            size;
+    u_char           *data;
+    phota_fp_kept_t  *kept;
+
+    kept = &fp->kept[phota_fp_spot(fp->field)];
+
+    if (len > PHOTA_SPOT_TEXT - kept->len) {
+        return phota_fp_fault(fp, "text is too long", fp->offset);
+    }
+
+    if (len > kept->size - kept->len) {
+        size = kept->size ? kept->size : 128;
+
+        while (len > size - kept->len) {
+            size *= 2;
+        }
+
+        data = realloc(kept->data, size);
+        if (data == NULL) {
+            return PHOTA_ERROR;
+        }
+
+        kept->data = data;
+        kept->size = size;
+    }
+
+    memcpy(kept->data + kept->len, p, len);
+    kept->len += len;
+
+    return PHOTA_OK;
+}
+
+
+int
+phota_fingerprint_text(phota_fingerprint_t *fp, phota_spot_e spot,
+    phota_str_t *text)
+{
+    phota_fp_kept_t  *kept;
+
+    kept = &fp->kept[spot];
+
+    if (!kept->string) {
+        return PHOTA_DECLINED;
+    }
+
+    text->data = kept->len ? kept->data : (const u_char *) "";
+    text->len = kept->len;
+
+    return PHOTA_OK;
 }
 
 
@@ -297,7 +391,7 @@ phota_fp_text_copy(phota_fingerprint_t *fp, char *buf)
     size_t  i, len;
 
     len = (fp->text_len > PHOTA_FP_TEXT) ? PHOTA_FP_TEXT : fp->text_len;
-    len = phota_fp_cut(fp->text, len, PHOTA_FP_TEXT - 1);
+    len = phota_fp_cut(fp->text, len, PHOTA_FP_CHOICE - 1);
 
     /* or what stands before a NUL would be priced */
 
@@ -306,129 +400,6 @@ phota_fp_text_copy(phota_fingerprint_t *fp, char *buf)
     }
 
     buf[len] = '\0';
-}
-
-
-static int
-phota_fp_prompt_ids(phota_fingerprint_t *fp, const u_char *p, size_t len)
-{
-    int            rc;
-    const u_char  *last;
-
-    last = p + len;
-
-    while (p < last) {
-
-        if (fp->brackets == 0) {
-            p = memchr(p, '[', last - p);
-
-            if (p == NULL) {
-                break;
-            }
-        }
-
-        rc = phota_fp_prompt_byte(fp, *p++);
-        if (rc != PHOTA_OK) {
-            return rc;
-        }
-    }
-
-    return PHOTA_OK;
-}
-
-
-/* brackets: 1 after "[", 2 after "[[" and within the id, 3 after its "]" */
-
-static int
-phota_fp_prompt_byte(phota_fingerprint_t *fp, u_char c)
-{
-    int     rc;
-    size_t  id;
-
-    if (c == '[') {
-        fp->brackets = (fp->brackets == 1
-                        || (fp->brackets == 2 && fp->id_len == 0)) ? 2 : 1;
-        fp->id_len = 0;
-
-        /* the upstream may read as an id what we don't */
-
-        if (fp->brackets == 2) {
-            fp->unread++;
-        }
-
-        return PHOTA_OK;
-    }
-
-    if (c == ']') {
-
-        if (fp->brackets == 2 && fp->id_len) {
-            fp->brackets = 3;
-            return PHOTA_OK;
-        }
-
-        if (fp->brackets != 3) {
-            fp->brackets = 0;
-            return PHOTA_OK;
-        }
-
-        fp->brackets = 0;
-        fp->unread--;
-        id = fp->profiles.keys_len;
-
-        rc = phota_table_append(&fp->profiles, fp->id, fp->id_len);
-
-        if (rc == PHOTA_INVALID) {
-            return phota_fp_fault(fp, "too many profiles", fp->offset);
-        }
-
-        if (rc != PHOTA_OK) {
-            return rc;
-        }
-
-        return phota_fp_profile(fp, id, PHOTA_FP_PROMPT);
-    }
-
-    if (fp->brackets == 2 && fp->id_len < PHOTA_FP_ID) {
-        fp->id[fp->id_len++] = c;
-
-    } else {
-        fp->brackets = 0;
-    }
-
-    return PHOTA_OK;
-}
-
-
-static int
-phota_fp_profile(phota_fingerprint_t *fp, size_t id, u_char flag)
-{
-    int       rc;
-    unsigned  index;
-
-    rc = phota_table_add(&fp->profiles, 0, id, &index);
-
-    if (rc == PHOTA_ERROR) {
-        return rc;
-    }
-
-    if (rc == PHOTA_INVALID) {
-        return phota_fp_fault(fp, "too many profiles", fp->offset);
-    }
-
-    fp->profiles.members[index].flags |= flag;
-
-    return PHOTA_OK;
-}
-
-
-static void
-phota_fp_forget_listed(phota_fingerprint_t *fp)
-{
-    unsigned  i;
-
-    for (i = 0; i < fp->profiles.nmembers; i++) {
-        fp->profiles.members[i].flags &= ~PHOTA_FP_LISTED;
-    }
 }
 
 
@@ -441,28 +412,30 @@ int
 phota_fp_field(phota_fingerprint_t *fp, phota_json_event_e event,
     uint64_t end)
 {
-    int                   string;
-    const phota_field_t  *field;
+    int           string;
+    phota_spot_e  spot;
 
-    field = fp->field;
     string = (event == PHOTA_JSON_STRING_END);
+    spot = phota_fp_spot(fp->field);
 
-    switch (field->kind) {
+    if (spot != PHOTA_FP_NOWHERE) {
+        fp->scan.spots[spot].at = fp->at;
+        fp->scan.spots[spot].end = end;
+    }
+
+    switch (fp->field->kind) {
 
     case PHOTA_FIELD_COUNT:
         fp->scan.outputs = phota_fp_count(fp, event);
-        fp->scan.count_at = fp->at;
-        fp->scan.count_end = end;
         return PHOTA_DECLINED;
 
     case PHOTA_FIELD_MODE:
         fp->scan.mode = phota_fp_mode(fp, event);
-        fp->scan.mode_at = fp->at;
-        fp->scan.mode_end = end;
         return PHOTA_DECLINED;
 
     case PHOTA_FIELD_ASYNC:
-    case PHOTA_FIELD_IGNORED:
+    case PHOTA_FIELD_CALLBACK:
+    case PHOTA_FIELD_REQUEST_ID:
         return PHOTA_DECLINED;
 
     case PHOTA_FIELD_PROFILES:
@@ -475,6 +448,14 @@ phota_fp_field(phota_fingerprint_t *fp, phota_json_event_e event,
         phota_fp_forget_listed(fp);
         fp->vague = 1;
         return PHOTA_OK;
+
+    case PHOTA_FIELD_PROMPT:
+
+        /* in its texts there may be ids, for all we know */
+
+        fp->vague |= (event == PHOTA_JSON_ARRAY_END
+                      || event == PHOTA_JSON_OBJECT_END);
+        break;
 
     case PHOTA_FIELD_MODEL:
         if (string) {
@@ -490,21 +471,58 @@ phota_fp_field(phota_fingerprint_t *fp, phota_json_event_e event,
 
         break;
 
+    case PHOTA_FIELD_SEED:
+        fp->scan.seeded = phota_fp_seeded(fp, event);
+        break;
+
     default:
         break;
     }
 
+    return phota_fp_preset(fp, event) ? PHOTA_DECLINED : PHOTA_OK;
+}
+
+
+static int
+phota_fp_preset(phota_fingerprint_t *fp, phota_json_event_e event)
+{
+    const phota_field_t  *field;
+
+    field = fp->field;
+
     if (field->preset.data == NULL) {
-        return PHOTA_OK;
+        return 0;
     }
 
-    if (event == PHOTA_JSON_NULL
-        || (string && phota_fp_text_is(fp, &field->preset)))
-    {
-        return PHOTA_DECLINED;
+    if (event == PHOTA_JSON_NULL) {
+        return 1;
     }
 
-    return PHOTA_OK;
+    return event == (field->number ? PHOTA_JSON_NUMBER_END
+                                   : PHOTA_JSON_STRING_END)
+           && phota_fp_text_is(fp, &field->preset);
+}
+
+
+/*
+ * -1.0 and -10e-1 are the preset, too; of a number that is too long to be read
+ * that isn't known, and a call is bought again rather than once too seldom.
+ */
+
+static int
+phota_fp_seeded(phota_fingerprint_t *fp, phota_json_event_e event)
+{
+    char  text[PHOTA_FP_TEXT + 1];
+
+    if (event != PHOTA_JSON_NUMBER_END || fp->text_len > PHOTA_FP_TEXT) {
+        return 0;
+    }
+
+    memcpy(text, fp->text, fp->text_len);
+    text[fp->text_len] = '\0';
+
+    return strtod(text, NULL)
+           != strtod((const char *) fp->field->preset.data, NULL);
 }
 
 
@@ -578,72 +596,4 @@ phota_fp_mode(phota_fingerprint_t *fp, phota_json_event_e event)
     }
 
     return phota_fp_text_is(fp, &urls) ? PHOTA_MODE_URLS : PHOTA_MODE_OTHER;
-}
-
-
-void
-phota_fp_put_profiles(phota_fingerprint_t *fp)
-{
-    unsigned         i;
-    const u_char    *id;
-    phota_scan_t    *scan;
-    phota_table_t   *profiles;
-    phota_member_t  *member;
-
-    scan = &fp->scan;
-    profiles = &fp->profiles;
-
-    scan->unmarked = (fp->vague || fp->unread);
-
-    phota_sink_byte(fp->sink, 'p');
-
-    for (i = 0; i < profiles->nmembers; i++) {
-        member = &profiles->members[profiles->order[i]];
-
-        if (member->flags == 0) {
-            continue;
-        }
-
-        id = profiles->keys + member->key;
-
-        phota_sink_put(fp->sink, id, member->len);
-        phota_sink_byte(fp->sink, 0xff);
-        scan->profiles++;
-
-        if (!phota_fp_legible(id, member->len)) {
-            scan->unmarked = 1;
-        }
-
-        if (scan->nmarks < PHOTA_MARKS_MAX) {
-            scan->marks[scan->nmarks++] = phota_profile_mark(id, member->len);
-
-        } else {
-            scan->unmarked = 1;
-        }
-    }
-
-    if (scan->profiles == 0 && scan->unmarked) {
-        scan->profiles = 1;
-    }
-}
-
-
-/* of what else is in it, the upstream may make another id: white space, say */
-
-static int
-phota_fp_legible(const u_char *id, size_t len)
-{
-    size_t  i;
-
-    for (i = 0; i < len; i++) {
-
-        if ((id[i] < '0' || id[i] > '9') && (id[i] < 'A' || id[i] > 'Z')
-            && (id[i] < 'a' || id[i] > 'z')
-            && id[i] != '-' && id[i] != '_' && id[i] != '.')
-        {
-            return 0;
-        }
-    }
-
-    return len != 0;
 }

@@ -1,7 +1,8 @@
 
 /*
  * Inside of the fingerprint: its state, shared by the file that follows the
- * body's structure and the one that knows what strings and fields mean.
+ * body's structure, the one that knows what strings and fields mean, and the
+ * one that gathers the profiles that are named.
  */
 
 
@@ -15,13 +16,15 @@
 #include "phota_json.h"
 
 
-#define PHOTA_FP_TEXT     64        /* of a short value that we understand */
+#define PHOTA_FP_TEXT     128       /* of a short value that we understand */
+#define PHOTA_FP_CHOICE   64        /* of a model, with its NUL */
 #define PHOTA_FP_ID       256       /* of a profile in a prompt */
 
 #define PHOTA_FP_DROPPED  0x01      /* a member that isn't fingerprinted */
 
 #define PHOTA_FP_PROMPT   0x01      /* who named a profile */
 #define PHOTA_FP_LISTED   0x02
+#define PHOTA_FP_FIRST    0x04      /* the prompt did it first */
 
 
 typedef enum {
@@ -29,8 +32,19 @@ typedef enum {
     fp_plain,
     fp_image,
     fp_prompt,
-    fp_profile
+    fp_profile,
+    fp_kept
 } phota_fp_string_e;
+
+
+/* a string of which the text is asked for; no memory before it is there */
+
+typedef struct {
+    u_char               *data;
+    size_t                len;
+    size_t                size;
+    unsigned              string:1;     /* it is one */
+} phota_fp_kept_t;
 
 
 /* an open object or array */
@@ -66,7 +80,11 @@ struct phota_fingerprint_s {
     unsigned                    text_len;   /* more than there is: cut */
     u_char                      text[PHOTA_FP_TEXT];
 
+    phota_fp_kept_t             kept[PHOTA_SPOT_MAX];
+
     unsigned                    brackets;   /* before, or after the id */
+    uint64_t                    bracket;    /* where the last '[' stood */
+    uint64_t                    opening;    /* and the "[[" of the id */
     unsigned                    id_len;
     u_char                      id[PHOTA_FP_ID];
     unsigned                    mixed:1;    /* profile_ids aren't strings */
@@ -78,6 +96,8 @@ struct phota_fingerprint_s {
 
     phota_table_t               names;
     phota_table_t               profiles;
+    uint64_t                   *mentions;   /* the first one of each */
+    unsigned                    nmentions;  /* for which there is room */
     phota_image_t               image;
     phota_fp_frame_t            frames[PHOTA_JSON_MAX_DEPTH];
     phota_sink_t                sinks[PHOTA_JSON_MAX_DEPTH];
@@ -106,6 +126,15 @@ void phota_fp_image_write(void *ctx, const u_char *p, size_t n);
 void phota_fp_text(phota_fingerprint_t *fp, const u_char *p, size_t len);
 int phota_fp_field(phota_fingerprint_t *fp, phota_json_event_e event,
     uint64_t end);
+
+
+/* the profiles that are named */
+
+int phota_fp_prompt_ids(phota_fingerprint_t *fp, const u_char *p, size_t len,
+    uint64_t offset);
+int phota_fp_profile(phota_fingerprint_t *fp, size_t id, u_char flag,
+    uint64_t offset);
+void phota_fp_forget_listed(phota_fingerprint_t *fp);
 void phota_fp_put_profiles(phota_fingerprint_t *fp);
 
 
