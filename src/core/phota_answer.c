@@ -1,8 +1,9 @@
 
 /*
- * What an image answer delivered, counted as it streams by.  The counts of
- * subjects may come before the images do, so that only their greatest and
- * their sum are kept, and held against the number of outputs at the end.
+ * What an answer delivered, counted as it streams by.  The counts of subjects
+ * may come before the images do, so that only their greatest and their sum are
+ * kept, and held against the number of outputs at the end.  In which members
+ * an answer of some kind has it stands in one table.
  */
 
 
@@ -14,7 +15,9 @@
 #include <strings.h>
 
 
-#define PHOTA_ANSWER_TEXT  16       /* the longest name we know is shorter */
+#define PHOTA_ANSWER_TEXT  PHOTA_PROFILE_ID_MAX     /* the names that we know
+                                                       are shorter */
+#define PHOTA_ANSWER_GOOD  200                      /* status_code */
 
 
 typedef enum {
@@ -22,12 +25,16 @@ typedef enum {
     answer_images = 0x01,
     answer_urls = 0x02,
     answer_subjects = 0x04,
-    answer_counts = 0x08
+    answer_counts = 0x08,
+    answer_status = 0x10,
+    answer_body = 0x20,
+    answer_profile = 0x40
 } phota_answer_member_e;
 
 
 struct phota_answer_s {
     phota_json_t           json;
+    phota_answer_e         kind;
     int                    rc;          /* once it isn't PHOTA_OK */
 
     unsigned               depth;
@@ -39,6 +46,8 @@ struct phota_answer_s {
     unsigned               key:1;
     unsigned               integer:1;   /* the number has but digits */
     unsigned               links:1;
+    unsigned               body:1;
+    unsigned               told:1;      /* status_code isn't null */
 
     size_t                 len;         /* of key or string */
     u_char                 text[PHOTA_ANSWER_TEXT];
@@ -49,27 +58,36 @@ struct phota_answer_s {
     unsigned               subjects;
     unsigned               greatest;
     unsigned               sum;
+    unsigned               status;
+    char                   profile[PHOTA_PROFILE_ID_MAX + 1];
 };
 
 
 static int phota_answer_event(void *ctx, phota_json_event_e event,
     const u_char *p, size_t len, uint64_t offset);
-static int phota_answer_open(phota_answer_t *answer,
+static void phota_answer_images(const phota_answer_t *answer,
+    phota_delivery_t *delivery);
+static void phota_answer_value(phota_answer_t *answer,
+    phota_json_event_e event);
+static void phota_answer_open(phota_answer_t *answer,
     phota_json_event_e event);
 static void phota_answer_text(phota_answer_t *answer, const u_char *p,
     size_t len);
 static int phota_answer_key(phota_answer_t *answer);
 static phota_answer_member_e phota_answer_name(phota_answer_t *answer);
 static void phota_answer_string(phota_answer_t *answer);
+static void phota_answer_picture(phota_answer_t *answer);
+static void phota_answer_id(phota_answer_t *answer);
 static void phota_answer_digits(phota_answer_t *answer, const u_char *p,
     size_t len);
+static void phota_answer_number(phota_answer_t *answer);
 static void phota_answer_count(phota_answer_t *answer);
 static unsigned phota_answer_add(unsigned a, unsigned b);
 static unsigned phota_answer_min(unsigned a, unsigned b);
 
 
 phota_answer_t *
-phota_answer_create(void)
+phota_answer_create(phota_answer_e kind)
 {
     phota_answer_t  *answer;
 
@@ -77,6 +95,8 @@ phota_answer_create(void)
     if (answer == NULL) {
         return NULL;
     }
+
+    answer->kind = kind;
 
     phota_json_init(&answer->json, phota_answer_event, answer);
 
@@ -105,8 +125,6 @@ phota_answer_update(phota_answer_t *answer, const u_char *p, size_t n)
 int
 phota_answer_final(phota_answer_t *answer, phota_delivery_t *delivery)
 {
-    unsigned  n;
-
     if (answer->rc == PHOTA_OK) {
         answer->rc = phota_json_final(&answer->json);
     }
@@ -117,6 +135,40 @@ phota_answer_final(phota_answer_t *answer, phota_delivery_t *delivery)
 
     memset(delivery, 0, sizeof(phota_delivery_t));
 
+    switch (answer->kind) {
+
+    case PHOTA_ANSWER_BODY:
+        delivery->status = answer->status;
+
+        if (answer->body
+            && (!answer->told || answer->status == PHOTA_ANSWER_GOOD))
+        {
+            delivery->outputs = 1;
+            delivery->images = 1;
+            delivery->links = answer->links;
+        }
+
+        break;
+
+    case PHOTA_ANSWER_PROFILE:
+        delivery->outputs = (answer->profile[0] != '\0');
+        memcpy(delivery->profile, answer->profile, sizeof(answer->profile));
+        break;
+
+    default:
+        phota_answer_images(answer, delivery);
+        break;
+    }
+
+    return PHOTA_OK;
+}
+
+
+static void
+phota_answer_images(const phota_answer_t *answer, phota_delivery_t *delivery)
+{
+    unsigned  n;
+
     n = (answer->images > answer->urls) ? answer->images : answer->urls;
 
     delivery->outputs = n;
@@ -126,8 +178,6 @@ phota_answer_final(phota_answer_t *answer, phota_delivery_t *delivery)
     delivery->subjects = answer->subjects;
     delivery->identity_low = phota_answer_min(n, answer->greatest);
     delivery->identity_high = phota_answer_min(n, answer->sum);
-
-    return PHOTA_OK;
 }
 
 
@@ -150,7 +200,7 @@ phota_answer_event(void *ctx, phota_json_event_e event, const u_char *p,
         return PHOTA_OK;
 
     case PHOTA_JSON_NUMBER_END:
-        phota_answer_count(answer);
+        phota_answer_number(answer);
         return PHOTA_OK;
 
     case PHOTA_JSON_STRING_END:
@@ -181,11 +231,25 @@ phota_answer_event(void *ctx, phota_json_event_e event, const u_char *p,
         return PHOTA_INVALID;
     }
 
+    phota_answer_value(answer, event);
+
+    return PHOTA_OK;
+}
+
+
+static void
+phota_answer_value(phota_answer_t *answer, phota_json_event_e event)
+{
+    if (answer->depth == 1 && answer->member == answer_status) {
+        answer->told = (event != PHOTA_JSON_NULL);
+    }
+
     switch (event) {
 
     case PHOTA_JSON_OBJECT:
     case PHOTA_JSON_ARRAY:
-        return phota_answer_open(answer, event);
+        phota_answer_open(answer, event);
+        break;
 
     case PHOTA_JSON_STRING:
         answer->key = 0;
@@ -200,12 +264,10 @@ phota_answer_event(void *ctx, phota_json_event_e event, const u_char *p,
     default:
         break;
     }
-
-    return PHOTA_OK;
 }
 
 
-static int
+static void
 phota_answer_open(phota_answer_t *answer, phota_json_event_e event)
 {
     answer->depth++;
@@ -217,8 +279,6 @@ phota_answer_open(phota_answer_t *answer, phota_json_event_e event)
     } else if (answer->depth == 3) {
         answer->map = (event == PHOTA_JSON_OBJECT);
     }
-
-    return PHOTA_OK;
 }
 
 
@@ -282,17 +342,23 @@ phota_answer_name(phota_answer_t *answer)
 
     static const struct {
         phota_str_t            name;
+        phota_answer_e         kind;
         phota_answer_member_e  member;
     } names[] = {
-        { phota_string("images"), answer_images },
-        { phota_string("download_urls"), answer_urls },
-        { phota_string("known_subjects"), answer_subjects },
-        { phota_string("counts"), answer_counts }
+        { phota_string("images"), PHOTA_ANSWER_IMAGES, answer_images },
+        { phota_string("download_urls"), PHOTA_ANSWER_IMAGES, answer_urls },
+        { phota_string("known_subjects"), PHOTA_ANSWER_IMAGES,
+          answer_subjects },
+        { phota_string("counts"), PHOTA_ANSWER_IMAGES, answer_counts },
+        { phota_string("status_code"), PHOTA_ANSWER_BODY, answer_status },
+        { phota_string("body"), PHOTA_ANSWER_BODY, answer_body },
+        { phota_string("profile_id"), PHOTA_ANSWER_PROFILE, answer_profile }
     };
 
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 
-        if (answer->len == names[i].name.len
+        if (answer->kind == names[i].kind
+            && answer->len == names[i].name.len
             && memcmp(answer->text, names[i].name.data, answer->len) == 0)
         {
             return names[i].member;
@@ -306,9 +372,24 @@ phota_answer_name(phota_answer_t *answer)
 static void
 phota_answer_string(phota_answer_t *answer)
 {
-    char  *text;
+    if (answer->len == 0) {
+        return;
+    }
 
-    if (answer->depth != 2 || !answer->list || answer->len == 0) {
+    if (answer->depth == 1) {
+
+        if (answer->member == answer_body) {
+            answer->body = 1;
+            phota_answer_picture(answer);
+
+        } else if (answer->member == answer_profile) {
+            phota_answer_id(answer);
+        }
+
+        return;
+    }
+
+    if (answer->depth != 2 || !answer->list) {
         return;
     }
 
@@ -326,6 +407,15 @@ phota_answer_string(phota_answer_t *answer)
         return;
     }
 
+    phota_answer_picture(answer);
+}
+
+
+static void
+phota_answer_picture(phota_answer_t *answer)
+{
+    char  *text;
+
     text = (char *) answer->text;
 
     if ((answer->len >= 7 && strncasecmp(text, "http://", 7) == 0)
@@ -333,6 +423,30 @@ phota_answer_string(phota_answer_t *answer)
     {
         answer->links = 1;
     }
+}
+
+
+/* one that no path could have, or that isn't kept whole, is none */
+
+static void
+phota_answer_id(phota_answer_t *answer)
+{
+    size_t  i;
+
+    if (answer->len > PHOTA_PROFILE_ID_MAX) {
+        return;
+    }
+
+    for (i = 0; i < answer->len; i++) {
+
+        if (answer->text[i] < 0x20 || answer->text[i] == 0x7f
+            || answer->text[i] == '/')
+        {
+            return;
+        }
+    }
+
+    memcpy(answer->profile, answer->text, answer->len);
 }
 
 
@@ -357,6 +471,20 @@ phota_answer_digits(phota_answer_t *answer, const u_char *p, size_t len)
         } else {
             answer->value = answer->value * 10 + digit;
         }
+    }
+}
+
+
+/* a status that isn't understood is told as none, beside no output */
+
+static void
+phota_answer_number(phota_answer_t *answer)
+{
+    if (answer->depth != 1 || answer->member != answer_status) {
+        phota_answer_count(answer);
+
+    } else if (answer->integer) {
+        answer->status = answer->value;
     }
 }
 

@@ -1,7 +1,7 @@
 
 /*
  * answer: how many outputs an answer delivered, the bounds of those with
- * a recognised profile, and which texts are no answer.
+ * a recognised profile, and which texts are no answer; of every kind.
  */
 
 
@@ -17,6 +17,9 @@
 #include "phota_answer.h"
 
 
+static phota_answer_e  test_kind;
+
+
 static int
 test_feed(phota_delivery_t *d, const char *text, size_t len, size_t step)
 {
@@ -25,7 +28,7 @@ test_feed(phota_delivery_t *d, const char *text, size_t len, size_t step)
     u_char          *copy;
     phota_answer_t  *answer;
 
-    answer = phota_answer_create();
+    answer = phota_answer_create(test_kind);
     assert_non_null(answer);
 
     memset(d, 0, sizeof(phota_delivery_t));
@@ -292,7 +295,7 @@ test_cut(void **state)
     (void) state;
 
     for (len = 0; len < sizeof(text); len++) {
-        answer = phota_answer_create();
+        answer = phota_answer_create(test_kind);
         assert_non_null(answer);
 
         assert_int_equal(phota_answer_update(answer, (u_char *) text, len),
@@ -307,6 +310,137 @@ test_cut(void **state)
 }
 
 
+static void
+test_body(void **state)
+{
+    size_t            i;
+    phota_delivery_t  d;
+
+    static const struct {
+        const char  *text;
+        unsigned     outputs;
+        unsigned     status;
+        unsigned     links;
+    } answers[] = {
+        { "{\"status_code\":200,\"body\":\"QUJD\"}", 1, 200, 0 },
+        { "{\"body\":\"QUJD\",\"status_code\":200}", 1, 200, 0 },
+        { "{\"body\":\"data:image/png;base64,QUJD\"}", 1, 0, 0 },
+        { "{\"status_code\":null,\"b\\u006fdy\":\"x\"}", 1, 0, 0 },
+        { "{\"status_code\":200,\"body\":\"https://x/1\"}", 1, 200, 1 },
+        { "{\"status_code\":401,\"body\":\"Unauthorized\"}", 0, 401, 0 },
+        { "{\"body\":\"QUJD\",\"status_code\":500}", 0, 500, 0 },
+        { "{\"status_code\":500}", 0, 500, 0 },
+        { "{\"status_code\":201,\"body\":\"QUJD\"}", 0, 201, 0 },
+        { "{\"status_code\":2000,\"body\":\"QUJD\"}", 0, 2000, 0 },
+        { "{\"status_code\":99999999999,\"body\":\"x\"}",
+          0, UINT32_MAX, 0 },
+
+        /* not understood */
+
+        { "{\"status_code\":\"200\",\"body\":\"QUJD\"}", 0, 0, 0 },
+        { "{\"status_code\":200.0,\"body\":\"QUJD\"}", 0, 0, 0 },
+        { "{\"status_code\":-200,\"body\":\"QUJD\"}", 0, 0, 0 },
+        { "{\"status_code\":[200],\"body\":\"QUJD\"}", 0, 0, 0 },
+        { "{\"status_code\":{\"status_code\":200},\"body\":\"x\"}",
+          0, 0, 0 },
+        { "{\"status_code\":true,\"body\":\"QUJD\"}", 0, 0, 0 },
+
+        /* no picture */
+
+        { "{}", 0, 0, 0 },
+        { "{\"status_code\":200}", 0, 200, 0 },
+        { "{\"status_code\":200,\"body\":\"\"}", 0, 200, 0 },
+        { "{\"status_code\":200,\"body\":null}", 0, 200, 0 },
+        { "{\"status_code\":200,\"body\":[\"QUJD\"]}", 0, 200, 0 },
+        { "{\"status_code\":200,\"body\":{\"body\":\"x\"}}", 0, 200, 0 },
+        { "{\"status_code\":200,\"x\":{\"body\":\"x\"}}", 0, 200, 0 },
+        { "{\"status_code\":200,\"images\":[\"QUJD\"]}", 0, 200, 0 },
+        { "{\"images\":[\"a\"],\"images\":[\"b\"],\"body\":\"x\"}",
+          1, 0, 0 }
+    };
+
+    (void) state;
+
+    test_kind = PHOTA_ANSWER_BODY;
+
+    for (i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        assert_int_equal(test_run(&d, answers[i].text), PHOTA_OK);
+
+        if (d.outputs != answers[i].outputs || d.images != d.outputs
+            || d.status != answers[i].status || d.urls != 0
+            || d.links != answers[i].links)
+        {
+            fail_msg("%s: %u outputs, status %u, links %u", answers[i].text,
+                     d.outputs, d.status, (unsigned) d.links);
+        }
+    }
+
+    assert_int_equal(test_run(&d, "{\"body\":\"a\",\"body\":\"b\"}"),
+                     PHOTA_INVALID);
+    assert_int_equal(test_run(&d, "{\"status_code\":null,\"body\":\"a\","
+                              "\"status_code\":200}"), PHOTA_INVALID);
+    assert_int_equal(test_run(&d, "[\"body\"]"), PHOTA_INVALID);
+
+    test_kind = PHOTA_ANSWER_IMAGES;
+}
+
+
+static void
+test_profile(void **state)
+{
+    char              text[512], id[PHOTA_PROFILE_ID_MAX + 2];
+    size_t            i;
+    phota_delivery_t  d;
+
+    static const struct {
+        const char  *text;
+        const char  *profile;
+    } answers[] = {
+        { "{\"profile_id\":\"prof_1\"}", "prof_1" },
+        { "{\"a\":{\"profile_id\":\"x\"},\"profile\\u005fid\":\"\\u00e9\"}",
+          "\xc3\xa9" },
+        { "{}", "" },
+        { "{\"profile_id\":\"\"}", "" },
+        { "{\"profile_id\":null}", "" },
+        { "{\"profile_id\":17}", "" },
+        { "{\"profile_id\":[\"prof_1\"]}", "" },
+        { "{\"profile_id\":{\"profile_id\":\"x\"}}", "" },
+        { "{\"profile_id\":\"a\\u0000b\"}", "" },
+        { "{\"profile_id\":\"a\\nb\"}", "" },
+        { "{\"profile_id\":\"a\\u007f\"}", "" },
+        { "{\"profile_id\":\"../a\"}", "" },
+        { "{\"id\":\"prof_1\"}", "" }
+    };
+
+    (void) state;
+
+    test_kind = PHOTA_ANSWER_PROFILE;
+
+    for (i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        assert_int_equal(test_run(&d, answers[i].text), PHOTA_OK);
+        assert_string_equal(d.profile, answers[i].profile);
+        assert_int_equal(d.outputs, answers[i].profile[0] != '\0');
+        assert_int_equal(d.images, 0);
+    }
+
+    assert_int_equal(test_run(&d, "{\"profile_id\":\"a\","
+                              "\"profile_id\":\"a\"}"), PHOTA_INVALID);
+
+    memset(id, 'x', sizeof(id));
+
+    for (i = PHOTA_PROFILE_ID_MAX; i <= PHOTA_PROFILE_ID_MAX + 1; i++) {
+        snprintf(text, sizeof(text), "{\"profile_id\":\"%.*s\"}", (int) i,
+                 id);
+        assert_int_equal(test_run(&d, text), PHOTA_OK);
+        assert_int_equal(strlen(d.profile),
+                         (i == PHOTA_PROFILE_ID_MAX) ? i : 0);
+        assert_int_equal(d.outputs, i == PHOTA_PROFILE_ID_MAX);
+    }
+
+    test_kind = PHOTA_ANSWER_IMAGES;
+}
+
+
 int
 main(void)
 {
@@ -314,7 +448,9 @@ main(void)
         cmocka_unit_test(test_outputs),
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_invalid),
-        cmocka_unit_test(test_cut)
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_body),
+        cmocka_unit_test(test_profile)
     };
 
     return cmocka_run_group_tests_name("answer", tests, NULL, NULL);
