@@ -19,14 +19,20 @@
 #endif
 
 #include "ngx_http_phota_flight.h"
+#include "phota_address.h"
+#include "phota_alias.h"
 #include "phota_answer.h"
 #include "phota_cache.h"
 #include "phota_fingerprint.h"
+#include "phota_job.h"
+#include "phota_jobs.h"
 #include "phota_ledger.h"
 #include "phota_link.h"
 #include "phota_price.h"
+#include "phota_profile.h"
 #include "phota_render.h"
 #include "phota_replay.h"
+#include "phota_signature.h"
 #include "phota_tenant.h"
 
 
@@ -36,6 +42,8 @@ typedef struct ngx_http_phota_purchase_s  ngx_http_phota_purchase_t;
 typedef struct ngx_http_phota_spool_s     ngx_http_phota_spool_t;
 typedef struct ngx_http_phota_hit_s       ngx_http_phota_hit_t;
 typedef struct ngx_http_phota_sender_s    ngx_http_phota_sender_t;
+typedef struct ngx_http_phota_errand_s    ngx_http_phota_errand_t;
+typedef struct ngx_http_phota_news_s      ngx_http_phota_news_t;
 
 
 /* configuration */
@@ -49,8 +57,16 @@ typedef struct {
                                                    len 0: none */
     ngx_str_t                   results_url;    /* len 0: as the request */
     time_t                      results_valid;  /* s, how long links live */
+    ngx_str_t                   callbacks_url;  /* len 0: none are asked for */
+    ngx_array_t                *outbound_allow; /* phota_net_t, or NULL */
+    phota_scheme_t              scheme;         /* of the upstream's callbacks */
+    ngx_str_t                   signature;      /* header that has it */
+    ngx_str_t                   timestamp;      /* header, len 0: none */
+    time_t                      job_poll;       /* s, until the first poll */
+    time_t                      job_limit;      /* s, then it is lost */
     phota_master_t             *master;
     phota_linker_t              linker;
+    phota_aliases_t             aliases;
     ngx_shm_zone_t             *zone;
     ngx_thread_pool_t          *pool;
     ngx_int_t                   request_id;     /* index of $request_id */
@@ -59,10 +75,14 @@ typedef struct {
 } ngx_http_phota_main_conf_t;
 
 
-/* a phota_pass as it was written, for the check of where it leads */
+/*
+ * A phota_pass as it was written: for the check of where it leads, and for the
+ * calls that no client makes.
+ */
 
 typedef struct {
     ngx_str_t                   prefix;
+    ngx_http_conf_ctx_t        *conf_ctx;
     ngx_http_core_srv_conf_t   *server;
     u_char                     *file;
     ngx_uint_t                  line;
@@ -71,6 +91,8 @@ typedef struct {
 
 typedef struct {
     ngx_str_t                   pass;           /* data NULL: no door */
+    ngx_str_t                   outbound;       /* len 0: none */
+    ngx_flag_t                  callbacks;      /* the upstream's come here */
     size_t                      max_body;
     ngx_uint_t                  provider;
     ngx_uint_t                  cached;         /* a bit per operation */
@@ -94,6 +116,26 @@ typedef struct {
     const char                 *left;           /* USD, 402 only, or NULL */
     const char                 *resets;         /* when, or NULL */
 } ngx_http_phota_refusal_t;
+
+
+/* members of a body that go up otherwise than they came; len 0: as they came */
+
+typedef struct {
+    ngx_str_t                   request_id;     /* client_request_id */
+    ngx_str_t                   tag;
+    ngx_str_t                   callback;       /* the tenant's URL */
+    ngx_str_t                   alias;          /* of client_request_id */
+    unsigned                    called_back:1;  /* callback_url is replaced */
+} ngx_http_phota_upward_t;
+
+
+/* an answer of the upstream's that is told in the gateway's words */
+
+typedef struct {
+    ngx_uint_t                  status;
+    u_char                     *text;
+    size_t                      len;
+} ngx_http_phota_told_t;
 
 
 /* where a tenant's request stands; PRECONTENT is entered again at each step */
@@ -130,6 +172,13 @@ struct ngx_http_phota_ctx_s {
     phota_limits_t              token_limits;
 
     const phota_operation_t    *operation;      /* NULL: another path */
+    const phota_route_t        *route;          /* of another path, or NULL */
+    phota_str_t                 route_id;       /* that it is about */
+    ngx_http_phota_upward_t    *upward;         /* NULL: nothing is written
+                                                   otherwise */
+    ngx_http_phota_told_t      *told;           /* NULL: as it came */
+    phota_ticket_t             *ticket;         /* the job that is asked for */
+    ngx_http_phota_errand_t    *errand;         /* nobody's request */
     phota_fingerprint_t        *fingerprint;
     phota_scan_t                scan;
     off_t                       received;       /* bytes of body seen */
@@ -253,6 +302,67 @@ typedef struct {
 } ngx_http_phota_writer_t;
 
 
+/* what is asked of the upstream, or of a tenant's server */
+
+typedef struct {
+    ngx_str_t                   uri;            /* within this nginx */
+    ngx_str_t                   args;
+    ngx_uint_t                  method;
+    ngx_str_t                   method_name;
+    ngx_http_request_body_t    *body;           /* NULL: none */
+    off_t                       length;
+    unsigned                    clients:1;      /* the body is the client's */
+} ngx_http_phota_target_t;
+
+
+/*
+ * A call that no client waits for: a request of the gateway's own, with a
+ * connection that leads nowhere, through the same locations as any other.
+ * done() is called once, when nothing of it is under way any more; purchase has
+ * status and spool then, and lives as long as done() runs, or is held.
+ */
+
+struct ngx_http_phota_errand_s {
+    void                      (*done)(ngx_http_phota_errand_t *errand);
+    void                       *data;
+    ngx_http_request_t         *r;
+    ngx_http_phota_ctx_t       *ctx;
+    ngx_http_phota_purchase_t  *purchase;
+    ngx_socket_t                peer;           /* of the connection */
+    ngx_event_t                 end;
+    off_t                       limit;          /* bytes of an answer */
+    ngx_str_t                   url;            /* outbound: as it was told */
+    ngx_str_t                   host;           /* for Host and TLS */
+    ngx_str_t                   resolved;       /* with an address for host */
+    const char                 *trouble;        /* why it could not go out */
+    unsigned                    outbound:1;     /* there is no key for it */
+    unsigned                    complete:1;     /* there is an answer */
+};
+
+
+/*
+ * What is heard of a job, by a poll or a callback: read and written into the
+ * books by the writer's thread.  text is taken over, or made from spool.
+ */
+
+struct ngx_http_phota_news_s {
+    ngx_http_phota_job_t        job;
+    void                      (*done)(ngx_http_phota_news_t *news);
+    void                       *data;
+    phota_id_t                  charge;
+    ngx_uint_t                  status;         /* HTTP's; 0: there was no
+                                                   answer */
+    ngx_http_phota_spool_t     *spool;          /* held, or NULL */
+    u_char                     *text;
+    size_t                      len;
+    uint64_t                    delay;          /* ms until the next poll; 0:
+                                                   as it stands */
+    unsigned                    overdue:1;      /* what is pending is lost */
+    unsigned                    ended:1;        /* by this */
+    phota_job_t                 row;            /* as it is now */
+};
+
+
 /* what is paid for: a call of the upstream, or a hit that has a price */
 
 struct ngx_http_phota_purchase_s {
@@ -262,6 +372,8 @@ struct ngx_http_phota_purchase_s {
     ngx_http_phota_job_t        settle;
     ngx_http_phota_job_t        store;
     ngx_queue_t                 retry;          /* settles that failed */
+    phota_job_t                *job;            /* that the call became */
+    phota_profile_t            *profile;        /* that it made */
 
     phota_charge_t              charge;
     phota_outcome_t             outcome;
@@ -298,6 +410,9 @@ struct ngx_http_phota_purchase_s {
     unsigned                    partial:1;      /* buys less than was asked */
     unsigned                    unlinked:1;     /* bytes, links were asked */
     unsigned                    own_key:1;      /* the tenant's account pays */
+    unsigned                    refund:1;       /* of a training in ERROR */
+    unsigned                    collapses:1;    /* an open job like it does */
+    unsigned                    alike:1;        /* there is one: charge.id */
     unsigned                    landed:1;       /* others were told */
     unsigned                    complete:1;
     unsigned                    last:1;         /* last buffer was seen */
@@ -321,6 +436,8 @@ typedef struct {
     phota_prices_t              prices;
     phota_ledger_t              ledger;
     phota_replays_t             replays;
+    phota_jobs_t                jobs;
+    phota_profiles_t            profiles;
     MDB_txn                    *books_txn;      /* event loop's, reset */
     phota_store_t               cache_store;
     phota_cache_t               cache;
@@ -335,7 +452,7 @@ typedef struct {
 
     ngx_http_phota_main_conf_t *conf;
     ngx_event_t                 exit_guard;     /* holds a quitting worker */
-    ngx_uint_t                  jobs;
+    ngx_uint_t                  working;        /* jobs under way */
     ngx_uint_t                  reading;        /* threads that read cache */
     ngx_uint_t                  recovering;     /* so does the books' writer */
     ngx_uint_t                  large;          /* buffers of whole chunks */
@@ -444,6 +561,14 @@ void ngx_http_phota_undo(ngx_http_phota_purchase_t *p);
 
 ngx_int_t ngx_http_phota_call(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
+
+/* ctx->purchase's subrequest: NGX_AGAIN, or NGX_ERROR */
+ngx_int_t ngx_http_phota_launch(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_http_phota_target_t *target);
+
+/* within this nginx: a location's prefix and a path of the upstream's */
+ngx_int_t ngx_http_phota_inside(ngx_pool_t *pool, ngx_str_t *prefix,
+    u_char *path, size_t len, ngx_str_t *uri);
 ngx_int_t ngx_http_phota_relay(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 
@@ -645,20 +770,141 @@ void ngx_http_phota_store(ngx_http_phota_purchase_t *p);
 
 /* the body of a call that isn't the client's, *body NULL where it is */
 ngx_int_t ngx_http_phota_rewrite(ngx_http_request_t *r,
-    ngx_http_phota_purchase_t *p, ngx_http_request_body_t **body,
+    ngx_http_phota_ctx_t *ctx, ngx_http_request_body_t **body,
     off_t *length);
+
+/* ngx_http_phota_fence.c */
+
+/* of other paths than operations: whose id it is; NGX_DECLINED: refused */
+ngx_int_t ngx_http_phota_fence_route(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* the profiles that a body names; NGX_DECLINED: refused */
+ngx_int_t ngx_http_phota_fence_body(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* what of a body goes up otherwise: ctx->upward; NGX_DECLINED: refused */
+ngx_int_t ngx_http_phota_alias_body(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* the query of a list of profiles, with the tenant's tag as the account's */
+ngx_int_t ngx_http_phota_alias_args(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_str_t *args);
+
+/* ngx_http_phota_async.c */
+
+/* of a call that the upstream took on (202): p->job; NGX_DECLINED: it can't be
+ * followed */
+ngx_int_t ngx_http_phota_async_accept(ngx_http_phota_purchase_t *p,
+    ngx_http_phota_ctx_t *ctx);
+
+/* in the writer's transaction: the hold becomes a job's */
+int ngx_http_phota_async_write(ngx_http_phota_purchase_t *p, MDB_txn *txn,
+    phota_charge_t *charge, phota_error_t *err);
+
+/*
+ * A tenant asks for a job of his: NGX_AGAIN; NGX_DECLINED: refused, or ctx->told
+ * or ctx->hit has the answer; NGX_ERROR.
+ */
+ngx_int_t ngx_http_phota_async_poll(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* after the upstream was asked: as of ngx_http_phota_filter_profiles() */
+ngx_int_t ngx_http_phota_async_polled(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* the answer to a submit: the upstream's 202, a job's that is open, a hit's */
+ngx_int_t ngx_http_phota_async_handle(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* ctx->told of a text; row NULL: there is no job in it */
+ngx_int_t ngx_http_phota_async_tell(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_uint_t status, const phota_job_t *row,
+    const u_char *text, size_t len);
+
+/* what the tenant of a job is told, where no request asks: *out to be freed */
+int ngx_http_phota_async_text(const phota_job_t *row, const u_char *text,
+    size_t len, const phota_str_t *poll_url, const phota_str_t *base,
+    u_char **out, size_t *out_len);
+
+/* what hears of a job is written: news->done() is called, news is its own */
+void ngx_http_phota_async_news(ngx_http_phota_news_t *news);
+void ngx_http_phota_news_free(ngx_http_phota_news_t *news);
+
+/* ngx_http_phota_follow.c */
+
+/* by the worker's tick: does what is due for jobs */
+void ngx_http_phota_follow(void);
+
+/* ngx_http_phota_callback.c */
+
+char *ngx_http_phota_callbacks(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_phota_signature(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* GET webhook-secret: ctx->told */
+ngx_int_t ngx_http_phota_tell_secret(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* ngx_http_phota_errand.c */
+
+/*
+ * A request of the gateway's own, by the door that a job came by (or the first
+ * of its provider); NULL: there is none, or no memory.  Its pool is r->pool.
+ */
+ngx_http_phota_errand_t *ngx_http_phota_errand_create(ngx_uint_t provider,
+    const char *door);
+
+/* NGX_AGAIN: done() will be called; otherwise it is gone, and never is */
+ngx_int_t ngx_http_phota_errand_go(ngx_http_phota_errand_t *errand,
+    ngx_http_phota_target_t *target);
+void ngx_http_phota_errand_free(ngx_http_phota_errand_t *errand);
+
+/* ngx_http_phota_outbound.c */
+
+char *ngx_http_phota_outbound(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_phota_outbound_allow(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_phota_outbound_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+/* whether a tenant may have the gateway go there: NULL, or why not */
+const char *ngx_http_phota_outbound_fault(ngx_str_t *text);
+
+/*
+ * Goes to a URL that isn't ours: its name is resolved, its address looked at,
+ * and only then called.  target: method, body and length; uri and args are
+ * filled in.  errand->url is set; NGX_AGAIN: done() will be called, trouble says
+ * why there is no answer; otherwise as ngx_http_phota_errand_go().
+ */
+ngx_int_t ngx_http_phota_outbound_go(ngx_http_phota_errand_t *errand,
+    ngx_http_phota_target_t *target);
 
 /* ngx_http_phota_profile.c */
 
-/* NGX_OK when the request deletes the profile of this id */
-ngx_int_t ngx_http_phota_profile(ngx_http_request_t *r, ngx_str_t *id);
-
 /*
- * After such a call: NGX_OK when results are being removed, and the request is
- * resumed then; NGX_DECLINED when there is nothing to do.
+ * After the upstream was asked, all three: NGX_AGAIN when something is to be done
+ * before it is told, and the request is resumed then; NGX_DECLINED.  The list
+ * of profiles without what isn't the tenant's; how a training ended; a profile
+ * that is gone.
  */
+ngx_int_t ngx_http_phota_filter_profiles(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+ngx_int_t ngx_http_phota_training_told(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
 ngx_int_t ngx_http_phota_forget_profile(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
+
+/*
+ * Of a training that was bought: p->profile.  And whose it is, with the watch
+ * over it when it may be given back: in the transaction of its settle.
+ */
+ngx_int_t ngx_http_phota_profile_made(ngx_http_phota_purchase_t *p,
+    ngx_http_phota_ctx_t *ctx);
+int ngx_http_phota_profile_write(ngx_http_phota_purchase_t *p, MDB_txn *txn,
+    phota_error_t *err);
 
 /* ngx_http_phota_trial.c */
 

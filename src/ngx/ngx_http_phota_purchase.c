@@ -14,8 +14,12 @@
 static void ngx_http_phota_purchase_detach(void *data);
 static ngx_int_t ngx_http_phota_called(ngx_http_request_t *sr, void *data,
     ngx_int_t rc);
+static ngx_int_t ngx_http_phota_relayed(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
 static int ngx_http_phota_settle_run(ngx_http_phota_job_t *job,
     MDB_txn *txn);
+static int ngx_http_phota_settle_write(ngx_http_phota_purchase_t *p,
+    MDB_txn *txn, phota_charge_t *charge, phota_error_t *err);
 static void ngx_http_phota_settle_done(ngx_http_phota_job_t *job);
 static int ngx_http_phota_undo_run(ngx_http_phota_job_t *job, MDB_txn *txn);
 static void ngx_http_phota_undo_done(ngx_http_phota_job_t *job);
@@ -127,6 +131,14 @@ ngx_http_phota_purchase_release(void *data)
         phota_answer_destroy(p->answer);
     }
 
+    if (p->job) {
+        ngx_free(p->job);
+    }
+
+    if (p->profile) {
+        ngx_free(p->profile);
+    }
+
     if (p->spool) {
         ngx_http_phota_spool_free(p->spool);
     }
@@ -174,75 +186,117 @@ ngx_http_phota_caller(ngx_http_request_t *r)
 }
 
 
+/* the client's call, by the path that it has called itself */
+
 ngx_int_t
 ngx_http_phota_call(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
-    off_t                        length;
-    ngx_str_t                    uri;
-    ngx_http_request_t          *sr;
-    ngx_http_request_body_t     *body;
-    ngx_http_phota_purchase_t   *p;
-    ngx_http_phota_loc_conf_t   *plcf;
-    ngx_http_post_subrequest_t  *ps;
+    ngx_http_phota_target_t     target;
+    ngx_http_phota_loc_conf_t  *plcf;
 
-    p = ctx->purchase;
     plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
 
-    uri.len = plcf->pass.len + r->uri.len - 1;
+    ngx_memzero(&target, sizeof(ngx_http_phota_target_t));
 
-    uri.data = ngx_pnalloc(r->pool, uri.len);
-    if (uri.data == NULL) {
+    if (ngx_http_phota_inside(r->pool, &plcf->pass, r->uri.data, r->uri.len,
+                              &target.uri)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(ngx_cpymem(uri.data, plcf->pass.data, plcf->pass.len),
-               r->uri.data + 1, r->uri.len - 1);
+    target.args = r->args;
+
+    if (ctx->purchase->metered) {
+        target.method = r->method;
+        target.method_name = r->method_name;
+        target.clients = 1;
+
+        if (ngx_http_phota_rewrite(r, ctx, &target.body, &target.length)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+    } else if (r->method == NGX_HTTP_DELETE) {
+        target.method = r->method;
+        target.method_name = r->method_name;
+
+    } else {
+
+        /* for HEAD too */
+
+        target.method = NGX_HTTP_GET;
+        target.method_name = ngx_http_core_get_method;
+
+        if (ngx_http_phota_alias_args(r, ctx, &target.args) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_phota_launch(r, ctx, &target);
+}
+
+
+ngx_int_t
+ngx_http_phota_inside(ngx_pool_t *pool, ngx_str_t *prefix, u_char *path,
+    size_t len, ngx_str_t *uri)
+{
+    /* the path's own slash is the prefix's */
+
+    if (len && path[0] == '/') {
+        path++;
+        len--;
+    }
+
+    uri->len = prefix->len + len;
+
+    uri->data = ngx_pnalloc(pool, uri->len);
+    if (uri->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(ngx_cpymem(uri->data, prefix->data, prefix->len), path, len);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_phota_launch(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    ngx_http_phota_target_t *target)
+{
+    ngx_http_request_t          *sr;
+    ngx_http_post_subrequest_t  *ps;
 
     ps = ngx_palloc(r->pool, sizeof(ngx_http_post_subrequest_t));
     if (ps == NULL) {
         return NGX_ERROR;
     }
 
-    if (ngx_http_phota_rewrite(r, p, &body, &length) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
     ps->handler = ngx_http_phota_called;
     ps->data = ctx;
 
-    if (ngx_http_subrequest(r, &uri, &r->args, &sr, ps,
+    if (ngx_http_subrequest(r, &target->uri, &target->args, &sr, ps,
                             NGX_HTTP_SUBREQUEST_WAITED)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (p->metered) {
-        sr->method = r->method;
-        sr->method_name = r->method_name;
+    sr->method = target->method;
+    sr->method_name = target->method_name;
 
-        if (body) {
+    if (target->body || !target->clients) {
 
-            /* proxy writes the one header that counts by the number alone */
+        /*
+         * Proxy writes the one header that counts by the number alone; a body
+         * that isn't meant to go up would be somebody's smuggling.
+         */
 
-            sr->request_body = body;
-            sr->headers_in.content_length_n = length;
-            sr->headers_in.content_length = NULL;
-            sr->headers_in.chunked = 0;
-        }
-
-    } else {
-
-        /* a GET, for HEAD too; a body would be somebody's smuggling */
-
-        if (r->method == NGX_HTTP_DELETE) {
-            sr->method = r->method;
-            sr->method_name = r->method_name;
-        }
-
-        sr->request_body = NULL;
+        sr->request_body = target->body;
+        sr->headers_in.content_length_n = target->body ? target->length : -1;
         sr->headers_in.content_length = NULL;
-        sr->headers_in.content_length_n = -1;
         sr->headers_in.chunked = 0;
     }
 
@@ -251,7 +305,7 @@ ngx_http_phota_call(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     ctx->call = sr;
     ctx->state = NGX_HTTP_PHOTA_CALL;
 
-    p->called = 1;
+    ctx->purchase->called = 1;
 
     return NGX_AGAIN;
 }
@@ -287,20 +341,28 @@ ngx_http_phota_called(ngx_http_request_t *sr, void *data, ngx_int_t rc)
                    "phota called: rc:%i status:%ui sent:%ui state:%d",
                    rc, p->status, sent, p->outcome.state);
 
-    if (!p->key_asked && sr->upstream) {
+    if (!p->key_asked && sr->upstream
+        && !(ctx->errand && ctx->errand->outbound))
+    {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "phota: location of \"%V\" does not hand on "
                       "$phota_upstream_key: include phota_params", &sr->uri);
     }
 
+    if (ctx->errand) {
+
+        /* which its own handler ends, once nginx has come back to it */
+
+        ctx->state = NGX_HTTP_PHOTA_ANSWER;
+        return NGX_OK;
+    }
+
+    ctx->state = NGX_HTTP_PHOTA_SETTLE;
+
     if (p->metered) {
-        ctx->state = NGX_HTTP_PHOTA_SETTLE;
         ngx_http_phota_end(p);
 
-    } else if (ngx_http_phota_forget_profile(r, ctx) == NGX_OK) {
-        ctx->state = NGX_HTTP_PHOTA_SETTLE;
-
-    } else {
+    } else if (ngx_http_phota_relayed(r, ctx) != NGX_AGAIN) {
         ctx->state = NGX_HTTP_PHOTA_ANSWER;
     }
 
@@ -309,6 +371,35 @@ ngx_http_phota_called(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     /* no error page is made of it: the main request answers */
 
     return NGX_OK;
+}
+
+
+/* NGX_AGAIN: something is to be done before it is told */
+
+static ngx_int_t
+ngx_http_phota_relayed(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    if (ctx->route == NULL) {
+        return NGX_OK;
+    }
+
+    switch (ctx->route->id) {
+
+    case PHOTA_ROUTE_JOB:
+        return ngx_http_phota_async_polled(r, ctx);
+
+    case PHOTA_ROUTE_PROFILES:
+        return ngx_http_phota_filter_profiles(r, ctx);
+
+    case PHOTA_ROUTE_PROFILE_STATUS:
+        return ngx_http_phota_training_told(r, ctx);
+
+    case PHOTA_ROUTE_PROFILE_DELETE:
+        return ngx_http_phota_forget_profile(r, ctx);
+
+    default:
+        return NGX_OK;
+    }
 }
 
 
@@ -356,13 +447,35 @@ ngx_http_phota_settle_run(ngx_http_phota_job_t *job, MDB_txn *txn)
     p = (ngx_http_phota_purchase_t *)
             ((u_char *) job - offsetof(ngx_http_phota_purchase_t, settle));
 
-    rc = phota_ledger_end(&ngx_http_phota_worker.ledger, txn, &p->charge.id,
-                          &p->outcome, &charge, &job->err);
+    rc = ngx_http_phota_settle_write(p, txn, &charge, &job->err);
 
     /* the event loop reads it only after done() */
 
     if (rc == PHOTA_OK || rc == PHOTA_REFUSED) {
         p->charge = charge;
+    }
+
+    return rc;
+}
+
+
+/* the charge, and what is written with it or not at all */
+
+static int
+ngx_http_phota_settle_write(ngx_http_phota_purchase_t *p, MDB_txn *txn,
+    phota_charge_t *charge, phota_error_t *err)
+{
+    int  rc;
+
+    if (p->job) {
+        return ngx_http_phota_async_write(p, txn, charge, err);
+    }
+
+    rc = phota_ledger_end(&ngx_http_phota_worker.ledger, txn, &p->charge.id,
+                          &p->outcome, charge, err);
+
+    if (rc == PHOTA_OK && p->profile) {
+        rc = ngx_http_phota_profile_write(p, txn, err);
     }
 
     return rc;

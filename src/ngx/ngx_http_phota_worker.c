@@ -334,7 +334,7 @@ ngx_http_phota_job_begin(void)
 
     worker = &ngx_http_phota_worker;
 
-    if (worker->jobs++ == 0 && !worker->exiting) {
+    if (worker->working++ == 0 && !worker->exiting) {
         ngx_add_timer(&worker->exit_guard, NGX_HTTP_PHOTA_GUARD);
     }
 }
@@ -347,7 +347,7 @@ ngx_http_phota_job_end(void)
 
     worker = &ngx_http_phota_worker;
 
-    if (--worker->jobs == 0 && worker->exit_guard.timer_set) {
+    if (--worker->working == 0 && worker->exit_guard.timer_set) {
         ngx_del_timer(&worker->exit_guard);
     }
 }
@@ -358,7 +358,7 @@ ngx_http_phota_guard(ngx_event_t *ev)
 {
     ngx_log_error(NGX_LOG_WARN, ev->log, 0,
                   "phota: a disk has taken more than a minute for %ui jobs",
-                  ngx_http_phota_worker.jobs);
+                  ngx_http_phota_worker.working);
 
     ngx_add_timer(ev, NGX_HTTP_PHOTA_GUARD);
 }
