@@ -149,8 +149,9 @@ phota_hold_pictures(phota_hold_t *hold)
         return PHOTA_CACHE_NOMEM;
     }
 
-    rc = phota_unpack_pictures(hold->read, hold->ctx, hold->length,
-                               phota_hold_piece, hold);
+    rc = phota_unpack_pictures(phota_result_kind(hold->result), hold->read,
+                               hold->ctx, hold->length, phota_hold_piece,
+                               hold);
 
     if (rc == PHOTA_OK) {
         rc = phota_hold_end_picture(hold);

@@ -43,6 +43,7 @@ static void phota_write_skeleton(phota_writer_t *w,
 static void phota_read_skeleton(phota_reader_t *r, phota_result_t *result);
 static int phota_result_sane(const phota_result_t *result);
 static int phota_skeleton_sane(const phota_result_t *result);
+static int phota_body_sane(const phota_result_t *result);
 static int phota_subjects_sane(const u_char *p, size_t len);
 static int phota_totals_decode(phota_cache_totals_t *totals,
     const MDB_val *value);
@@ -489,6 +490,10 @@ phota_skeleton_sane(const phota_result_t *result)
         return PHOTA_INVALID;
     }
 
+    if (phota_result_kind(result) == PHOTA_ANSWER_BODY) {
+        return phota_body_sane(result);
+    }
+
     for (i = 0; i < 2; i++) {
 
         if (lists[i] == 0 || lists[i] > result->skeleton_len
@@ -507,6 +512,27 @@ phota_skeleton_sane(const phota_result_t *result)
     }
 
     return (lists[0] != lists[1]) ? PHOTA_OK : PHOTA_INVALID;
+}
+
+
+/* one picture in an empty string, and nobody is counted in it */
+
+static int
+phota_body_sane(const phota_result_t *result)
+{
+    uint32_t  at;
+
+    at = result->images_at;
+
+    if (result->npictures != 1 || result->subjects_len
+        || result->counts_at || result->counts_len
+        || at == 0 || at >= result->skeleton_len
+        || memcmp(result->skeleton + at - 1, "\"\"", 2) != 0)
+    {
+        return PHOTA_INVALID;
+    }
+
+    return PHOTA_OK;
 }
 
 

@@ -98,6 +98,15 @@ phota_result_until(const phota_result_t *result)
 }
 
 
+/* of which kind of answer a result is */
+
+static inline phota_answer_e
+phota_result_kind(const phota_result_t *result)
+{
+    return (result->urls_at == 0) ? PHOTA_ANSWER_BODY : PHOTA_ANSWER_IMAGES;
+}
+
+
 /* 1 when a picture of a result stands in it once more before */
 
 static inline int

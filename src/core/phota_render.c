@@ -50,7 +50,9 @@ typedef struct {
 
 static int phota_render_check(const phota_pick_t *picks, unsigned npicks);
 static int phota_render_result(const phota_result_t *result);
-static int phota_render_place(const phota_result_t *result, uint32_t at);
+static int phota_render_places(const phota_result_t *result);
+static int phota_render_place(const phota_result_t *result, uint32_t at,
+    const char *empty);
 static int phota_render_subject(const phota_result_t *result, size_t *pos,
     phota_subject_t *subject);
 static int phota_render_whole(const phota_pick_t *picks, unsigned npicks);
@@ -123,7 +125,8 @@ phota_render(const phota_pick_t *picks, unsigned npicks,
     }
 
     last = picks[npicks - 1].result;
-    at = telling->linker ? last->urls_at : last->images_at;
+    at = (telling->linker && last->urls_at) ? last->urls_at
+                                            : last->images_at;
     sums = (last->counts_len && !phota_render_whole(picks, npicks));
     from = 0;
 
@@ -176,6 +179,12 @@ phota_render_check(const phota_pick_t *picks, unsigned npicks)
     for (i = 0; i < npicks; i++) {
         pick = &picks[i];
 
+        /* a body is one picture */
+
+        if (pick->result->urls_at == 0 && npicks != 1) {
+            return PHOTA_INVALID;
+        }
+
         if (pick->count == 0 || pick->count > PHOTA_PICTURES_MAX - total
             || phota_render_result(pick->result) != PHOTA_OK
             || pick->first > pick->result->npictures
@@ -204,9 +213,7 @@ phota_render_result(const phota_result_t *result)
         || result->subjects_len > PHOTA_SUBJECTS_MAX
         || result->counts_at > result->skeleton_len
         || result->counts_len > result->skeleton_len - result->counts_at
-        || result->images_at == result->urls_at
-        || phota_render_place(result, result->images_at) != PHOTA_OK
-        || phota_render_place(result, result->urls_at) != PHOTA_OK)
+        || phota_render_places(result) != PHOTA_OK)
     {
         return PHOTA_INVALID;
     }
@@ -241,13 +248,34 @@ phota_render_result(const phota_result_t *result)
 }
 
 
-/* between the brackets of an empty list that isn't in the counts */
+static int
+phota_render_places(const phota_result_t *result)
+{
+    if (result->urls_at == 0) {
+        return (result->npictures == 1 && result->counts_at == 0
+                && result->counts_len == 0)
+               ? phota_render_place(result, result->images_at, "\"\"")
+               : PHOTA_INVALID;
+    }
+
+    if (result->images_at == result->urls_at
+        || phota_render_place(result, result->images_at, "[]") != PHOTA_OK)
+    {
+        return PHOTA_INVALID;
+    }
+
+    return phota_render_place(result, result->urls_at, "[]");
+}
+
+
+/* in the middle of an empty list or string that isn't in the counts */
 
 static int
-phota_render_place(const phota_result_t *result, uint32_t at)
+phota_render_place(const phota_result_t *result, uint32_t at,
+    const char *empty)
 {
     if (at == 0 || at >= result->skeleton_len
-        || result->skeleton[at - 1] != '[' || result->skeleton[at] != ']')
+        || memcmp(result->skeleton + at - 1, empty, 2) != 0)
     {
         return PHOTA_INVALID;
     }
@@ -338,6 +366,14 @@ phota_render_list(phota_render_t *out, const phota_pick_t *picks,
     unsigned                i, k;
     const phota_result_t   *result;
     const phota_picture_t  *picture;
+
+    /* a body has its quotes in the skeleton, and is never a link */
+
+    if (picks->result->urls_at == 0) {
+        phota_render_picture(out, picks->result->pictures,
+                             picks->result->scope);
+        return PHOTA_OK;
+    }
 
     for (i = 0; i < npicks; i++) {
         result = picks[i].result;

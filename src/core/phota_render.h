@@ -59,8 +59,10 @@ size_t phota_render_room(const phota_pick_t *picks, unsigned npicks,
 /*
  * text has phota_render_room() bytes and must live as long as the rendering,
  * as must the results' pictures; of their other pointers nothing is kept.
- * The skeleton is the last pick's.  PHOTA_INVALID when a result doesn't fit
- * together (then it is damaged) or there are more than PHOTA_PICTURES_MAX.
+ * The skeleton is the last pick's.  A result of a PHOTA_ANSWER_BODY is picked
+ * alone, and told as base64 whatever telling says.  PHOTA_INVALID when a result
+ * doesn't fit together (then it is damaged) or there are more than
+ * PHOTA_PICTURES_MAX.
  */
 int phota_render(const phota_pick_t *picks, unsigned npicks,
     const phota_telling_t *telling, u_char *text,

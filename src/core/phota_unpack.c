@@ -1,14 +1,15 @@
 
 /*
  * Takes answers apart as the scanner reads them: the members that matter, the
- * elements of the lists, and the bytes of each picture.  A picture is read by
- * the rules that hold for those in requests, decoded into one buffer, and
- * digested or handed on whenever that is full.
+ * elements of the lists or the body, and the bytes of each picture.  A picture
+ * is read by the rules that hold for those in requests, decoded into one
+ * buffer, and digested or handed on whenever that is full.
  */
 
 
 #include "phota_unpack.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -23,6 +24,7 @@
 #define PHOTA_UNPACK_READ    65536
 #define PHOTA_UNPACK_OUT     49152      /* what that many characters become */
 #define PHOTA_UNPACK_PREFIX  5          /* "data:" */
+#define PHOTA_UNPACK_GOOD    200        /* status_code */
 
 
 typedef enum {
@@ -31,11 +33,14 @@ typedef enum {
     unpack_urls = 0x02,
     unpack_subjects = 0x04,
     unpack_lists = 0x03,
-    unpack_counts = 0x08
+    unpack_counts = 0x08,
+    unpack_status = 0x10,
+    unpack_body = 0x20
 } phota_unpack_member_e;
 
 
 typedef struct {
+    phota_answer_e         kind;
     phota_json_t           json;
     phota_text_t           text;
     phota_image_t          image;
@@ -56,6 +61,7 @@ typedef struct {
     unsigned               key:1;
     unsigned               some:1;      /* the answer has a member */
     unsigned               list:1;      /* in one of the two lists */
+    unsigned               body:1;      /* in the string "body" */
     unsigned               counting:1;  /* in "counts" */
     unsigned               told:1;      /* what kind of image it is */
 
@@ -70,8 +76,8 @@ typedef struct {
 } phota_unpack_t;
 
 
-static phota_unpack_t *phota_unpack_create(phota_unpacked_t *unpacked,
-    phota_error_t *err);
+static phota_unpack_t *phota_unpack_create(phota_answer_e kind,
+    phota_unpacked_t *unpacked, phota_error_t *err);
 static int phota_unpack_run(phota_unpack_t *u, phota_read_pt read, void *ctx,
     uint64_t length);
 static int phota_unpack_fault(phota_unpack_t *u, int rc);
@@ -82,29 +88,40 @@ static int phota_unpack_value(phota_unpack_t *u, phota_json_event_e event,
     uint64_t offset);
 static int phota_unpack_list(phota_unpack_t *u, phota_json_event_e event,
     uint64_t offset);
+static int phota_unpack_body(phota_unpack_t *u, phota_json_event_e event,
+    uint64_t offset);
+static int phota_unpack_body_end(phota_unpack_t *u, uint64_t offset);
+static int phota_unpack_status(phota_unpack_t *u, int good);
+static void phota_unpack_subjects(phota_unpack_t *u,
+    phota_json_event_e event, uint64_t offset);
 static int phota_unpack_close(phota_unpack_t *u, uint64_t offset);
 static int phota_unpack_end(phota_unpack_t *u, uint64_t offset);
 static void phota_unpack_name(phota_unpack_t *u, const u_char *p, size_t len);
 static int phota_unpack_name_end(phota_unpack_t *u, uint64_t offset);
 static phota_unpack_member_e phota_unpack_member(phota_unpack_t *u);
-static void phota_unpack_number_end(phota_unpack_t *u);
+static int phota_unpack_number_end(phota_unpack_t *u);
 static int phota_unpack_element(phota_unpack_t *u, phota_json_event_e event);
+static int phota_unpack_begin(phota_unpack_t *u);
 static int phota_unpack_piece(phota_unpack_t *u, const u_char *p, size_t len,
     uint64_t offset);
 static int phota_unpack_element_end(phota_unpack_t *u, uint64_t offset);
 static int phota_unpack_no_base64(phota_unpack_t *u);
 static void phota_unpack_base64(void *ctx, const u_char *p, size_t n);
 static int phota_unpack_flush(phota_unpack_t *u);
+static void phota_unpack_complain(phota_unpack_t *u, const char *what);
 
 
 static const struct {
     phota_str_t            name;
+    phota_answer_e         kind;
     phota_unpack_member_e  member;
 } phota_unpack_members[] = {
-    { phota_string("images"), unpack_images },
-    { phota_string("download_urls"), unpack_urls },
-    { phota_string("known_subjects"), unpack_subjects },
-    { phota_string("counts"), unpack_counts }
+    { phota_string("images"), PHOTA_ANSWER_IMAGES, unpack_images },
+    { phota_string("download_urls"), PHOTA_ANSWER_IMAGES, unpack_urls },
+    { phota_string("known_subjects"), PHOTA_ANSWER_IMAGES, unpack_subjects },
+    { phota_string("counts"), PHOTA_ANSWER_IMAGES, unpack_counts },
+    { phota_string("status_code"), PHOTA_ANSWER_BODY, unpack_status },
+    { phota_string("body"), PHOTA_ANSWER_BODY, unpack_body }
 };
 
 #define PHOTA_UNPACK_MEMBERS                                                  \
@@ -112,13 +129,13 @@ static const struct {
 
 
 int
-phota_unpack(phota_read_pt read, void *ctx, uint64_t length,
-    phota_unpacked_t *unpacked, phota_error_t *err)
+phota_unpack(phota_answer_e kind, phota_read_pt read, void *ctx,
+    uint64_t length, phota_unpacked_t *unpacked, phota_error_t *err)
 {
     int              rc;
     phota_unpack_t  *u;
 
-    u = phota_unpack_create(unpacked, err);
+    u = phota_unpack_create(kind, unpacked, err);
 
     if (u != NULL) {
         u->md = EVP_MD_fetch(NULL, "SHA256", NULL);
@@ -145,8 +162,8 @@ phota_unpack(phota_read_pt read, void *ctx, uint64_t length,
 
 
 int
-phota_unpack_pictures(phota_read_pt read, void *ctx, uint64_t length,
-    phota_picture_pt handler, void *data)
+phota_unpack_pictures(phota_answer_e kind, phota_read_pt read, void *ctx,
+    uint64_t length, phota_picture_pt handler, void *data)
 {
     int                rc;
     phota_unpack_t    *u;
@@ -159,7 +176,7 @@ phota_unpack_pictures(phota_read_pt read, void *ctx, uint64_t length,
         return PHOTA_ERROR;
     }
 
-    u = phota_unpack_create(again, NULL);
+    u = phota_unpack_create(kind, again, NULL);
     if (u == NULL) {
         free(again);
         return PHOTA_ERROR;
@@ -178,7 +195,8 @@ phota_unpack_pictures(phota_read_pt read, void *ctx, uint64_t length,
 
 
 static phota_unpack_t *
-phota_unpack_create(phota_unpacked_t *unpacked, phota_error_t *err)
+phota_unpack_create(phota_answer_e kind, phota_unpacked_t *unpacked,
+    phota_error_t *err)
 {
     phota_unpack_t  *u;
 
@@ -189,6 +207,7 @@ phota_unpack_create(phota_unpacked_t *unpacked, phota_error_t *err)
         return NULL;
     }
 
+    u->kind = kind;
     u->unpacked = unpacked;
     u->err = err;
 
@@ -207,6 +226,11 @@ phota_unpack_run(phota_unpack_t *u, phota_read_pt read, void *ctx,
     int       rc;
     size_t    n;
     uint64_t  offset;
+
+    if (u->kind == PHOTA_ANSWER_PROFILE) {
+        phota_error(u->err, "answer: no pictures");
+        return PHOTA_DECLINED;
+    }
 
     for (offset = 0; offset < length; offset += n) {
         n = PHOTA_UNPACK_READ;
@@ -288,14 +312,16 @@ phota_unpack_event(void *ctx, phota_json_event_e event, const u_char *p,
             return PHOTA_OK;
         }
 
-        return u->list ? phota_unpack_piece(u, p, len, offset) : PHOTA_OK;
+        return (u->list || u->body) ? phota_unpack_piece(u, p, len, offset)
+                                    : PHOTA_OK;
 
     case PHOTA_JSON_STRING_END:
         if (u->key) {
             return phota_unpack_name_end(u, offset);
         }
 
-        return u->list ? phota_unpack_element_end(u, offset) : PHOTA_OK;
+        return u->list ? phota_unpack_element_end(u, offset)
+               : u->body ? phota_unpack_body_end(u, offset) : PHOTA_OK;
 
     case PHOTA_JSON_KEY:
         u->key = 1;
@@ -313,8 +339,7 @@ phota_unpack_event(void *ctx, phota_json_event_e event, const u_char *p,
         return PHOTA_OK;
 
     case PHOTA_JSON_NUMBER_END:
-        phota_unpack_number_end(u);
-        return PHOTA_OK;
+        return phota_unpack_number_end(u);
 
     case PHOTA_JSON_OBJECT_END:
     case PHOTA_JSON_ARRAY_END:
@@ -330,8 +355,7 @@ static int
 phota_unpack_value(phota_unpack_t *u, phota_json_event_e event,
     uint64_t offset)
 {
-    int          rc;
-    phota_str_t  name;
+    int  rc;
 
     rc = PHOTA_OK;
     u->key = 0;
@@ -355,25 +379,15 @@ phota_unpack_value(phota_unpack_t *u, phota_json_event_e event,
     } else if (u->depth == 1 && (u->member & unpack_lists)) {
         rc = phota_unpack_list(u, event, offset);
 
+    } else if (u->depth == 1 && u->member == unpack_body) {
+        rc = phota_unpack_body(u, event, offset);
+
+    } else if (u->depth == 1 && u->member == unpack_status) {
+        rc = phota_unpack_status(u, event == PHOTA_JSON_NUMBER
+                                    || event == PHOTA_JSON_NULL);
+
     } else if (u->member == unpack_subjects) {
-
-        if (u->depth == 2 && u->inner == unpack_counts
-            && event == PHOTA_JSON_OBJECT)
-        {
-            u->counting = 1;
-            phota_counts_begin(&u->text, offset);
-
-        } else if (u->depth == 3 && u->counting
-                   && event != PHOTA_JSON_NUMBER)
-        {
-            name.data = u->name;
-            name.len = u->name_len;
-            phota_counts_other(&u->text, &name);
-        }
-
-        if (event == PHOTA_JSON_STRING) {
-            u->unpacked->unmarked = 1;
-        }
+        phota_unpack_subjects(u, event, offset);
     }
 
     if (event == PHOTA_JSON_OBJECT || event == PHOTA_JSON_ARRAY) {
@@ -417,6 +431,81 @@ phota_unpack_list(phota_unpack_t *u, phota_json_event_e event,
 
 
 static int
+phota_unpack_body(phota_unpack_t *u, phota_json_event_e event,
+    uint64_t offset)
+{
+    int  rc;
+
+    if (event == PHOTA_JSON_NULL) {
+        return PHOTA_OK;
+    }
+
+    if (event != PHOTA_JSON_STRING) {
+        phota_unpack_complain(u, "is no string");
+        return PHOTA_DECLINED;
+    }
+
+    u->body = 1;
+
+    rc = phota_unpack_text(u, phota_text_cut(&u->text, offset + 1));
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    u->unpacked->images_at = u->unpacked->skeleton_len;
+
+    return phota_unpack_begin(u);
+}
+
+
+static int
+phota_unpack_body_end(phota_unpack_t *u, uint64_t offset)
+{
+    u->body = 0;
+    phota_text_resume(&u->text, offset);
+
+    return phota_unpack_element_end(u, offset);
+}
+
+
+static int
+phota_unpack_status(phota_unpack_t *u, int good)
+{
+    if (good) {
+        return PHOTA_OK;
+    }
+
+    phota_error(u->err, "answer: status_code isn't %d", PHOTA_UNPACK_GOOD);
+
+    return PHOTA_DECLINED;
+}
+
+
+static void
+phota_unpack_subjects(phota_unpack_t *u, phota_json_event_e event,
+    uint64_t offset)
+{
+    phota_str_t  name;
+
+    if (u->depth == 2 && u->inner == unpack_counts
+        && event == PHOTA_JSON_OBJECT)
+    {
+        u->counting = 1;
+        phota_counts_begin(&u->text, offset);
+
+    } else if (u->depth == 3 && u->counting && event != PHOTA_JSON_NUMBER) {
+        name.data = u->name;
+        name.len = u->name_len;
+        phota_counts_other(&u->text, &name);
+    }
+
+    if (event == PHOTA_JSON_STRING) {
+        u->unpacked->unmarked = 1;
+    }
+}
+
+
+static int
 phota_unpack_close(phota_unpack_t *u, uint64_t offset)
 {
     u->depth--;
@@ -443,6 +532,10 @@ static int
 phota_unpack_end(phota_unpack_t *u, uint64_t offset)
 {
     int  rc;
+
+    if (u->kind == PHOTA_ANSWER_BODY) {
+        return phota_text_cut(&u->text, offset + 1);
+    }
 
     if (!(u->seen & unpack_images)) {
         rc = phota_text_list(&u->text, offset, "images", !u->some,
@@ -533,7 +626,8 @@ phota_unpack_member(phota_unpack_t *u)
     for (i = 0; i < PHOTA_UNPACK_MEMBERS; i++) {
         name = &phota_unpack_members[i].name;
 
-        if (u->name_len == name->len
+        if (u->kind == phota_unpack_members[i].kind
+            && u->name_len == name->len
             && memcmp(u->name, name->data, name->len) == 0)
         {
             return phota_unpack_members[i].member;
@@ -544,7 +638,7 @@ phota_unpack_member(phota_unpack_t *u)
 }
 
 
-static void
+static int
 phota_unpack_number_end(phota_unpack_t *u)
 {
     phota_str_t  name;
@@ -553,39 +647,48 @@ phota_unpack_number_end(phota_unpack_t *u)
         name.data = u->name;
         name.len = u->name_len;
         phota_counts_number_end(&u->text, &name);
+
+    } else if (u->depth == 1 && u->member == unpack_status) {
+        return phota_unpack_status(u, u->text.integer
+                                      && u->text.value == PHOTA_UNPACK_GOOD);
     }
+
+    return PHOTA_OK;
 }
 
 
 static int
 phota_unpack_element(phota_unpack_t *u, phota_json_event_e event)
 {
-    unsigned  n;
-
-    n = u->unpacked->npictures;
-
     if (u->member == unpack_urls) {
         phota_error(u->err, "download_urls has links");
         return PHOTA_DECLINED;
     }
 
     if (event != PHOTA_JSON_STRING) {
-        phota_error(u->err, "images.%u is no string", n);
+        phota_unpack_complain(u, "is no string");
         return PHOTA_DECLINED;
     }
 
-    if (n == PHOTA_PICTURES_MAX) {
+    if (u->unpacked->npictures == PHOTA_PICTURES_MAX) {
         phota_error(u->err, "images has more than %d", PHOTA_PICTURES_MAX);
         return PHOTA_DECLINED;
     }
 
+    return phota_unpack_begin(u);
+}
+
+
+static int
+phota_unpack_begin(phota_unpack_t *u)
+{
     u->told = 0;
     u->prefix_len = 0;
     phota_image_begin(&u->image);
     phota_base64_init(&u->base64);
 
     if (u->digest && EVP_DigestInit_ex2(u->digest, u->md, NULL) != 1) {
-        phota_error(u->err, "images.%u: SHA-256 failed", n);
+        phota_unpack_complain(u, "fails at SHA-256");
         return PHOTA_ERROR;
     }
 
@@ -630,7 +733,7 @@ phota_unpack_element_end(phota_unpack_t *u, uint64_t offset)
     }
 
     if (rc == PHOTA_DECLINED) {
-        phota_error(u->err, "images.%u is empty", u->unpacked->npictures);
+        phota_unpack_complain(u, "is empty");
         return PHOTA_DECLINED;
     }
 
@@ -661,8 +764,7 @@ phota_unpack_element_end(phota_unpack_t *u, uint64_t offset)
     if (u->digest
         && EVP_DigestFinal_ex(u->digest, picture->digest, NULL) != 1)
     {
-        phota_error(u->err, "images.%u: SHA-256 failed",
-                    u->unpacked->npictures);
+        phota_unpack_complain(u, "fails at SHA-256");
         return PHOTA_ERROR;
     }
 
@@ -675,9 +777,11 @@ phota_unpack_element_end(phota_unpack_t *u, uint64_t offset)
 static int
 phota_unpack_no_base64(phota_unpack_t *u)
 {
-    phota_error(u->err, "images.%u is no base64 at byte %llu",
-                u->unpacked->npictures,
-                (unsigned long long) u->image.fault_offset);
+    char  what[64];
+
+    (void) snprintf(what, sizeof(what), "is no base64 at byte %llu",
+                    (unsigned long long) u->image.fault_offset);
+    phota_unpack_complain(u, what);
 
     return PHOTA_DECLINED;
 }
@@ -695,8 +799,7 @@ phota_unpack_base64(void *ctx, const u_char *p, size_t n)
         u->told = 1;
 
         if (*p == 'u') {
-            phota_error(u->err, "images.%u is a link",
-                        u->unpacked->npictures);
+            phota_unpack_complain(u, "is a link");
             u->rc = PHOTA_DECLINED;
         }
 
@@ -749,10 +852,23 @@ phota_unpack_flush(phota_unpack_t *u)
     }
 
     if (EVP_DigestUpdate(u->digest, u->out, n) != 1) {
-        phota_error(u->err, "images.%u: SHA-256 failed",
-                    u->unpacked->npictures);
+        phota_unpack_complain(u, "fails at SHA-256");
         return PHOTA_ERROR;
     }
 
     return PHOTA_OK;
+}
+
+
+/* of the picture that is being read */
+
+static void
+phota_unpack_complain(phota_unpack_t *u, const char *what)
+{
+    if (u->kind == PHOTA_ANSWER_BODY) {
+        phota_error(u->err, "body %s", what);
+
+    } else {
+        phota_error(u->err, "images.%u %s", u->unpacked->npictures, what);
+    }
 }

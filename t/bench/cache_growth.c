@@ -116,7 +116,8 @@ bench_put(bench_answer_t *answer, phota_use_t *use)
 
     bench_make(answer, length);
 
-    if (phota_unpack(bench_read, answer, answer->len, &unpacked, &bench_err)
+    if (phota_unpack(PHOTA_ANSWER_IMAGES, bench_read, answer, answer->len,
+                     &unpacked, &bench_err)
         != PHOTA_OK)
     {
         bench_fail("unpack");

@@ -227,8 +227,9 @@ test_buy_try(const test_buy_t *buy)
 
     test_answer_make(&answer, buy);
 
-    assert_int_equal(phota_unpack(test_answer_read, &answer, answer.len,
-                                  &unpacked, &test_err), PHOTA_OK);
+    assert_int_equal(phota_unpack(PHOTA_ANSWER_IMAGES, test_answer_read,
+                                  &answer, answer.len, &unpacked, &test_err),
+                     PHOTA_OK);
 
     memset(&deposit, 0, sizeof(deposit));
     test_fingerprint(deposit.fingerprint, buy->n);

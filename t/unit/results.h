@@ -233,8 +233,8 @@ test_answer(test_answer_t *answer, unsigned n, const uint64_t *seeds,
     test_append(answer, "],\"download_urls\":[],\"known_subjects\":"
                         "{\"counts\":{\"anna\":2,\"b\\u00e9\":1}}}");
 
-    assert_int_equal(phota_unpack(test_read, answer, answer->len,
-                                  &answer->unpacked, &test_err),
+    assert_int_equal(phota_unpack(PHOTA_ANSWER_IMAGES, test_read, answer,
+                                  answer->len, &answer->unpacked, &test_err),
                      PHOTA_OK);
     assert_int_equal(answer->unpacked.npictures, n);
 

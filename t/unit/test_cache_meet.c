@@ -141,8 +141,9 @@ test_store_slowly(uint32_t tenant)
 
     test_open(0);
     test_answer_make(&answer, &buy);
-    assert_int_equal(phota_unpack(test_answer_read, &answer, answer.len,
-                                  &unpacked, &test_err), PHOTA_OK);
+    assert_int_equal(phota_unpack(PHOTA_ANSWER_IMAGES, test_answer_read,
+                                  &answer, answer.len, &unpacked, &test_err),
+                     PHOTA_OK);
 
     memset(&deposit, 0, sizeof(deposit));
     deposit.result.id.b[0] = 1;

@@ -941,6 +941,94 @@ test_random_damage(void **state)
 }
 
 
+/* of a body: as base64 whatever is asked for, alone, and nowhere else */
+
+static void
+test_body(void **state)
+{
+    int             rc, links;
+    char           *answer;
+    phota_pick_t    picks[2];
+    phota_result_t  r, good;
+
+    static u_char  text[] = "{\"status_code\":200,\"body\" : \"\"}";
+
+    (void) state;
+
+    memset(&good, 0, sizeof(good));
+    good.skeleton = text;
+    good.skeleton_len = sizeof(text) - 1;
+    good.images_at = sizeof(text) - 1 - 2;
+    good.npictures = 1;
+    good.scope = TEST_TENANT + 1;
+    good.pictures[0].length = 3;
+    memcpy(good.pictures[0].digest, "ABC", 3);
+
+    r = good;
+    picks[0].result = &r;
+    picks[0].first = 0;
+    picks[0].count = 1;
+    picks[1] = picks[0];
+
+    for (links = 0; links < 2; links++) {
+        answer = test_render(picks, 1, links, &rc);
+        assert_int_equal(rc, PHOTA_OK);
+        assert_string_equal(answer,
+                            "{\"status_code\":200,\"body\" : \"QUJD\"}");
+        free(answer);
+
+        assert_null(test_render(picks, 2, links, &rc));
+        assert_int_equal(rc, PHOTA_INVALID);
+
+        picks[1].result = &test_results[0].result;
+        assert_null(test_render(picks, 2, links, &rc));
+        assert_int_equal(rc, PHOTA_INVALID);
+        picks[1].result = &r;
+    }
+
+    r.pictures[0].prefixed = 1;
+    r.pictures[0].type = PHOTA_PICTURE_PNG;
+    answer = test_render(picks, 1, 1, &rc);
+    assert_int_equal(rc, PHOTA_OK);
+    assert_string_equal(answer, "{\"status_code\":200,\"body\" : "
+                        "\"data:image/png;base64,QUJD\"}");
+    free(answer);
+
+    r = good;
+    r.npictures = 2;
+    r.pictures[1] = r.pictures[0];
+    test_refused(&r);
+
+    r = good;
+    r.images_at++;
+    test_refused(&r);
+    r.images_at = 0;
+    test_refused(&r);
+    r.images_at = r.skeleton_len;
+    test_refused(&r);
+    r.images_at = UINT32_MAX;
+    test_refused(&r);
+
+    r = good;
+    r.counts_at = 1;
+    test_refused(&r);
+    r.counts_at = 0;
+    r.counts_len = r.skeleton_len;
+    test_refused(&r);
+
+    r = good;
+    r.urls_at = r.images_at;
+    test_refused(&r);
+    r.urls_at = 1;
+    test_refused(&r);
+
+    r = good;
+    r.subjects = (u_char *) "\1\0\0\0\1\0a";
+    r.subjects_len = 7;
+    test_refused(&r);
+}
+
+
 #define TEST(name)                                                            \
     cmocka_unit_test_setup_teardown(name, test_build_all, test_drop_all)
 
@@ -956,7 +1044,8 @@ main(void)
         TEST(test_many_subjects),
         TEST(test_damaged),
         TEST(test_foreign),
-        TEST(test_random_damage)
+        TEST(test_random_damage),
+        TEST(test_body)
     };
 
     return cmocka_run_group_tests_name("render", tests, test_setup, NULL);

@@ -70,6 +70,7 @@ typedef struct {
 } test_pictures_t;
 
 
+static phota_answer_e    test_kind;
 static phota_error_t     test_err;
 static phota_unpacked_t  test_u;
 
@@ -101,7 +102,8 @@ test_unpack_n(const char *text, size_t len)
     memset(&test_u, 0xaa, sizeof(test_u));
     memset(&test_err, 0, sizeof(test_err));
 
-    return phota_unpack(test_read, &answer, len, &test_u, &test_err);
+    return phota_unpack(test_kind, test_read, &answer, len, &test_u,
+                        &test_err);
 }
 
 
@@ -141,7 +143,7 @@ test_check_pictures(const char *text, size_t len)
 
     memset(&pictures, 0, sizeof(pictures));
 
-    assert_int_equal(phota_unpack_pictures(test_read, &answer, len,
+    assert_int_equal(phota_unpack_pictures(test_kind, test_read, &answer, len,
                                            test_picture, &pictures),
                      PHOTA_OK);
 
@@ -164,6 +166,39 @@ test_check_pictures(const char *text, size_t len)
 }
 
 
+/* the skeleton is the answer, as JSON, but for what was in its body */
+
+static void
+test_check_body(const char *text, size_t len)
+{
+    json_t  *skeleton, *answer;
+
+    assert_int_equal(test_u.npictures, 1);
+    assert_int_equal(test_u.urls_at, 0);
+    assert_int_equal(test_u.counts_at, 0);
+    assert_int_equal(test_u.counts_len, 0);
+    assert_int_equal(test_u.subjects_len, 0);
+    assert_int_equal(test_u.nmarks, 0);
+    assert_int_equal(test_u.unmarked, 0);
+    assert_true(test_u.images_at > 0
+                && test_u.images_at < test_u.skeleton_len);
+    assert_memory_equal(test_u.skeleton + test_u.images_at - 1, "\"\"", 2);
+
+    answer = json_loadb(text, len, TEST_LOAD, NULL);
+    skeleton = json_loadb((const char *) test_u.skeleton,
+                          test_u.skeleton_len,
+                          JSON_REJECT_DUPLICATES|TEST_LOAD, NULL);
+    assert_non_null(answer);
+    assert_non_null(skeleton);
+
+    json_object_set_new(answer, "body", json_string(""));
+    assert_true(json_equal(answer, skeleton));
+
+    json_decref(answer);
+    json_decref(skeleton);
+}
+
+
 /* the skeleton is the answer, as JSON, but for what was in its lists */
 
 static void
@@ -175,6 +210,12 @@ test_check_skeleton(const char *text, size_t len)
     s = test_u.skeleton;
 
     assert_true(test_u.skeleton_len <= PHOTA_SKELETON_MAX);
+
+    if (test_kind == PHOTA_ANSWER_BODY) {
+        test_check_body(text, len);
+        return;
+    }
+
     assert_memory_equal(s + test_u.images_at - 1, "[]", 2);
     assert_memory_equal(s + test_u.urls_at - 1, "[]", 2);
     assert_int_not_equal(test_u.images_at, test_u.urls_at);
@@ -269,8 +310,9 @@ test_fails(const char *text, int rc, const char *err)
 
     memset(&pictures, 0, sizeof(pictures));
 
-    assert_int_equal(phota_unpack_pictures(test_read, &answer, answer.length,
-                                           test_picture, &pictures), rc);
+    assert_int_equal(phota_unpack_pictures(test_kind, test_read, &answer,
+                                           answer.length, test_picture,
+                                           &pictures), rc);
 
     for (i = 0; i < PHOTA_PICTURES_MAX; i++) {
         free(pictures.bytes[i]);
@@ -279,8 +321,8 @@ test_fails(const char *text, int rc, const char *err)
     /* nobody has to ask why */
 
     answer.next = 0;
-    assert_int_equal(phota_unpack(test_read, &answer, answer.length, &test_u,
-                                  NULL), rc);
+    assert_int_equal(phota_unpack(test_kind, test_read, &answer,
+                                  answer.length, &test_u, NULL), rc);
 }
 
 
@@ -890,7 +932,8 @@ test_failures(void **state)
     answer.fail = 100000;
     answer.next = 0;
 
-    assert_int_equal(phota_unpack(test_read, &answer, n, &test_u, &test_err),
+    assert_int_equal(phota_unpack(test_kind, test_read, &answer, n, &test_u,
+                                  &test_err),
                      PHOTA_ERROR);
     assert_string_equal(test_err.text,
                         "answer: can't be read at byte 65536");
@@ -898,7 +941,7 @@ test_failures(void **state)
     memset(&pictures, 0, sizeof(pictures));
     answer.next = 0;
 
-    assert_int_equal(phota_unpack_pictures(test_read, &answer, n,
+    assert_int_equal(phota_unpack_pictures(test_kind, test_read, &answer, n,
                                            test_picture, &pictures),
                      PHOTA_ERROR);
 
@@ -910,14 +953,135 @@ test_failures(void **state)
         pictures.calls = 0;
         answer.next = 0;
 
-        assert_int_equal(phota_unpack_pictures(test_read, &answer, n,
-                                               test_picture, &pictures),
+        assert_int_equal(phota_unpack_pictures(test_kind, test_read, &answer,
+                                               n, test_picture, &pictures),
                          PHOTA_REFUSED);
         assert_int_equal(pictures.calls, pictures.fail);
     }
 
     free(pictures.bytes[0]);
     free(text);
+}
+
+
+static void
+test_bodies(void **state)
+{
+    char    *text;
+    size_t   i, n, at;
+
+    static const struct {
+        const char  *text;
+        const char  *skeleton;
+    } answers[] = {
+        { "{\"status_code\":200,\"body\":\"QUJD\"}",
+          "{\"status_code\":200,\"body\":\"\"}" },
+        { " { \"body\" : \"QUJD\" ,\n\"status_code\" : 200 }\n ",
+          "{ \"body\" : \"\" ,\n\"status_code\" : 200 }" },
+        { "{\"b\\u006fdy\":\"data:image/png;base64,QU\\u004aD\"}",
+          "{\"b\\u006fdy\":\"\"}" },
+        { "{\"status_code\":null,\"images\":[\"\"],\"body\":\"Q\\nUJ\\nD\","
+          "\"known_subjects\":{\"counts\":{\"a\":1}},\"images\":\"\"}",
+          NULL },
+        { "{\"x\":{\"body\":\"\",\"status_code\":1},\"body\":\"QUJD\"}",
+          "{\"x\":{\"body\":\"\",\"status_code\":1},\"body\":\"\"}" }
+    };
+
+    (void) state;
+
+    test_kind = PHOTA_ANSWER_BODY;
+
+    for (i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+
+        if (answers[i].skeleton == NULL) {
+            assert_int_equal(test_unpack_n(answers[i].text,
+                                           strlen(answers[i].text)),
+                             PHOTA_OK);
+        } else {
+            test_ok(answers[i].text);
+            test_skeleton_is(answers[i].skeleton);
+        }
+
+        assert_int_equal(test_u.urls_at, 0);
+        assert_int_equal(test_u.pictures[0].prefixed, i == 2);
+        test_digest_is(0, "ABC", 3);
+    }
+
+    /* across the end of a piece, in every way */
+
+    n = 2 * 65536 + 64;
+    text = malloc(n);
+    assert_non_null(text);
+
+    for (at = 65536 - 16; at <= 65536 + 2; at++) {
+        memset(text, ' ', n);
+        memcpy(text + at, "{\"body\":\"QUJD\"}", 15);
+        test_ok_n(text, n);
+        test_skeleton_is("{\"body\":\"\"}");
+
+        if ((at - 9) % 4 == 1) {
+            continue;
+        }
+
+        memset(text, 'A', n);
+        memcpy(text, "{\"body\":\"", 9);
+        memcpy(text + at, "\",\"status_code\":200}", 20);
+        memset(text + at + 20, ' ', n - at - 20);
+        test_ok_n(text, n);
+        test_skeleton_is("{\"body\":\"\",\"status_code\":200}");
+    }
+
+    free(text);
+    test_kind = PHOTA_ANSWER_IMAGES;
+}
+
+
+static void
+test_no_bodies(void **state)
+{
+    (void) state;
+
+    test_kind = PHOTA_ANSWER_BODY;
+
+    test_fails("{}", PHOTA_DECLINED, "answer: no pictures");
+    test_fails("{\"status_code\":200}", PHOTA_DECLINED,
+               "answer: no pictures");
+    test_fails("{\"body\":null,\"images\":[\"QUJD\"]}", PHOTA_DECLINED,
+               "answer: no pictures");
+    test_fails("{\"body\":\"\"}", PHOTA_DECLINED, "body is empty");
+    test_fails("{\"body\":[\"QUJD\"]}", PHOTA_DECLINED, "body is no string");
+    test_fails("{\"body\":{\"body\":\"QUJD\"}}", PHOTA_DECLINED,
+               "body is no string");
+    test_fails("{\"body\":17}", PHOTA_DECLINED, "body is no string");
+    test_fails("{\"body\":\"https://x/1.png\"}", PHOTA_DECLINED,
+               "body is a link");
+    test_fails("{\"body\":\"Unauthorized!\"}", PHOTA_DECLINED,
+               "body is no base64 at byte 21");
+    test_fails("{\"body\":\"QUJD\",\"status_code\":401}", PHOTA_DECLINED,
+               "answer: status_code isn't 200");
+    test_fails("{\"status_code\":500}", PHOTA_DECLINED,
+               "answer: status_code isn't 200");
+    test_fails("{\"status_code\":200.0,\"body\":\"QUJD\"}", PHOTA_DECLINED,
+               "answer: status_code isn't 200");
+    test_fails("{\"status_code\":\"200\",\"body\":\"QUJD\"}",
+               PHOTA_DECLINED, "answer: status_code isn't 200");
+    test_fails("{\"body\":\"QUJD\",\"body\":\"QUJD\"}", PHOTA_INVALID,
+               "answer: two members of one name at byte 15");
+    test_fails("[\"QUJD\"]", PHOTA_INVALID, "answer: not an object");
+    test_fails("{\"body\":\"QUJD\"", PHOTA_INVALID,
+               "answer: unexpected end at byte 14");
+
+    test_kind = PHOTA_ANSWER_PROFILE;
+
+    test_fails("{\"profile_id\":\"prof_1\"}", PHOTA_DECLINED,
+               "answer: no pictures");
+    test_fails("{\"images\":[\"QUJD\"],\"body\":\"QUJD\"}", PHOTA_DECLINED,
+               "answer: no pictures");
+
+    test_kind = PHOTA_ANSWER_IMAGES;
+
+    test_fails("{\"status_code\":200,\"body\":\"QUJD\"}", PHOTA_DECLINED,
+               "answer: no pictures");
 }
 
 
@@ -936,7 +1100,9 @@ main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_seams),
         cmocka_unit_test(test_large),
-        cmocka_unit_test(test_failures)
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_no_bodies)
     };
 
     return cmocka_run_group_tests_name("unpack", tests, NULL, NULL);
