@@ -37,9 +37,10 @@ int phota_sign(const char *secret, uint64_t time, const u_char *body,
 /*
  * header: as it came: the digest alone, or behind "sha256=", "sha512=" or
  * "v1=", among parts that commas separate; TIME is a part "t=TIME", or
- * timestamp, the value of a header of its own, len 0 where there is none.
- * now: s.  PHOTA_OK; PHOTA_INVALID when no part of it fits, or TIME is missing
- * or too far off; compared in constant time.
+ * timestamp, the value of a header of its own, len 0 where there is none; in s
+ * or ms.  Where the body alone is signed no TIME is looked at.  now: s.
+ * PHOTA_OK; PHOTA_INVALID when no part of it fits, or TIME is missing or too
+ * far off; compared in constant time.
  */
 int phota_sign_check(const phota_scheme_t *scheme, const u_char *secret,
     size_t secret_len, const phota_str_t *header, const phota_str_t *timestamp,
