@@ -25,12 +25,30 @@
 #define ENHANCE   (&phota_operations[PHOTA_OP_ENHANCE])
 #define EDIT      (&phota_operations[PHOTA_OP_EDIT])
 #define GENERATE  (&phota_operations[PHOTA_OP_GENERATE])
+#define TRAINING  (&phota_operations[PHOTA_OP_TRAINING])
+#define PHOTIO    (&phota_operations[PHOTA_OP_PHOTIO_REMIX])
+
+
+#define TEST_NAMED  8           /* of the profiles, the first ones */
+
+
+typedef struct {
+    uint64_t        offset;
+    unsigned        prompt;
+    size_t          len;
+    u_char          id[256];
+} test_named_t;
 
 
 typedef struct {
     int             rc;
     phota_scan_t    scan;
     phota_fault_t   fault;
+    unsigned        nnamed;     /* of all */
+    test_named_t    named[TEST_NAMED];
+    int             rcs[PHOTA_SPOT_MAX];
+    size_t          lens[PHOTA_SPOT_MAX];
+    u_char          texts[PHOTA_SPOT_MAX][PHOTA_SPOT_TEXT];
 } test_result_t;
 
 
@@ -43,6 +61,44 @@ typedef struct {
 
 static const phota_str_t  test_scope = phota_string("acme");
 static const phota_str_t  test_none = { 0, NULL };
+
+
+static inline void
+test_told(test_result_t *res, phota_fingerprint_t *fp)
+{
+    unsigned        i;
+    phota_str_t     text;
+    test_named_t   *told;
+    phota_named_t   named;
+
+    for (i = 0; phota_fingerprint_named(fp, i, &named) == PHOTA_OK; i++) {
+
+        if (i >= TEST_NAMED) {
+            continue;
+        }
+
+        told = &res->named[i];
+
+        told->offset = named.offset;
+        told->prompt = named.prompt;
+        told->len = named.id.len;
+
+        memcpy(told->id, named.id.data,
+               (told->len < sizeof(told->id)) ? told->len : sizeof(told->id));
+    }
+
+    res->nnamed = i;
+
+    for (i = 0; i < PHOTA_SPOT_MAX; i++) {
+        res->rcs[i] = phota_fingerprint_text(fp, i, &text);
+
+        if (res->rcs[i] == PHOTA_OK) {
+            res->lens[i] = text.len;
+            assert_true(text.len <= PHOTA_SPOT_TEXT);
+            memcpy(res->texts[i], text.data, text.len);
+        }
+    }
+}
 
 
 static inline void
@@ -76,6 +132,10 @@ test_feed(test_result_t *res, const phota_operation_t *op, const char *text,
                                           &res->scan);
     }
 
+    if (res->rc == PHOTA_OK) {
+        test_told(res, fp);
+    }
+
     if (res->rc == PHOTA_INVALID) {
         res->fault = *phota_fingerprint_fault(fp);
         assert_int_equal(phota_fingerprint_update(fp, (u_char *) " ", 1),
@@ -93,6 +153,11 @@ test_same_result(const test_result_t *a, const test_result_t *b)
 
     if (a->rc == PHOTA_OK) {
         assert_memory_equal(&a->scan, &b->scan, sizeof(phota_scan_t));
+        assert_int_equal(a->nnamed, b->nnamed);
+        assert_memory_equal(a->named, b->named, sizeof(a->named));
+        assert_memory_equal(a->rcs, b->rcs, sizeof(a->rcs));
+        assert_memory_equal(a->lens, b->lens, sizeof(a->lens));
+        assert_memory_equal(a->texts, b->texts, sizeof(a->texts));
         return;
     }
 

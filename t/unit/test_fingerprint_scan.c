@@ -146,10 +146,14 @@ test_prompt_syntax(void **state)
     test_accepted(&res, GENERATE, text);
     assert_int_equal(res.scan.profiles, 1);
 
-    /* not where it isn't a prompt */
+    /* not where it isn't a prompt, but something that may be one */
 
-    test_accepted(&res, GENERATE, "{\"prompt\":[\"[[a]]\"],\"x\":\"[[a]]\"}");
+    test_accepted(&res, GENERATE, "{\"prompt\":1,\"x\":\"[[a]]\"}");
     assert_int_equal(res.scan.profiles, 0);
+    assert_int_equal(res.scan.vague, 0);
+    test_accepted(&res, GENERATE, "{\"prompt\":[\"[[a]]\"]}");
+    assert_int_equal(res.scan.profiles, 1);
+    assert_int_equal(res.scan.vague, 1);
 }
 
 
@@ -313,8 +317,13 @@ test_scanned(void **state)
 /* what lies between the two is the value, and nothing around it */
 
 static void
-test_place(const char *body, uint64_t at, uint64_t end, const char *value)
+test_place(const char *body, const phota_spot_t *spot, const char *value)
 {
+    uint64_t  at, end;
+
+    at = spot->at;
+    end = spot->end;
+
     if (value == NULL) {
         assert_int_equal(at, 0);
         assert_int_equal(end, 0);
@@ -376,9 +385,9 @@ test_places(void **state)
 
     for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         test_accepted(&res, EDIT, places[i].body);
-        test_place(places[i].body, res.scan.count_at, res.scan.count_end,
+        test_place(places[i].body, &res.scan.spots[PHOTA_SPOT_COUNT],
                    places[i].count);
-        test_place(places[i].body, res.scan.mode_at, res.scan.mode_end,
+        test_place(places[i].body, &res.scan.spots[PHOTA_SPOT_MODE],
                    places[i].mode);
         assert_int_equal(res.scan.async, 0);
     }
