@@ -60,6 +60,7 @@ abspath_build = $(abspath $(BUILD))
 
 FAIL        = $(BUILD)/fail.so
 BOOKS       = $(BUILD)/books-driver
+TABLE       = $(BUILD)/table
 
 
 .PHONY: all
@@ -142,6 +143,13 @@ $(BOOKS): $(wildcard t/books/*.c t/books/*.h) $(LIB)
 	@mkdir -p $(@D)
 	@$(CC) $(CORE_FLAGS) -o $@ $(filter %.c,$^) $(LIB) $(LIBS)
 
+# the operations and routes, for tests that are made from them
+
+$(TABLE): t/table/table.c $(BUILD)/obj/src/core/phota_operation_table.o \
+          src/core/phota_operation.h
+	@mkdir -p $(@D)
+	@$(CC) $(CORE_FLAGS) -o $@ $(filter %.c %.o,$^)
+
 $(BUILD)/unit/%: t/unit/%.c $(wildcard t/unit/*.h) $(LIB)
 	@mkdir -p $(@D)
 	@$(CC) $(CORE_FLAGS) -It/unit -o $@ $< $(LIB) $(LIBS) -lcmocka -lpthread
@@ -151,14 +159,14 @@ unit: $(UNITS)  ## the unit tests of src/core alone
 	@t/run -j$(JOBS) $(UNITS)
 
 .PHONY: check-build
-check-build: all $(UNITS) $(FAIL) $(BOOKS)
+check-build: all $(UNITS) $(FAIL) $(BOOKS) $(TABLE)
 
 .PHONY: test
 test: test-deps  ## everything: unit tests, then real servers
 	@$(MAKE) -s --no-print-directory -j$(JOBS) check-build
 	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
 	    PHOTA_FAIL_SO=$(abspath $(FAIL)) PHOTA_BOOKS=$(abspath $(BOOKS)) \
-	    t/run -j$(JOBS) $(UNITS) $(TESTS)
+	    PHOTA_TABLE=$(abspath $(TABLE)) t/run -j$(JOBS) $(UNITS) $(TESTS)
 
 .PHONY: crash
 crash: test-deps  ## kill -9 and failing disks, CRASH_ROUNDS=500 times
@@ -192,7 +200,7 @@ ASAN_NGX    = $(ASAN_FLAGS) -fno-sanitize=alignment,nonnull-attribute \
 asan: test-deps  ## the tests with AddressSanitizer and UBSan
 	@$(MAKE) -s --no-print-directory -j$(JOBS) BUILD=$(ASAN) \
 	    CFLAGS="-g -O1 $(ASAN_FLAGS)" $(ASAN)/photactl $(ASAN)/fail.so \
-	    $(ASAN)/books-driver \
+	    $(ASAN)/books-driver $(ASAN)/table \
 	    $(UNIT_SRCS:t/unit/%.c=$(ASAN)/unit/%)
 	@test -f $(ASAN)/source/configure \
 	    || contrib/nginx-source $(abspath $(ASAN))/source \
