@@ -11,8 +11,8 @@ usage()
 {
     cat >&2 <<USAGE
 usage: start.sh --port P --dir DIR [--tls-port P] [--listen ADDRESS]
-                [--workers N] [--seed S] [--key NAME=VALUE]... [--url-base URL]
-                [--foreground]
+                [--workers N] [--seed S] [--key NAME=VALUE]...
+                [--photio-key NAME=VALUE]... [--url-base URL] [--foreground]
 USAGE
     exit 2
 }
@@ -30,7 +30,17 @@ is_number()
     esac
 }
 
+# NAME=VALUE
+
+is_named()
+{
+    case ${1%%=*} in
+    ''|"$1"|*[!A-Za-z0-9._-]*) return 1 ;;
+    esac
+}
+
 port= tls_port= dir= listen=127.0.0.1 workers=1 seed= url_base= keys=
+photio_keys=
 daemon=on log=error.log
 
 while [ $# -gt 0 ]; do
@@ -51,11 +61,12 @@ while [ $# -gt 0 ]; do
     --seed)     seed=$2 ;;
     --url-base) url_base=$2 ;;
     --key)
-        name=${2%%=*}
-        case $name in
-        ''|"$2"|*[!A-Za-z0-9._-]*) fail "--key wants NAME=VALUE" ;;
-        esac
+        is_named "$2" || fail "--key wants NAME=VALUE"
         keys="$keys$2
+" ;;
+    --photio-key)
+        is_named "$2" || fail "--photio-key wants NAME=VALUE"
+        photio_keys="$photio_keys$2
 " ;;
     *) usage ;;
     esac
@@ -217,7 +228,14 @@ esac
 
     printf %s "${keys:-pk_test=pk_test
 }" | sed 's/^/key:/'
+    printf %s "${photio_keys:-pt_test=pt-test
+}" | sed 's/^/photio:/'
 } >"$dir/settings"
+
+# for callbacks to names; numbers need none
+resolver=$(sed -n 's/^nameserver[[:space:]]*\([0-9.]\{7,\}\)[[:space:]]*$/\1/p' \
+    /etc/resolv.conf 2>/dev/null | head -1)
+[ -z "$resolver" ] || resolver="resolver $resolver ipv6=off;"
 
 user=
 [ "$(id -u)" -ne 0 ] || user="user root;"
@@ -247,8 +265,12 @@ http {
     scgi_temp_path tmp/scgi;
 
     lua_package_path "$here/lua/?.lua;;";
-    lua_shared_dict sim 16m;
+    lua_shared_dict sim 32m;
     lua_shared_dict sim_bill 2m;
+    lua_max_pending_timers 65536;
+    lua_max_running_timers 4096;
+    lua_socket_log_errors off;
+    $resolver
     init_by_lua_block { require("sim.state").start() }
     init_worker_by_lua_block { require("sim.state").start_worker() }
 

@@ -1,40 +1,24 @@
--- Phota's API: keys, routes, what an image call makes and what it costs.
+-- The front door: keys, routes, and what is remembered of each request.
 
 local cjson = require "cjson"
-local ffi = require "ffi"
-local bill = require "sim.bill"
+local callback = require "sim.callback"
+local digest = require "sim.digest"
 local faults = require "sim.fault"
-local image = require "sim.image"
+local job = require "sim.job"
+local photio = require "sim.photio"
+local profile = require "sim.profile"
 local reply = require "sim.reply"
 local schema = require "sim.schema"
 local state = require "sim.state"
-
-ffi.cdef[[
-unsigned char *SHA256(const char *d, size_t n, unsigned char *md);
-]]
+local studio = require "sim.studio"
 
 local _M = {}
 
 local dict = ngx.shared.sim
-local digest = ffi.new("unsigned char[32]")
 
 local ROOT = "/v1/phota/"
 local BIG = 4 * 1024 * 1024
 local SHOWN = 16 * 1024
-
--- members of an answer that no version of the API has had so far
-
-local EXTRA = [["safety":{"score":0.10,"notes":["a \"]}\u00e9",null]}]]
-local MORE = [["seed":18446744073709551615]]
-
-
-local function sha256(text)
-    ffi.C.SHA256(text, #text, digest)
-
-    return (ffi.string(digest, 32):gsub(".", function(c)
-        return string.format("%02x", c:byte())
-    end))
-end
 
 
 local function read_body()
@@ -72,7 +56,7 @@ local function remember(call, body)
 
     if body then
         last.body_length = #body
-        last.body_sha256 = sha256(body)
+        last.body_sha256 = digest.sha256(body)
         last.body = #body <= SHOWN and body or nil
     end
 
@@ -100,310 +84,6 @@ local function authenticate()
 end
 
 
-local function refusal(call, status, what, sentence)
-    if status == 422 then
-        return reply.json(422, cjson.encode({ detail = what }))
-    end
-
-    return reply.problem(call, status, what, sentence)
-end
-
-
--- the ids a request names, sorted, each once
-
-local function named(body, operation)
-    local seen, ids = {}, {}
-
-    local function add(id)
-        if not seen[id] then
-            seen[id] = true
-            ids[#ids + 1] = id
-        end
-    end
-
-    if operation ~= "generate" then
-        for _, id in ipairs(body.profile_ids or {}) do
-            add(id)
-        end
-    end
-
-    for id in (body.prompt or ""):gmatch("%[%[([^%[%]]+)%]%]") do
-        add(id)
-    end
-
-    table.sort(ids)
-
-    return ids
-end
-
-
--- who is seen in which output: counts by id, and in how many outputs anybody
-
-local function recognise(ids, n)
-    local counts, hit, identity = {}, {}, 0
-
-    for _, id in ipairs(ids) do
-        local once = id:match("^prof_once(%d?)")
-
-        if once then
-            counts[id] = n > 0 and 1 or nil
-            hit[math.min(math.max(tonumber(once) or 1, 1), n)] = true
-
-        elseif id:find("^prof_") and not id:find("^prof_none") and n > 0 then
-            counts[id] = n
-
-            for i = 1, n do
-                hit[i] = true
-            end
-        end
-    end
-
-    for i = 1, n do
-        identity = identity + (hit[i] and 1 or 0)
-    end
-
-    return counts, identity
-end
-
-
-local function outputs(out, n, urls, work)
-    for i = 1, n do
-        out[#out + 1] = i == 1 and "\"" or ",\""
-
-        if urls then
-            out[#out + 1], work.paths[#work.paths + 1] =
-                image.url(work.size, work.format)
-        else
-            work.paths[#work.paths + 1] =
-                image.base64(out, work.size, work.format)
-        end
-
-        out[#out + 1] = "\""
-    end
-end
-
-
-local function pictures(work)
-    local kind = work.fault
-    local urls = work.mode == "urls"
-    local inside = kind == "imagesurls"
-    local n = kind == "emptyimages" and 0 or work.n
-    local extra = kind == "extra"
-    local out = { (extra and "{" .. EXTRA .. "," or "{")
-                  .. "\"known_subjects\":" }
-
-    work.paths = {}
-
-    if kind == "nosubjects" then
-        out[2] = "null"
-    else
-        out[2] = "{\"counts\":" .. cjson.encode(work.counts) .. "}"
-    end
-
-    out[3] = ",\"images\":["
-    outputs(out, (inside or not urls) and n or 0, inside, work)
-    out[#out + 1] = "],\"download_urls\":["
-    outputs(out, (urls and not inside) and n or 0, true, work)
-    out[#out + 1] = extra and "]," .. MORE .. "}" or "]}"
-
-    dict:set("delivered", cjson.encode(work.paths))
-
-    return out
-end
-
-
-local function rate_of(operation, body)
-    local rates = state.config().rates
-    local model = operation .. "/" .. (body.base_model or "nb2")
-
-    return rates[model .. "/" .. (body.resolution or "1K")] or rates[model]
-           or rates[operation]
-end
-
-
-local function settle(call, reserved, b)
-    if not b then
-        return bill.release(call.name, reserved)
-    end
-
-    bill.take(b)
-    bill.release(call.name, reserved - b.micro)
-end
-
-
-local function job(call, body, work)
-    local id = "job_" .. ngx.var.request_id
-
-    dict:set("job:" .. call.name .. ":" .. id, cjson.encode({
-        job_id = id,
-        status = "completed",
-        client_request_id = body.client_request_id,
-        result = cjson.decode(table.concat(pictures(work))),
-    }))
-
-    return id
-end
-
-
-local function accepted(id)
-    return reply.json(202, cjson.encode({
-        job_id = id,
-        status = "queued",
-        poll_url = state.config().url_base .. ROOT .. "jobs/" .. id,
-    }))
-end
-
-
--- a repeated client_request_id is the job it was, and costs nothing
-
-local function known_job(call, body)
-    local id = body.client_request_id
-
-    return body.async and id
-           and dict:get("job_of:" .. call.name .. ":" .. id)
-end
-
-
-local function deliver(call, body, work, reserved)
-    local charge
-
-    reply.work(call)
-
-    if work.n > 0 and faults.billed(call.fault) then
-        charge = {
-            request_id = call.id, name = call.name, operation = call.operation,
-            outputs = work.n, identity = work.identity, micro = work.micro,
-        }
-    end
-
-    settle(call, reserved, charge)
-
-    if not body.async then
-        return reply.send(call, { status = 200, chunks = pictures(work) })
-    end
-
-    local id = job(call, body, work)
-
-    if body.client_request_id then
-        dict:set("job_of:" .. call.name .. ":" .. body.client_request_id, id)
-    end
-
-    return reply.send(call, accepted(id))
-end
-
-
-local function images(call)
-    local body, status, what, sentence = schema.read(call.body, call.operation)
-
-    call.body = nil
-
-    if not body then
-        return reply.send(call, refusal(call, status, what, sentence))
-    end
-
-    local before = known_job(call, body)
-
-    if before then
-        return reply.send(call, accepted(before))
-    end
-
-    local size = ngx.var.http_x_sim_size or state.config().size
-
-    if not image.sizes[size] then
-        return reply.send(call, reply.detail(400, "unknown X-Sim-Size"))
-    end
-
-    local n = body.num_output_images or 1
-    local rate = rate_of(call.operation, body)
-    local reserved = bill.amount(rate, n, n)
-
-    if not bill.reserve(call.name, reserved) then
-        return reply.send(call, reply.problem(call, 402))
-    end
-
-    if call.fault.kind == "partial" then
-        n = math.min(n, call.fault.value)
-    end
-
-    local ids = call.fault.kind == "nosubjects" and {}
-                or call.fault.kind == "guest" and { "prof_guest" }
-                or named(body, call.operation)
-    local counts, identity = recognise(ids, n)
-
-    return deliver(call, body, {
-        n = n, counts = counts, identity = identity,
-        micro = bill.amount(rate, n, identity),
-        mode = body.response_mode, format = body.output_format or "jpg",
-        size = size, fault = call.fault.kind,
-    }, reserved)
-end
-
-
-local function train(call)
-    local body, status, what, sentence = schema.read(call.body, "training")
-
-    if not body then
-        return reply.send(call, refusal(call, status, what, sentence))
-    end
-
-    local micro = state.config().rates[body.training_tier or "standard"].base
-
-    if not bill.reserve(call.name, micro) then
-        return reply.send(call, reply.problem(call, 402))
-    end
-
-    local id = "prof_" .. ngx.var.request_id
-    local charge = faults.billed(call.fault) and {
-        request_id = call.id, name = call.name, operation = "training",
-        outputs = 0, identity = 0, micro = micro,
-    }
-
-    reply.work(call)
-    settle(call, micro, charge)
-    dict:set("job_profile:" .. call.name .. ":" .. id, body.tag or "")
-
-    return reply.send(call, reply.json(200, cjson.encode({
-        profile_id = id,
-    })))
-end
-
-
-local function profile_ids(call)
-    local prefix = "job_profile:" .. call.name .. ":"
-    local tag = ngx.var.arg_tag
-    local list = {}
-
-    for _, key in ipairs(dict:get_keys(0)) do
-        if key:sub(1, #prefix) == prefix
-           and (not tag or dict:get(key) == tag)
-        then
-            list[#list + 1] = cjson.encode({ profile_id = key:sub(#prefix + 1),
-                                             status = "READY" })
-        end
-    end
-
-    return reply.json(200, "{\"profiles\":[" .. table.concat(list, ",")
-                           .. "]}")
-end
-
-
--- every id that begins with prof_ exists: tests name what they like
-
-local function profile(call, id, what)
-    if not id:find("^prof_") then
-        return reply.problem(call, 404)
-    end
-
-    if what == "status" then
-        return reply.json(200, cjson.encode({ profile_id = id,
-                                              status = "READY",
-                                              message = "" }))
-    end
-
-    return { status = 200, type = "image/jpeg", chunks = { image.portrait() } }
-end
-
-
 local function models()
     local list = {}
 
@@ -425,61 +105,50 @@ end
 
 
 local function webhook_secret(call)
-    local mac = ngx.hmac_sha1(state.settings().secret, call.name)
-
-    return reply.json(200, cjson.encode({
-        secret = "whsec_" .. ngx.encode_base64(mac),
-    }))
+    return reply.json(200, cjson.encode({ secret = callback.secret(call.name)
+                                        }))
 end
 
 
+local gets = {
+    profiles = profile.ids,
+    models = models,
+    secret = webhook_secret,
+}
+
+
 local function get(call, path)
-    local id, what = path:match("^profiles/([^/]+)/(%l[%l_]+)$")
+    if gets[call.operation] then
+        return gets[call.operation](call)
 
-    if path == "profiles/ids" then
-        return profile_ids(call)
+    elseif call.operation == "jobs" then
+        return job.poll(call, path:match("([^/]+)$"))
 
-    elseif path == "models" then
-        return models()
+    elseif call.operation == "profile" then
+        local id, what = path:match("^profiles/([^/]+)/(%l[%l_]+)$")
 
-    elseif path == "webhook-secret" then
-        return webhook_secret(call)
+        return id and profile.get(call, id, what)
+               or reply.detail(405, "Method Not Allowed")
 
     elseif path == "" then
         return reply.json(200, cjson.encode({ name = "Phota API",
                                               version = "0.7.0" }))
-
-    elseif what == "status" or what == "profile_picture" then
-        return profile(call, id, what)
     end
 
-    local job_id = path:match("^jobs/([^/]+)$")
-    local text = job_id and dict:get("job:" .. call.name .. ":" .. job_id)
-
-    if text then
-        return reply.json(200, text)
-    end
-
-    return job_id and reply.problem(call, 404)
-           or reply.detail(404, "Not Found")
+    return reply.detail(404, "Not Found")
 end
 
 
 local function delete(call, path)
     local id = path:match("^profiles/([^/]+)$")
 
-    if not id or not id:find("^prof_") then
-        return reply.problem(call, 404)
-    end
-
-    dict:delete("job_profile:" .. call.name .. ":" .. id)
-
-    return reply.json(200, cjson.encode({ profile_id = id, status = "ok" }))
+    return id and profile.delete(call, id) or reply.problem(call, 404)
 end
 
 
-local posts = { remix = images, enhance = images, edit = images,
-                generate = images, training = train }
+local posts = { remix = studio.make, enhance = studio.make,
+                edit = studio.make, generate = studio.make,
+                training = profile.add }
 
 
 local function answer(call, path)
@@ -509,24 +178,50 @@ local function answer(call, path)
 end
 
 
+local named = { ["profiles/add"] = "training", ["profiles/ids"] = "profiles",
+                ["webhook-secret"] = "secret", models = "models" }
+
+
 local function operation_of(path)
-    if path == "profiles/add" then
-        return "training"
+    if named[path] then
+        return named[path]
+
+    elseif path:find("^jobs/[^/]+$") then
+        return "jobs"
+
+    elseif path:find("^profiles/[^/]+$")
+           or path:find("^profiles/[^/]+/status$")
+           or path:find("^profiles/[^/]+/profile_picture$")
+    then
+        return "profile"
     end
 
     return path ~= "training" and posts[path] and path or "other"
 end
 
 
-function _M.serve()
-    local uri = ngx.var.uri
+-- the call, and the path behind the root; nil: it is Photio's
+
+local function call_of(uri)
+    local call = { id = "req_" .. ngx.var.request_id,
+                   method = ngx.req.get_method() }
+
+    if photio.serves(uri) then
+        call.operation = photio.operation_of(uri)
+        return call
+    end
+
     local path = uri:sub(1, #ROOT) == ROOT and uri:sub(#ROOT + 1)
                  or uri .. "/"
-    local call = {
-        id = "req_" .. ngx.var.request_id,
-        method = ngx.req.get_method(),
-        operation = operation_of(path),
-    }
+
+    call.operation = operation_of(path)
+
+    return call, path
+end
+
+
+function _M.serve()
+    local call, path = call_of(ngx.var.uri)
 
     state.enter()
     ngx.var.sim_counted = "1"
@@ -547,13 +242,21 @@ function _M.serve()
     call.body = read_body()
     remember(call, call.body)
 
+    if fault then
+        call.options, unknown = faults.options(call)
+    end
+
     if unknown then
         return reply.send(call, reply.detail(400, unknown))
     end
 
     local big = #call.body > BIG
 
-    answer(call, path)
+    if path then
+        answer(call, path)
+    else
+        photio.serve(call, ngx.var.uri)
+    end
 
     -- megabytes of strings don't look like much to the collector
     if big then

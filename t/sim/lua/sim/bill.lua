@@ -17,6 +17,10 @@ local dict = ngx.shared.sim
 local sums = ngx.shared.sim_bill
 local fd
 
+-- the operation of a line that takes out the other one of its request
+
+local REMOVED = "removed"
+
 local O_WRONLY, O_CREAT, O_APPEND = 1, 64, 1024
 
 
@@ -25,8 +29,8 @@ local function path()
 end
 
 
-local function add(name, outputs, identity, micro)
-    sums:incr(name .. ":calls", 1, 0)
+local function add(name, calls, outputs, identity, micro)
+    sums:incr(name .. ":calls", calls, 0)
     sums:incr(name .. ":outputs", outputs, 0)
     sums:incr(name .. ":identity_outputs", identity, 0)
     sums:incr(name .. ":amount_micro", micro, 0)
@@ -57,13 +61,15 @@ local function lines()
     file:close()
 
     return text:gmatch("([^,\n]+),([^,\n]+),([^,\n]+),([^,\n]+),"
-                       .. "(%d+),(%d+),(%d+)\n")
+                       .. "(%-?%d+),(%-?%d+),(%-?%d+)\n")
 end
 
 
 function _M.load()
     for _, _, name, _, outputs, identity, micro in lines() do
-        add(name, tonumber(outputs), tonumber(identity), tonumber(micro))
+        micro = tonumber(micro)
+        add(name, micro < 0 and 0 or 1, tonumber(outputs), tonumber(identity),
+            micro)
     end
 end
 
@@ -100,14 +106,39 @@ function _M.release(name, micro)
 end
 
 
-function _M.take(b)
+local function write(b, calls)
     local now = ngx.now()
     local time = os.date("!%Y-%m-%dT%H:%M:%S", math.floor(now))
 
     append(string.format("%s.%03dZ,%s,%s,%s,%d,%d,%d\n", time,
                          now % 1 * 1000, b.request_id, b.name, b.operation,
                          b.outputs, b.identity, b.micro))
-    add(b.name, b.outputs, b.identity, b.micro)
+    add(b.name, calls, b.outputs, b.identity, b.micro)
+end
+
+
+function _M.take(b)
+    write(b, 1)
+end
+
+
+local function negative(b, operation)
+    return { request_id = b.request_id, name = b.name, operation = operation,
+             outputs = -b.outputs, identity = -b.identity, micro = -b.micro }
+end
+
+
+-- a line with a minus
+
+function _M.give_back(b)
+    write(negative(b, b.operation), 0)
+end
+
+
+-- as if it had never been there
+
+function _M.remove(b)
+    write(negative(b, REMOVED), 0)
 end
 
 
@@ -143,10 +174,24 @@ function _M.csv()
     local out = { "time,request_id,key,operation,outputs,identity_outputs,"
                   .. "amount\n" }
 
+    local removed = {}
+
+    for _, id, _, op in lines() do
+        removed[id] = removed[id] or op == REMOVED
+    end
+
+    -- what is given back says no outputs
+
     for time, id, name, op, outputs, identity, micro in lines() do
-        out[#out + 1] = table.concat({ time, id, name, op, outputs, identity,
-                                       state.usd(tonumber(micro)) }, ",")
-                        .. "\n"
+        if not removed[id] then
+            local minus = tonumber(micro) < 0
+
+            out[#out + 1] = table.concat({ time, id, name, op,
+                                           minus and 0 or outputs,
+                                           minus and 0 or identity,
+                                           state.usd(tonumber(micro)) }, ",")
+                            .. "\n"
+        end
     end
 
     return table.concat(out)

@@ -2,8 +2,12 @@
 
 local cjson = require "cjson"
 local bill = require "sim.bill"
+local callback = require "sim.callback"
 local faults = require "sim.fault"
 local image = require "sim.image"
+local job = require "sim.job"
+local profile = require "sim.profile"
+local settings = require "sim.config"
 local state = require "sim.state"
 
 local _M = {}
@@ -38,111 +42,6 @@ local function read()
 end
 
 
--- each takes the configuration and a value, and returns what is wrong
-
-local setters = {}
-
-
-function setters.latency(config, value)
-    local low, high = tostring(value):match("^(%d+)-(%d+)$")
-
-    if type(value) ~= "number"
-       and not (low and tonumber(low) <= tonumber(high))
-    then
-        return "latency is milliseconds or \"MIN-MAX\""
-    end
-
-    config.latency = value
-end
-
-
-function setters.size(config, value)
-    if not image.sizes[value] then
-        return "size is tiny, small, medium or large"
-    end
-
-    config.size = value
-end
-
-
--- an identifier: from now on it is the same picture; null ends that
-
-function setters.picture(config, value)
-    if value == cjson.null then
-        config.picture = nil
-        return
-    end
-
-    if type(value) ~= "string" or not value:find("^[%x-]+$") then
-        return "picture is made of hex digits and -"
-    end
-
-    config.picture = value
-end
-
-
-function setters.url_ttl(config, value)
-    if type(value) ~= "number" then
-        return "url_ttl is a number of seconds"
-    end
-
-    config.url_ttl = value
-end
-
-
-function setters.url_base(config, value)
-    if type(value) ~= "string" or not value:find("^https?://") then
-        return "url_base is a URL"
-    end
-
-    config.url_base = value
-end
-
-
--- a key of null is withdrawn
-
-function setters.keys(config, keys)
-    for name, value in pairs(keys) do
-        if not name:find("^[%w._-]+$") then
-            return "a key's name is made of letters, digits and . _ -"
-        end
-
-        config.keys[name] = type(value) == "string" and value or nil
-    end
-end
-
-
-function setters.rates(config, rates)
-    for name, rate in pairs(rates) do
-        local base = type(rate) == "table" and state.micro(rate.base)
-        local identity = base and state.micro(rate.identity or rate.base)
-
-        if not identity then
-            return "a rate is {\"base\":USD,\"identity\":USD}"
-        end
-
-        config.rates[name] = { base = base, identity = identity }
-    end
-end
-
-
--- credit by key's name; null is no limit
-
-function setters.credit(_, credit)
-    for name, usd in pairs(credit) do
-        if usd == cjson.null then
-            dict:delete("credit:" .. name)
-
-        elseif state.micro(usd) then
-            dict:set("credit:" .. name, state.micro(usd))
-
-        else
-            return "credit is {\"KEY\":USD}"
-        end
-    end
-end
-
-
 local function set_config()
     local body = read()
 
@@ -150,21 +49,12 @@ local function set_config()
         return refuse("the body isn't a JSON object")
     end
 
-    local config = cjson.decode(dict:get("config"))
+    local config, wrong = settings.set(body)
 
-    for name, value in pairs(body) do
-        if not setters[name] then
-            return refuse("no such setting: " .. tostring(name))
-        end
-
-        local wrong = setters[name](config, value)
-
-        if wrong then
-            return refuse(wrong)
-        end
+    if not config then
+        return refuse(wrong)
     end
 
-    state.change(config)
     give_json(config)
 end
 
@@ -200,7 +90,27 @@ local function set_fault()
 end
 
 
+local function settle()
+    job.settle()
+    profile.settle()
+end
+
+
+local function give_bill()
+    settle()
+    give_json(bill.report())
+end
+
+
+local function give_csv()
+    settle()
+    give(200, bill.csv(), "text/csv")
+end
+
+
 local function calls()
+    settle()
+
     local report = {
         received = 0,
         refused = 0,
@@ -208,7 +118,11 @@ local function calls()
         in_flight = dict:get("in_flight") or 0,
         faults_left = faults.left(),
         operations = { remix = 0, enhance = 0, edit = 0, generate = 0,
-                       training = 0, other = 0 },
+                       training = 0, jobs = 0, profiles = 0, profile = 0,
+                       secret = 0, models = 0, picture = 0,
+                       ["photio-remix"] = 0, other = 0 },
+        jobs_open = dict:get("jobs_open") or 0,
+        callbacks_waiting = dict:get("callbacks_waiting") or 0,
     }
 
     for name in pairs(report.operations) do
@@ -236,6 +150,44 @@ local function delivered()
 end
 
 
+local function list(rows)
+    give(200, #rows > 0 and cjson.encode(rows) or "[]")
+end
+
+
+-- a callback of a job once more: {key, job_id, status, delay (ms)}
+
+local function call_back()
+    local body = read() or {}
+    local wrong = job.again(tostring(body.key), tostring(body.job_id),
+                            body.status, (tonumber(body.delay) or 0) / 1000)
+
+    if wrong then
+        return refuse(wrong)
+    end
+
+    give_json({ sent = true })
+end
+
+
+-- a profile that was there before: {key, profile_id, tag, status, delay (ms)}
+
+local function set_profile()
+    local body = read() or {}
+
+    if type(body.key) ~= "string" or type(body.profile_id) ~= "string"
+       or not profile.ends[body.status or "READY"]
+    then
+        return refuse("a profile has key and profile_id")
+    end
+
+    profile.put({ name = body.key, id = body.profile_id, tag = body.tag,
+                  ends = body.status or "READY", refund = "none",
+                  delay = tonumber(body.delay) or 0 })
+    give_json({ profile_id = body.profile_id })
+end
+
+
 local function reset()
     bill.reset()
     state.reset()
@@ -244,11 +196,16 @@ end
 
 
 local routes = {
-    ["GET bill"] = function() give_json(bill.report()) end,
-    ["GET bill.csv"] = function() give(200, bill.csv(), "text/csv") end,
+    ["GET bill"] = give_bill,
+    ["GET bill.csv"] = give_csv,
     ["GET calls"] = calls,
     ["GET last"] = function() give(200, dict:get("last") or "{}") end,
     ["GET delivered"] = delivered,
+    ["GET jobs"] = function() list(job.list()) end,
+    ["GET profiles"] = function() list(profile.list()) end,
+    ["GET callbacks"] = function() give(200, callback.list()) end,
+    ["POST callback"] = call_back,
+    ["POST profile"] = set_profile,
     ["GET config"] = function() give(200, dict:get("config")) end,
     ["POST config"] = set_config,
     ["POST fault"] = set_fault,

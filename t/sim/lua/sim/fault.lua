@@ -1,6 +1,7 @@
 -- Faults: what they are called, whether the work they spoil was billed, and
 -- which one the present call gets: by its header, or by the queue that the
--- control path fills.
+-- control path fills.  Beside them the options of what goes on after the
+-- answer: jobs, callbacks, trainings.
 
 local cjson = require "cjson"
 
@@ -32,10 +33,59 @@ local kinds = {
     emptyimages = { billed = false },
     garbage     = { billed = false },
     redirect    = { billed = false },
+    photio_in_body = { billed = false, value = true },
 }
+
+-- of jobs and trainings: the words that they take, or "number"
+
+local options = {
+    delay = "number",
+    late = "number",
+    charge = { ["0"] = true, ["1"] = true },
+    ["end"] = { completed = true, failed = true, expired = true, never = true,
+                gone = true, empty = true, ready = true, error = true,
+                inactive = true },
+    callback = { once = true, twice = true, reordered = true, lost = true },
+    refund = { none = true, negative = true, removed = true },
+}
+
+-- who can meet them
+
+local makers = { remix = true, enhance = true, edit = true, generate = true,
+                 training = true }
 
 local function never_billed(status)
     return status >= 400 and status < 500 or status == 503 or status == 504
+end
+
+
+local function option(fault, name, word)
+    local takes = options[name]
+    local value = takes == "number" and tonumber(word)
+                  or type(takes) == "table" and takes[word] and word
+
+    if not value then
+        return false
+    end
+
+    fault.options = fault.options or {}
+
+    if name == "charge" then
+        fault.options.charge = value == "1"
+    else
+        fault.options[name == "end" and "ends" or name] = value
+    end
+
+    return true
+end
+
+
+local function word_of(text)
+    if text:match("^%d%d%d$") then
+        return "status", text
+    end
+
+    return text:match("^([%a_]+)=?(%w*)$")
 end
 
 
@@ -45,15 +95,13 @@ function _M.parse(text)
     local fault = {}
 
     for word in text:gmatch("[^;,%s]+") do
-        local name, value = word:match("^(%a+)=?(%d*)$")
+        local name, said = word_of(word)
+        local value = tonumber(said)
 
-        if word:match("^%d%d%d$") then
-            name, value = "status", word
-        end
+        if name and option(fault, name, said) then
+            value = nil
 
-        value = tonumber(value)
-
-        if name == "bill" and value then
+        elseif name == "bill" and value then
             fault.bill = value ~= 0
 
         elseif name == "latency" and value then
@@ -66,7 +114,7 @@ function _M.parse(text)
             fault.long = value
 
         elseif name and kinds[name] and not fault.kind
-               and (value or not kinds[name].value)
+               and (value or said == "" and not kinds[name].value)
         then
             fault.kind, fault.value = name, value
 
@@ -110,12 +158,21 @@ function _M.billed(fault)
 end
 
 
+-- whether the work is done at all, billed or not
+
+function _M.works(fault)
+    return _M.billed(fault) or fault.kind ~= "status"
+           and fault.kind ~= "early" and kinds[fault.kind].billed
+end
+
+
 function _M.queue(text, count, operation)
     local list = cjson.decode(dict:get("fault_queue") or "[]")
     local id = dict:incr("faults", 1, 0)
 
     dict:set("fault_left:" .. id, count)
-    list[#list + 1] = { id = id, text = text, operation = operation }
+    list[#list + 1] = { id = id, text = text, operation = operation,
+                        makers = _M.parse(text).options and true or nil }
     dict:set("fault_queue", cjson.encode(list))
 end
 
@@ -146,7 +203,9 @@ local function from_queue(operation)
     end
 
     for _, f in ipairs(cjson.decode(queue)) do
-        if (not f.operation or f.operation == operation)
+        if (f.operation == operation
+            or not f.operation and operation ~= "picture"
+               and (not f.makers or makers[operation]))
            and dict:incr("fault_left:" .. f.id, -1, 0) >= 0
         then
             return f.text
@@ -165,6 +224,35 @@ function _M.find(operation)
     end
 
     return _M.parse(text)
+end
+
+
+-- of a link: no header orders it
+
+function _M.of_picture()
+    local text = from_queue("picture")
+
+    return text and _M.parse(text) or { kind = "ok" }
+end
+
+
+-- what was ordered for the job or training of a call, by X-Sim-Job or beside a
+-- fault; or nil and what is wrong
+
+function _M.options(call)
+    local parsed, wrong = _M.parse(ngx.var.http_x_sim_job or "")
+
+    if not parsed or parsed.kind ~= "ok" then
+        return nil, wrong or "no option of a job: " .. parsed.kind
+    end
+
+    local all = parsed.options or {}
+
+    for name, value in pairs(call.fault.options or {}) do
+        all[name] = value
+    end
+
+    return all
 end
 
 

@@ -3,6 +3,8 @@
 -- A picture is a function of its identifier, so nothing has to be kept.
 
 local bit = require "bit"
+local faults = require "sim.fault"
+local reply = require "sim.reply"
 local state = require "sim.state"
 
 local _M = {}
@@ -99,10 +101,12 @@ local function new_uid()
 end
 
 
--- appends the pieces of a new picture's base64 to out; its path
+-- appends the pieces of a picture's base64 to out, a new one's unless it has
+-- an identifier; its path
 
-function _M.base64(out, size, format)
-    local uid = new_uid()
+function _M.base64(out, size, format, uid)
+    uid = uid or new_uid()
+
     local b = base(size, format)
     local comment = b.comment(uid, #b.middle)
     local n = #out
@@ -144,14 +148,16 @@ end
 
 
 local function denied(code)
-    ngx.status = 403
-    ngx.header["Content-Type"] = "application/xml"
-    ngx.print("<?xml version='1.0' encoding='UTF-8'?><Error><Code>", code,
-              "</Code></Error>\n")
+    return {
+        status = 403,
+        type = "application/xml",
+        chunks = { "<?xml version='1.0' encoding='UTF-8'?><Error><Code>", code,
+                   "</Code></Error>\n" },
+    }
 end
 
 
-function _M.serve()
+local function answer()
     local path = ngx.var.uri
     local expires = tonumber(ngx.var.arg_Expires)
     local uid, size, format = path:match("/([%x-]+)%-(%l+)%.(%l+)$")
@@ -169,9 +175,24 @@ function _M.serve()
     local b = base(size, format)
     local comment = b.comment(uid, #b.middle)
 
-    ngx.header["Content-Type"] = types[format]
-    ngx.header["Content-Length"] = #b.head + #b.middle + #comment + #b.tail
-    ngx.print(b.head, b.middle, comment, b.tail)
+    return { status = 200, type = types[format],
+             chunks = { b.head, b.middle, comment, b.tail } }
+end
+
+
+-- without a key; of the faults those that say "picture" are for it
+
+function _M.serve()
+    local call = { id = "req_" .. ngx.var.request_id,
+                   fault = faults.of_picture() }
+
+    state.count("operation:picture")
+
+    if call.fault.latency then
+        reply.work(call)
+    end
+
+    return reply.send(call, answer())
 end
 
 

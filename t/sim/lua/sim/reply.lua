@@ -39,6 +39,17 @@ function _M.detail(status, text)
 end
 
 
+-- of a body that schema.read() doesn't take
+
+function _M.refusal(call, status, what, sentence)
+    if status == 422 then
+        return _M.json(422, cjson.encode({ detail = what }))
+    end
+
+    return _M.problem(call, status, what, sentence)
+end
+
+
 local function length(chunks)
     local n = 0
 

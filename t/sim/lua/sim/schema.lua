@@ -2,6 +2,7 @@
 -- that FastAPI would give, Phota's own 400, or the request as it is meant.
 
 local cjson = require "cjson"
+local callback = require "sim.callback"
 
 local _M = {}
 
@@ -73,6 +74,14 @@ local operations = {
     training = { { "image_urls", "urls", required = true },
                  { "training_tier", "choice", set("standard", "fast") },
                  { "tag", "tag" } },
+    ["photio-remix"] = { { "prompt", "string", required = true },
+                         { "product_image", "image", required = true },
+                         { "ref_image", "image", required = true },
+                         { "negative_prompt", "string" },
+                         { "seed", "seed" },
+                         { "cfg_scale", "number" },
+                         { "outline_fidelity", "number" },
+                         { "style_fidelity", "number" } },
 }
 
 
@@ -155,9 +164,36 @@ function checks.urls(value)
 end
 
 
+-- 1 to 128 characters of UTF-8
+
+function _M.is_tag(value)
+    local _, n = value:gsub("[^\128-\191]", "")
+
+    return n >= 1 and n <= 128
+end
+
+
 function checks.tag(value)
-    if type(value) ~= "string" or #value < 1 or #value > 128 then
+    if type(value) ~= "string" or not _M.is_tag(value) then
         return "string_type", "Input should be a string of 1 to 128 characters"
+    end
+end
+
+
+function checks.number(value)
+    if type(value) ~= "number" then
+        return "float_type", "Input should be a valid number"
+    end
+end
+
+
+function checks.seed(value)
+    if type(value) ~= "number" or value % 1 ~= 0 then
+        return "int_type", "Input should be a valid integer"
+    end
+
+    if value ~= -1 and (value < 1 or value > 4294967296) then
+        return "value_error", "Input should be -1, or 1 to 4294967296"
     end
 end
 
@@ -355,13 +391,40 @@ local function bad_image(body, operation)
 end
 
 
+-- each tier has its number of photographs, of which all are links
+
+local TIERS = { standard = { 10, 50 }, fast = { 5, 10 } }
+
+
+local function bad_training(body)
+    local name = body.training_tier or "standard"
+    local tier = TIERS[name]
+    local n = #body.image_urls
+
+    if n < tier[1] or n > tier[2] then
+        return string.format("%s training takes %d to %d photos, not %d",
+                             name, tier[1], tier[2], n)
+    end
+
+    for _, url in ipairs(body.image_urls) do
+        if not url:find("^[hH][tT][tT][pP][sS]?://[^/%s]") then
+            return "image_urls are public URLs"
+        end
+    end
+end
+
+
 local function contradiction(body, operation)
+    if operation == "training" then
+        return bad_training(body)
+    end
+
     if body.async and body.response_mode ~= "urls" then
         return "async needs response_mode urls"
     end
 
     if body.callback_url and not (body.async
-                                  and body.callback_url:find("^https://"))
+                                  and callback.allowed(body.callback_url))
     then
         return "callback_url must be HTTPS and needs async"
     end

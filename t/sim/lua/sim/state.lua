@@ -18,6 +18,8 @@ local function defaults()
         url_ttl = 86400,
         url_base = settings.url_base,
         keys = settings.keys,
+        photio_keys = settings.photio_keys,
+        secrets = {},
         rates = {
             remix = { base = 120000, identity = 150000 },
             enhance = { base = 120000, identity = 150000 },
@@ -25,20 +27,49 @@ local function defaults()
             generate = { base = 100000, identity = 130000 },
             standard = { base = 2900000, identity = 2900000 },
             fast = { base = 1490000, identity = 1490000 },
+            ["photio-remix"] = { base = 50000, identity = 50000 },
         },
+        job_delay = 0,
+        job_shape = "nested",
+        job_words = {},
+        job_names = {},
+        job_error = "object",
+        job_echo = true,
+        job_subjects = true,
+        job_result = "urls",
+        job_pending = 200,
+        poll_url = "absolute",
+        callback_body = "job",
+        callback_tries = 3,
+        callback_pause = 200,
+        callback_timeout = 5000,
+        signature = { hash = "SHA256", encoding = "hex", over = "body",
+                      form = "plain" },
+        strict_profiles = false,
+        profile_elements = "objects",
+        training_delay = 0,
+        training_end = "READY",
+        training_refund = "none",
+        photio_errors = "http",
+        photio_format = "png",
+        photio_prefix = false,
     }
 end
 
 
 local function read_settings()
     settings.keys = {}
+    settings.photio_keys = {}
 
     for line in io.lines(ngx.config.prefix() .. "settings") do
         local name, value = line:match("^([^=]+)=(.*)$")
         local key = name:match("^key:(.+)$")
+        local photio = name:match("^photio:(.+)$")
 
         if key then
             settings.keys[key] = value
+        elseif photio then
+            settings.photio_keys[photio] = value
         else
             settings[name] = value
         end
@@ -78,7 +109,9 @@ function _M.reset()
 
     for _, name in ipairs(dict:get_keys(0)) do
         if name:find("^credit:") or name:find("^calls:")
-           or name:find("^fault") or name:find("^job") or name == "last"
+           or name:find("^fault") or name:find("^job")
+           or name:find("^profile") or name:find("^callback")
+           or name == "last"
         then
             dict:delete(name)
         end
@@ -93,8 +126,14 @@ function _M.config()
         config = cjson.decode(dict:get("config"))
         config.names = {}
 
+        config.photio_names = {}
+
         for name, value in pairs(config.keys) do
             config.names[value] = name
+        end
+
+        for name, value in pairs(config.photio_keys) do
+            config.photio_names[value] = name
         end
 
         version = now
