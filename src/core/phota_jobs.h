@@ -90,10 +90,10 @@ typedef struct {
     phota_store_t   *store;
     MDB_dbi          jobs;          /* charge id -> job */
     MDB_dbi          texts;         /* charge id -> what the upstream said */
-    MDB_dbi          names;         /* tenant, SHA-256 of provider and
-                                       upstream's id -> charge id */
+    MDB_dbi          names;         /* tenant, SHA-256 of kind, provider and
+                                       upstream's id, charge id */
     MDB_dbi          due;           /* due (ms, big-endian), charge id */
-    MDB_dbi          open;          /* tenant, fingerprint, asked -> charge id
+    MDB_dbi          open;          /* tenant, fingerprint, asked, charge id
                                        of an open PHOTA_JOB_IMAGES that is
                                        storable */
 } phota_jobs_t;
@@ -109,7 +109,9 @@ int phota_jobs_open(phota_jobs_t *j, phota_store_t *store,
  * Writes a job, new or changed, and keeps the indexes right: names from its
  * first row on, due, and open while its state is OPEN.  text NULL leaves what
  * is there, len 0 takes it away; longer than PHOTA_JOB_TEXT_MAX isn't kept,
- * which is no error.
+ * nor is what was there before, which is no error.  PHOTA_INVALID, and nothing
+ * is written, when the job isn't one: nobody's, a string without an end, a
+ * number that is none of its kind.
  */
 int phota_job_put(phota_jobs_t *j, MDB_txn *txn, const phota_job_t *job,
     const u_char *text, size_t len, phota_error_t *err);
@@ -118,7 +120,10 @@ int phota_job_put(phota_jobs_t *j, MDB_txn *txn, const phota_job_t *job,
 int phota_job_get(phota_jobs_t *j, MDB_txn *txn, const phota_id_t *charge,
     phota_job_t *job, phota_error_t *err);
 
-/* by what the upstream calls it, of one tenant; PHOTA_DECLINED */
+/*
+ * By what the upstream calls it, of one tenant: the first of that name that was
+ * bought, no training; PHOTA_DECLINED.
+ */
 int phota_job_named(phota_jobs_t *j, MDB_txn *txn, uint32_t tenant,
     unsigned provider, const char *upstream, phota_id_t *charge);
 
@@ -135,17 +140,22 @@ int phota_job_text(phota_jobs_t *j, MDB_txn *txn, const phota_id_t *charge,
 int phota_jobs_due(phota_jobs_t *j, MDB_txn *txn, uint64_t now,
     phota_id_t *charges, unsigned *n);
 
-/* that something is to be done for it now, by whoever looks next */
+/*
+ * That something is to be done for it now, by whoever looks next;
+ * PHOTA_DECLINED when there is none.
+ */
 int phota_job_hurry(phota_jobs_t *j, MDB_txn *txn, const phota_id_t *charge,
     uint64_t now, phota_error_t *err);
 
+/* also one that is damaged; PHOTA_DECLINED when there is none */
 int phota_job_remove(phota_jobs_t *j, MDB_txn *txn, const phota_id_t *charge,
     phota_error_t *err);
 
 /*
  * All of a tenant's (what is open ends as unknown: the caller's matter), or
- * tenant 0: everybody's, in order of submission.  Own transactions; those that
- * are damaged are left out and err names the first.
+ * tenant 0: everybody's, in order of their charges.  Own transactions; those
+ * that are damaged are left out: at the end it returns PHOTA_ERROR, and err
+ * names the first.
  */
 int phota_jobs_each(phota_jobs_t *j, uint32_t tenant, phota_job_pt handler,
     void *ctx, phota_error_t *err);
