@@ -4,9 +4,11 @@
  * the body.  However it is cut, the same result, fault and digest; a body that
  * is refused for its JSON is refused by jansson, too; one that is accepted,
  * written anew by jansson with its images made canonical by other code, has
- * the same fingerprint.  What stands where count and mode are said to stand is
- * what jansson finds there, and can be written over; a profile that is named
- * has its mark, or it is said that some have none.
+ * the same fingerprint.  What stands where a member is said to stand is what
+ * jansson finds there, its text is the same, and count and mode can be written
+ * over.  The profiles that are named are those that other code finds, in this
+ * order, and so is what may be one and isn't read; each has its mark, or it is
+ * said that some have none.
  */
 
 
@@ -17,6 +19,8 @@
 #include "fuzz_cut.h"
 #include "phota_fingerprint.h"
 
+
+/* fp: of the whole body, to be asked until it is destroyed */
 
 typedef struct {
     phota_fingerprint_t  *fp;
@@ -83,8 +87,58 @@ fuzz_run(fuzz_result_t *res, const phota_operation_t *op, const u_char *data,
         abort();
     }
 
+}
+
+
+static void
+fuzz_end(fuzz_result_t *res)
+{
     phota_fingerprint_destroy(res->fp);
     res->fp = NULL;
+}
+
+
+static void
+fuzz_same_told(const fuzz_result_t *a, const fuzz_result_t *b)
+{
+    int            rc;
+    unsigned       i;
+    phota_str_t    text, other;
+    phota_named_t  named, twin;
+
+    for (i = 0; /* void */ ; i++) {
+        rc = phota_fingerprint_named(a->fp, i, &named);
+
+        if (rc != phota_fingerprint_named(b->fp, i, &twin)) {
+            abort();
+        }
+
+        if (rc != PHOTA_OK) {
+            break;
+        }
+
+        if (named.id.len != twin.id.len
+            || memcmp(named.id.data, twin.id.data, twin.id.len) != 0
+            || named.prompt != twin.prompt || named.offset != twin.offset)
+        {
+            abort();
+        }
+    }
+
+    for (i = 0; i < PHOTA_SPOT_MAX; i++) {
+        rc = phota_fingerprint_text(a->fp, i, &text);
+
+        if (rc != phota_fingerprint_text(b->fp, i, &other)) {
+            abort();
+        }
+
+        if (rc == PHOTA_OK
+            && (text.len != other.len
+                || memcmp(text.data, other.data, text.len) != 0))
+        {
+            abort();
+        }
+    }
 }
 
 
@@ -121,10 +175,7 @@ fuzz_same_purchase(const fuzz_result_t *a, const fuzz_result_t *b,
     first = *a;
     second = *b;
 
-    first.scan.count_at = second.scan.count_at;
-    first.scan.count_end = second.scan.count_end;
-    first.scan.mode_at = second.scan.mode_at;
-    first.scan.mode_end = second.scan.mode_end;
+    memcpy(first.scan.spots, second.scan.spots, sizeof(first.scan.spots));
 
     fuzz_same(&first, &second, what);
 }
@@ -397,16 +448,21 @@ fuzz_again(const fuzz_result_t *res, const phota_operation_t *op,
 
     fuzz_run(&again, op, (u_char *) text, strlen(text), 0);
     fuzz_same_purchase(res, &again, what);
+    fuzz_end(&again);
 
     free(text);
 }
 
 
 static void
-fuzz_place(const u_char *data, size_t size, uint64_t at, uint64_t end,
+fuzz_place(const u_char *data, size_t size, const phota_spot_t *spot,
     json_t *expected)
 {
-    json_t  *value;
+    json_t    *value;
+    uint64_t   at, end;
+
+    at = spot->at;
+    end = spot->end;
 
     if (expected == NULL) {
         if (at || end) {
@@ -436,18 +492,49 @@ fuzz_place(const u_char *data, size_t size, uint64_t at, uint64_t end,
 }
 
 
+/* kept: it is one of those of which the text is kept */
+
+static void
+fuzz_text(const fuzz_result_t *res, phota_spot_e spot, json_t *expected,
+    int kept)
+{
+    int          rc;
+    phota_str_t  text;
+
+    rc = phota_fingerprint_text(res->fp, spot, &text);
+
+    if (!kept || !json_is_string(expected)) {
+        if (rc != PHOTA_DECLINED) {
+            abort();
+        }
+
+        return;
+    }
+
+    if (rc != PHOTA_OK || text.len > PHOTA_SPOT_TEXT
+        || text.len != json_string_length(expected)
+        || memcmp(text.data, json_string_value(expected), text.len) != 0)
+    {
+        fprintf(stderr, "another text\n");
+        abort();
+    }
+}
+
+
 /* one value of the body in another's place, which is all that may change */
 
 static void
 fuzz_write_over(const fuzz_result_t *res, const phota_operation_t *op,
-    const u_char *data, size_t size, uint64_t at, uint64_t end,
-    const char *value)
+    const u_char *data, size_t size, phota_spot_e spot, const char *value)
 {
-    size_t         len;
-    u_char        *body;
-    fuzz_result_t  again, expected;
+    size_t               len;
+    u_char              *body;
+    fuzz_result_t        again, expected;
+    const phota_spot_t  *place;
 
-    if (end == 0) {
+    place = &res->scan.spots[spot];
+
+    if (place->end == 0) {
         return;
     }
 
@@ -458,22 +545,23 @@ fuzz_write_over(const fuzz_result_t *res, const phota_operation_t *op,
         abort();
     }
 
-    memcpy(body, data, at);
-    memcpy(body + at, value, len);
-    memcpy(body + at + len, data + end, size - end);
+    memcpy(body, data, place->at);
+    memcpy(body + place->at, value, len);
+    memcpy(body + place->at + len, data + place->end, size - place->end);
 
-    fuzz_run(&again, op, body, at + len + size - end, 0);
+    fuzz_run(&again, op, body, place->at + len + size - place->end, 0);
 
     expected = *res;
 
-    if (at == res->scan.count_at) {
+    if (spot == PHOTA_SPOT_COUNT) {
         expected.scan.outputs = 3;
 
-    } else {
+    } else if (spot == PHOTA_SPOT_MODE) {
         expected.scan.mode = PHOTA_MODE_URLS;
     }
 
     fuzz_same_purchase(&expected, &again, "written over");
+    fuzz_end(&again);
 
     free(body);
 }
@@ -483,31 +571,41 @@ static void
 fuzz_places(const fuzz_result_t *res, const phota_operation_t *op,
     const u_char *data, size_t size, json_t *body)
 {
-    unsigned             i;
-    json_t              *count, *mode;
-    const phota_scan_t  *scan;
+    json_t    *values[PHOTA_SPOT_MAX];
+    unsigned   i, spot;
 
-    count = NULL;
-    mode = NULL;
-    scan = &res->scan;
+    static const phota_field_e  kinds[PHOTA_SPOT_MAX] = {
+        [PHOTA_SPOT_COUNT] = PHOTA_FIELD_COUNT,
+        [PHOTA_SPOT_MODE] = PHOTA_FIELD_MODE,
+        [PHOTA_SPOT_CALLBACK] = PHOTA_FIELD_CALLBACK,
+        [PHOTA_SPOT_REQUEST_ID] = PHOTA_FIELD_REQUEST_ID,
+        [PHOTA_SPOT_TAG] = PHOTA_FIELD_TAG
+    };
 
-    for (i = 0; i < op->nfields; i++) {
+    static const char  *over[PHOTA_SPOT_MAX] = {
+        [PHOTA_SPOT_COUNT] = "3",
+        [PHOTA_SPOT_MODE] = "\"urls\"",
+        [PHOTA_SPOT_CALLBACK] = "\"https://gateway.example/\"",
+        [PHOTA_SPOT_REQUEST_ID] = "\"1-alias\""
+    };
 
-        if (op->fields[i].kind == PHOTA_FIELD_COUNT) {
-            count = json_object_get(body, (char *) op->fields[i].name.data);
+    for (spot = 0; spot < PHOTA_SPOT_MAX; spot++) {
+        values[spot] = NULL;
 
-        } else if (op->fields[i].kind == PHOTA_FIELD_MODE) {
-            mode = json_object_get(body, (char *) op->fields[i].name.data);
+        for (i = 0; i < op->nfields; i++) {
+            if (op->fields[i].kind == kinds[spot]) {
+                values[spot] = json_object_get(body, (const char *)
+                                               op->fields[i].name.data);
+            }
+        }
+
+        fuzz_place(data, size, &res->scan.spots[spot], values[spot]);
+        fuzz_text(res, spot, values[spot], spot >= PHOTA_SPOT_CALLBACK);
+
+        if (over[spot]) {
+            fuzz_write_over(res, op, data, size, spot, over[spot]);
         }
     }
-
-    fuzz_place(data, size, scan->count_at, scan->count_end, count);
-    fuzz_place(data, size, scan->mode_at, scan->mode_end, mode);
-
-    fuzz_write_over(res, op, data, size, scan->count_at, scan->count_end,
-                    "3");
-    fuzz_write_over(res, op, data, size, scan->mode_at, scan->mode_end,
-                    "\"urls\"");
 }
 
 
@@ -525,18 +623,65 @@ fuzz_mark(const phota_scan_t *scan, const char *id, size_t len)
         }
     }
 
-    if (scan->nmarks < PHOTA_MARKS_MAX || !scan->unmarked) {
+    /* of a list that isn't one of ids alone none has to have one */
+
+    if ((scan->nmarks < PHOTA_MARKS_MAX && !scan->vague) || !scan->unmarked) {
         fprintf(stderr, "no mark of \"%.*s\"\n", (int) len, id);
         abort();
     }
 }
 
 
+/* what other code finds, in the order of the body */
+
+typedef struct {
+    const char           *id;
+    size_t                len;
+    unsigned              prompt;
+} fuzz_id_t;
+
+
+typedef struct {
+    fuzz_id_t            *ids;
+    size_t                n;
+    int                   vague;
+} fuzz_ids_t;
+
+
 static void
-fuzz_prompt_marks(const phota_scan_t *scan, json_t *prompt)
+fuzz_found(fuzz_ids_t *found, const char *id, size_t len, unsigned prompt)
+{
+    size_t  i;
+
+    for (i = 0; i < found->n; i++) {
+        if (found->ids[i].len == len
+            && memcmp(found->ids[i].id, id, len) == 0)
+        {
+            return;
+        }
+    }
+
+    found->ids = realloc(found->ids, (found->n + 1) * sizeof(fuzz_id_t));
+    if (found->ids == NULL) {
+        abort();
+    }
+
+    found->ids[found->n].id = id;
+    found->ids[found->n].len = len;
+    found->ids[found->n++].prompt = prompt;
+}
+
+
+static void
+fuzz_find_prompt(fuzz_ids_t *found, json_t *prompt)
 {
     size_t       i, len, id;
     const char  *text;
+
+    if (!json_is_string(prompt)) {
+        found->vague |= (json_is_array(prompt) || json_is_object(prompt));
+        return;
+    }
 
     text = json_string_value(prompt);
     len = json_string_length(prompt);
@@ -556,75 +701,140 @@ fuzz_prompt_marks(const phota_scan_t *scan, json_t *prompt)
         if (id + 1 < len && text[id] == ']' && text[id + 1] == ']'
             && id - i - 2 > 0 && id - i - 2 <= 256)
         {
-            fuzz_mark(scan, text + i + 2, id - i - 2);
+            fuzz_found(found, text + i + 2, id - i - 2, 1);
 
-        } else if (!scan->unmarked) {
-            fprintf(stderr, "something is left open in the prompt\n");
-            abort();
+        } else {
+            found->vague = 1;
         }
     }
 }
 
 
 static void
-fuzz_listed_marks(const phota_scan_t *scan, json_t *list)
+fuzz_find_listed(fuzz_ids_t *found, json_t *list)
 {
     size_t   i;
     json_t  *id;
 
-    if (list == NULL || json_is_null(list)) {
+    if (json_is_null(list)) {
         return;
-    }
-
-    json_array_foreach(list, i, id) {
-        if (!json_is_string(id)) {
-            list = NULL;
-            break;
-        }
     }
 
     if (!json_is_array(list)) {
-        if (!scan->unmarked || scan->profiles == 0) {
-            fprintf(stderr, "that is no list of ids\n");
-            abort();
-        }
-
+        found->vague = 1;
         return;
     }
 
     json_array_foreach(list, i, id) {
-        fuzz_mark(scan, json_string_value(id), json_string_length(id));
+        if (json_is_string(id)) {
+            fuzz_found(found, json_string_value(id), json_string_length(id),
+                       0);
+
+        } else {
+            found->vague = 1;
+        }
+    }
+}
+
+
+/* an object of jansson's keeps the order in which its members came */
+
+static void
+fuzz_find(fuzz_ids_t *found, const phota_operation_t *op, json_t *body)
+{
+    json_t               *value;
+    const char           *key;
+    const phota_field_t  *field;
+
+    memset(found, 0, sizeof(fuzz_ids_t));
+
+    json_object_foreach(body, key, value) {
+        field = phota_operation_field(op, (const u_char *) key, strlen(key));
+
+        if (field && field->kind == PHOTA_FIELD_PROMPT) {
+            fuzz_find_prompt(found, value);
+
+        } else if (field && field->kind == PHOTA_FIELD_PROFILES) {
+            fuzz_find_listed(found, value);
+        }
     }
 }
 
 
 static void
-fuzz_marks(const fuzz_result_t *res, const phota_operation_t *op,
-    json_t *body)
+fuzz_profiles(const fuzz_result_t *res, const phota_operation_t *op,
+    const u_char *data, size_t size, json_t *body)
 {
-    unsigned              i;
-    json_t               *value;
-    const phota_scan_t   *scan;
-    const phota_field_t  *field;
+    size_t               i;
+    fuzz_ids_t           found;
+    phota_named_t        named;
+    const phota_scan_t  *scan;
 
     scan = &res->scan;
 
-    if (scan->nmarks > PHOTA_MARKS_MAX || scan->nmarks > scan->profiles
+    fuzz_find(&found, op, body);
+
+    if (scan->vague != (unsigned) found.vague
+        || (scan->vague && (!scan->unmarked || scan->profiles == 0))
+        || (!scan->vague && scan->profiles != found.n)
+        || scan->nmarks > PHOTA_MARKS_MAX || scan->nmarks > scan->profiles
         || (scan->nmarks < scan->profiles && !scan->unmarked))
     {
+        fprintf(stderr, "%u profiles, vague %u, expected %zu, %u\n",
+                scan->profiles, scan->vague, found.n, (unsigned) found.vague);
         abort();
     }
 
-    for (i = 0; i < op->nfields; i++) {
-        field = &op->fields[i];
-        value = json_object_get(body, (const char *) field->name.data);
+    for (i = 0; i < found.n; i++) {
 
-        if (field->kind == PHOTA_FIELD_PROMPT && json_is_string(value)) {
-            fuzz_prompt_marks(scan, value);
-
-        } else if (field->kind == PHOTA_FIELD_PROFILES) {
-            fuzz_listed_marks(scan, value);
+        if (phota_fingerprint_named(res->fp, i, &named) != PHOTA_OK
+            || named.id.len != found.ids[i].len
+            || memcmp(named.id.data, found.ids[i].id, named.id.len) != 0
+            || named.prompt != found.ids[i].prompt
+            || named.offset >= size
+            || (!named.prompt && data[named.offset] != '"')
+            || (named.prompt && data[named.offset] != '['
+                && data[named.offset] != '\\'))
+        {
+            fprintf(stderr, "not \"%.*s\"\n", (int) found.ids[i].len,
+                    found.ids[i].id);
+            abort();
         }
+
+        fuzz_mark(scan, found.ids[i].id, found.ids[i].len);
+    }
+
+    if (phota_fingerprint_named(res->fp, i, &named) != PHOTA_DECLINED) {
+        abort();
+    }
+
+    free(found.ids);
+}
+
+
+/* a number that is no -1, as another parser reads it; too long ones are none */
+
+static void
+fuzz_seed(const fuzz_result_t *res, const phota_operation_t *op, json_t *body)
+{
+    json_t    *value;
+    unsigned   i, seeded;
+
+    seeded = 0;
+
+    for (i = 0; i < op->nfields; i++) {
+
+        if (op->fields[i].kind == PHOTA_FIELD_SEED) {
+            value = json_object_get(body, (const char *)
+                                    op->fields[i].name.data);
+            seeded = json_is_number(value)
+                     && json_number_value(value) != -1;
+        }
+    }
+
+    if (res->scan.seeded > seeded) {
+        fprintf(stderr, "that is no seed\n");
+        abort();
     }
 }
 
@@ -682,7 +892,8 @@ fuzz_compare(const fuzz_result_t *res, const phota_operation_t *op,
     }
 
     fuzz_places(res, op, data, size, body);
-    fuzz_marks(res, op, body);
+    fuzz_profiles(res, op, data, size, body);
+    fuzz_seed(res, op, body);
 
     if (!fuzz_has_number(body)) {
         fuzz_again(res, op, body, JSON_SORT_KEYS|JSON_ENSURE_ASCII
@@ -718,9 +929,16 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
     for (way = 1; way < FUZZ_CUTS; way++) {
         fuzz_run(&cut, op, data, size, way);
         fuzz_same(&whole, &cut, "cut");
+
+        if (whole.rc == PHOTA_OK) {
+            fuzz_same_told(&whole, &cut);
+        }
+
+        fuzz_end(&cut);
     }
 
     fuzz_compare(&whole, op, data, size);
+    fuzz_end(&whole);
 
     return 0;
 }
