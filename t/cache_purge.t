@@ -14,7 +14,8 @@ use Phota::Test;
 use Test::More;
 use Time::HiRes qw/ sleep time /;
 
-my $t = Phota::Test->new(tenants => [ qw/ acme globex leaver / ]);
+my $t = Phota::Test->new(tenants => [ qw/ acme globex leaver / ],
+    own => { globex => 'phk-of-globex-' . Phota::Test::random() });
 my $g = $t->gateway;
 my $cache = Phota::Cache->new($t);
 

@@ -22,6 +22,7 @@ my $slow = $Phota::Test::slow;
 my @tenants = qw/ acme globex /;
 
 my $t = Phota::Test->new(tenants => \@tenants, start => 0,
+    profiles => { map { $_ => [ "prof_anna_$_", "prof_none_$_" ] } @tenants },
     params => { proxy_read_timeout => 2 * $slow . 's' });
 my $g = $t->gateway;
 
@@ -114,7 +115,8 @@ sub ask {
     my $tenant = $tenants[$id % 2];
     my $body = remix(prompt => "$round $id $number",
         num_output_images => 1 + $number % 2,
-        profile_ids => [ $number % 3 ? 'prof_anna' : 'prof_none' ]);
+        profile_ids => [ ($number % 3 ? 'prof_anna_' : 'prof_none_')
+            . $tenant ]);
     my @headers = ('Phota-Tag' => $name, $kind eq 'key'
         ? ('Idempotency-Key' => $name) : ());
 

@@ -12,7 +12,7 @@ use Phota::Test;
 use Test::More;
 
 my $t = Phota::Test->new(tenants => [ qw/ acme globex plan poor / ],
-    start => 0);
+    profiles => { acme => [ 'prof_a' ], plan => [ 'prof_p' ] }, start => 0);
 my ($acme, $globex, $plan, $poor) = map { $t->token($_) }
     qw/ acme globex plan poor /;
 
@@ -179,7 +179,7 @@ sub budget {
 }
 
 my $priced = remix(prompt => 'p', num_output_images => 2,
-    profile_ids => [ 'prof_a' ]);
+    profile_ids => [ 'prof_p' ]);
 my $said = try_out('remix', $plan, $priced);
 
 is_verdict($said, miss(2, cost_max => '0.300000', price => '0.300000',

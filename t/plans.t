@@ -11,6 +11,7 @@ use Phota::Test;
 use Test::More;
 
 my $t = Phota::Test->new(tenants => [ qw/ acme globex initech / ],
+    profiles => { globex => [ 'prof_once' ] },
     http => q{log_format money '$phota_charge_id $phota_cost $phota_price }
         . q{$phota_saved'; access_log money.log money;});
 

@@ -19,6 +19,8 @@ my $slow = $Phota::Test::slow;
 my $t = Phota::Test->new(tenants => [ qw/ acme globex initech hooli / ],
     own => { initech => 'phk-initech-0123456789',
         hooli => 'phk-hooli-0123456789' },
+    profiles => { acme => [ qw/ prof_none_acme prof_once prof_once2 / ],
+        globex => [ qw/ prof_none_globex prof_anna / ] },
     params => { proxy_read_timeout => 4 * $slow . 's' });
 
 my $n = 0;
@@ -26,8 +28,8 @@ my $n = 0;
 sub buy {
     my ($tenant, $operation, %o) = @_;
 
-    my %fields = (profile_ids => [ 'prof_none' ], prompt => 'no. ' . ++$n,
-        %{delete $o{fields} || {}});
+    my %fields = (profile_ids => [ "prof_none_$tenant" ],
+        prompt => 'no. ' . ++$n, %{delete $o{fields} || {}});
     my $body = $operation eq 'remix' ? remix(%fields) : enhance(%fields);
 
     return $t->post($operation, $t->token($tenant), $body, timeout => 10,

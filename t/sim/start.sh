@@ -233,8 +233,8 @@ esac
 } >"$dir/settings"
 
 # for callbacks to names; numbers need none
-resolver=$(sed -n 's/^nameserver[[:space:]]*\([0-9.]\{7,\}\)[[:space:]]*$/\1/p' \
-    /etc/resolv.conf 2>/dev/null | head -1)
+resolver=$(awk '$1 == "nameserver" && $2 ~ /^[0-9.]+$/ { print $2; exit }' \
+    /etc/resolv.conf 2>/dev/null) || resolver=
 [ -z "$resolver" ] || resolver="resolver $resolver ipv6=off;"
 
 user=

@@ -20,7 +20,7 @@ my $home = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../../sim');
 
 
 # dir (default: a temporary one); keys: { value => name }, the bill goes by the
-# name; workers; seed; tls => 1
+# name; photio_keys: the same of Photio; workers; seed; tls => 1
 
 sub new {
     my ($class, %arg) = @_;
@@ -28,6 +28,7 @@ sub new {
     my $self = bless {
         dir => $arg{dir},
         keys => $arg{keys} // { pk_test => 'pk_test' },
+        photio_keys => $arg{photio_keys} // {},
         workers => $arg{workers} // 1,
         seed => $arg{seed},
         tls => $arg{tls},
@@ -99,6 +100,9 @@ sub _run {
     push @args, '--tls-port', $tls_port if $tls_port;
     push @args, '--seed', $self->{seed} if defined $self->{seed};
     push @args, '--key', "$self->{keys}{$_}=$_" for sort keys %{$self->{keys}};
+
+    push @args, '--photio-key', "$self->{photio_keys}{$_}=$_"
+        for sort keys %{$self->{photio_keys}};
 
     mkdir $self->{dir};
 
@@ -189,12 +193,15 @@ sub bill_csv {
 }
 
 
-# requests received, in flight, refused; operations: {remix => n, ...}
+# requests received, in flight, refused; operations: {remix => n, ...};
+# jobs_open, callbacks_waiting
 
 sub counters { $_[0]->_control('GET', 'calls') }
 
 
-# how many API requests came in, billed or not; or only those of an operation
+# how many API requests came in, billed or not; or only those of an operation:
+# remix, ..., training, jobs (polls), profiles (the list), profile, secret,
+# models, photio-remix, picture (links; these aren't in the sum), other
 
 sub calls {
     my ($self, $operation) = @_;
@@ -229,6 +236,60 @@ sub fault {
     my ($self, $fault, %arg) = @_;
 
     return $self->_control('POST', 'fault', { fault => $fault, %arg });
+}
+
+
+# jobs of all accounts in order of submission: job_id, key, status, ends, ended,
+# submitted, client_request_id, callback_url, request_id
+
+sub jobs { @{$_[0]->_control('GET', 'jobs')} }
+
+
+# key, profile_id, tag, status, deleted
+
+sub profiles { @{$_[0]->_control('GET', 'profiles')} }
+
+
+# what was sent to callback URLs, each attempt: key, job_id, status, url,
+# attempt, time, answered, error, signature, body
+
+sub callbacks { @{$_[0]->_control('GET', 'callbacks')} }
+
+
+# sends one more, of a job of an account (by name): status and delay (ms) as
+# they are wanted
+
+sub call_back {
+    my ($self, $key, $job, %arg) = @_;
+
+    $self->_control('POST', 'callback', { key => $key, job_id => $job, %arg });
+}
+
+
+# a profile that an account has had before: tag, status, delay (ms)
+
+sub add_profile {
+    my ($self, $key, $id, %arg) = @_;
+
+    $self->_control('POST', 'profile', { key => $key, profile_id => $id,
+        %arg });
+}
+
+
+# waits until all jobs that end have ended, and callbacks are sent or given up
+
+sub wait_jobs {
+    my ($self, $seconds) = @_;
+    my $end = Time::HiRes::time() + ($seconds // 10);
+
+    while (Time::HiRes::time() < $end) {
+        my $c = $self->counters();
+
+        return 1 if !$c->{jobs_open} && !$c->{callbacks_waiting};
+        Time::HiRes::sleep(0.02);
+    }
+
+    return 0;
 }
 
 

@@ -26,12 +26,19 @@ our @EXPORT = (@Phota::Body::EXPORT, qw/ wait_for everywhere micro
 
 our $slow = $ENV{PHOTA_SLOW} || 1;
 
+# that the simulator knows by their names, and tests by what they do
+
+our @profiles = map { "prof_$_" } qw/ a b ann anna ben bert guest none once
+    once1 once2 /;
+
 *wait_for = \&Phota::Gateway::wait_for;
 *micro = \&Phota::Gateway::micro;
 
 # Options: those of Phota::Gateway; tenants: names to add before the start
 # (default: acme); own: { tenant => key } of tenants with a key of their own;
-# sim: options of Phota::Sim; start => 0 prepares without starting nginx
+# profiles: { tenant => [ id, ... ] } that fenced tenants own (default: the
+# first one owns @profiles); photio => 1: every Phota account is one of Photio
+# too; sim: options of Phota::Sim; start => 0 prepares without starting nginx
 
 sub new {
     my ($class, %o) = @_;
@@ -54,27 +61,58 @@ sub new {
     my %sim = %{delete $o{sim} || {}};
     my $start = delete $o{start} // 1;
 
+    my $profiles = delete $o{profiles} // $self->_first_owns(@$names);
+
+    if (delete $o{photio}) {
+        $self->{photio} = { map { $_ => 'pt-' . random() } 'shared',
+            keys %{$self->{own}} };
+    }
+
     $self->{sim} = Phota::Sim->new(dir => "$dir/sim",
-        keys => { $self->{key} => 'shared', reverse %{$self->{own}} }, %sim);
+        keys => { $self->{key} => 'shared', reverse %{$self->{own}} },
+        photio_keys => { reverse %{$self->{photio} || {}} }, %sim);
     $self->{sim}->start;
 
     $self->{gateway} = Phota::Gateway->new(dir => "$dir/gateway",
         upstream => '127.0.0.1:' . $self->{sim}->port, %o);
 
-    $self->_prepare($names);
+    $self->_prepare($names, $profiles);
     $self->start if $start;
 
     return $self;
 }
 
+sub _first_owns {
+    my ($self, @names) = @_;
+
+    my ($first) = grep { !$self->{own}{$_} } @names;
+
+    return $first ? { $first => \@profiles } : {};
+}
+
 sub _prepare {
-    my ($self, $names) = @_;
+    my ($self, $names, $profiles) = @_;
 
     my $g = $self->{gateway};
 
     $g->ctl_ok('init', $> == 0 ? ('--owner', 'www-data') : ());
     $g->ctl_ok(\$self->{key}, 'key', 'set', '--default');
+
+    if (my $photio = $self->{photio}) {
+        $g->ctl_ok(\$photio->{shared}, 'key', 'set', '--provider', 'photio',
+            '--default');
+    }
+
     $self->tenant($_) for @$names;
+    $self->adopt($_, @{$profiles->{$_}}) for sort keys %$profiles;
+}
+
+# says that profiles of the shared account are a tenant's
+
+sub adopt {
+    my ($self, $name, @ids) = @_;
+
+    $self->ctl_ok('profile', 'adopt', $name, @ids) if @ids;
 }
 
 sub gateway { $_[0]{gateway} }
@@ -126,6 +164,8 @@ sub tenant {
 
     if (my $key = $self->{own}{$name}) {
         $g->ctl_ok(\$key, 'key', 'set', $name);
+        $g->ctl_ok(\$self->{photio}{$name}, 'key', 'set', '--provider',
+            'photio', $name) if $self->{photio};
     }
 
     return $self->{tokens}{$name} = $self->issue($name);
@@ -181,7 +221,8 @@ sub random {
 # --- clients
 
 # A whole request.  Options: those of Phota::HTTP; headers: a list; bearer:
-# the token as Authorization; fault: what the simulator shall do; http2
+# the token as Authorization; photio: in X-Photio-Key; fault: what the simulator
+# shall do; job: what it shall make of a job or training; http2
 
 sub request {
     my ($self, $method, $path, $token, $body, %o) = @_;
@@ -201,11 +242,12 @@ sub headers {
 
     if (defined $token) {
         push @headers, $o{bearer} ? (Authorization => "Bearer $token")
-            : ('X-API-Key' => $token);
+            : $o{photio} ? ('X-Photio-Key' => $token) : ('X-API-Key' => $token);
     }
 
     push @headers, 'Content-Type' => 'application/json' if defined $body;
     push @headers, 'X-Sim-Fault' => $o{fault} if $o{fault};
+    push @headers, 'X-Sim-Job' => $o{job} if $o{job};
 
     return \@headers;
 }
@@ -223,6 +265,81 @@ sub path {
 
     return $operation =~ m{^/} ? $operation : "/v1/phota/$operation";
 }
+
+# what isn't bought, by its path below /v1/phota/
+
+sub get {
+    my ($self, $path, $token, %o) = @_;
+
+    return $self->request('GET', path($path), $token, undef, %o);
+}
+
+sub delete {
+    my ($self, $path, $token, %o) = @_;
+
+    return $self->request('DELETE', path($path), $token, undef, %o);
+}
+
+
+# --- jobs and trainings
+
+my %bodies = (remix => \&remix, enhance => \&enhance);
+
+# an asynchronous call with these fields
+
+sub submit {
+    my ($self, $operation, $token, $fields, %o) = @_;
+
+    my %fields = (async => JSON::PP::true(), response_mode => 'urls',
+        %{$fields || {}});
+    my $body = $bodies{$operation} ? $bodies{$operation}->(%fields)
+        : object([ sort keys %fields ], \%fields);
+
+    return $self->post($operation, $token, $body, %o);
+}
+
+# a job by its id, or by what its submit was answered
+
+sub poll {
+    my ($self, $token, $job, %o) = @_;
+
+    my $id = ref $job ? $job->json->{job_id} // 'none' : $job;
+
+    return $self->get("jobs/$id", $token, %o);
+}
+
+# polls until the job has a status (a pattern; default: it has ended), or for so
+# many seconds; the last answer
+
+sub poll_until {
+    my ($self, $token, $job, $status, $seconds, %o) = @_;
+
+    my $answer;
+
+    $status //= qr/^(?!queued|in_progress)/;
+
+    wait_for(sub {
+        $answer = $self->poll($token, $job, %o);
+        $answer->status != 200 || ($answer->json->{status} // '') =~ $status;
+    }, $seconds || 10);
+
+    return $answer;
+}
+
+# so many links as photographs
+
+sub train {
+    my ($self, $token, $fields, %o) = @_;
+
+    my %fields = (training_tier => 'fast', image_urls =>
+        [ map { "https://example.com/$_.jpg" } 1 .. 5 ], %{$fields || {}});
+
+    return $self->post('profiles/add', $token,
+        object([ sort keys %fields ], \%fields), %o);
+}
+
+
+# --- clients that do more than ask
 
 # a connection that stays, for Phota::HTTP's exchange()
 
@@ -494,7 +611,8 @@ sub _check_log {
 sub _check_secrets {
     my ($self) = @_;
 
-    my @keys = ($self->{key}, values %{$self->{own}});
+    my @keys = ($self->{key}, values %{$self->{own}},
+        values %{$self->{photio} || {}});
     my ($master) = Phota::Gateway::slurp($self->{gateway}->dir
         . '/master.key') =~ /([0-9a-fA-F]{64})/;
 
@@ -583,7 +701,8 @@ sub _payer {
 }
 
 # for each upstream key: what the tenants paid with it, and the bill.  A call
-# that a dead worker left is billed when the simulator has ended it
+# that a dead worker left is billed when the simulator has ended it, a job when
+# it is due
 
 sub _check_bill {
     my ($self, $holds, %o) = @_;
@@ -592,6 +711,7 @@ sub _check_bill {
     my $own = $self->{own};
 
     $self->{sim}->wait_in_flight(0, 20 * $slow);
+    $self->{sim}->wait_jobs(20 * $slow);
 
     for my $row (@{$self->{gateway}->usage->{rows}}) {
         my $name = $self->_payer($row->{tenant});
