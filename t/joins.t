@@ -16,7 +16,8 @@ use Time::HiRes qw/ sleep time /;
 
 my $slow = $Phota::Test::slow;
 my $t = Phota::Test->new(start => 0, server => $Phota::Crowd::server,
-    tenants => [ qw/ acme globex one two toll poor / ]);
+    tenants => [ qw/ acme globex one two toll poor / ],
+    profiles => { toll => [ 'prof_anna' ] });
 my $g = $t->gateway;
 
 $t->ctl_ok('tenant', 'set', $_, '--cache-scope', 'shared') for qw/ one two /;
