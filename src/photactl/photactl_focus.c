@@ -99,11 +99,6 @@ static const photactl_column_t  photactl_focus_columns[] = {
 };
 
 
-/* by phota_provider_e */
-
-static const char  *photactl_focus_publishers[] = { "Phota", "Photio" };
-
-
 void
 photactl_focus_head(void)
 {
@@ -287,8 +282,9 @@ photactl_focus_print(const photactl_export_t *export,
     unit = (delta->hits != 0) ? "Requests" : "Images";
     quantity = (delta->hits != 0) ? delta->hits : delta->outputs;
 
-    publisher = (charge->provider <= PHOTA_PROVIDER_PHOTIO)
-                ? photactl_focus_publishers[charge->provider] : "unknown";
+    publisher = (charge->provider < PHOTA_PROVIDER_MAX)
+                ? (const char *) phota_providers[charge->provider].title.data
+                : "unknown";
 
     photactl_value_t  values[PHOTACTL_FOCUS_COLUMNS] = {
         photactl_money(delta->price),

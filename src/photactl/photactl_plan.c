@@ -230,8 +230,7 @@ photactl_fixed_item(phota_plan_t *plan, const char *text, size_t len)
         return PHOTA_INVALID;
     }
 
-    op = phota_operation_by_name(PHOTA_PROVIDER_PHOTA, (const u_char *) text,
-                                 usd - text);
+    op = phota_operation_by_label((const u_char *) text, usd - text);
     usd++;
 
     if (op == NULL || plan->fixed[op->id].base != -1) {
