@@ -12,7 +12,8 @@
 #include "photactl.h"
 
 
-#define PHOTACTL_FIXED_TEXT  256
+/* a name, two amounts and what stands between them */
+#define PHOTACTL_FIXED_TEXT  (PHOTA_OP_MAX * (2 * PHOTA_USD_TEXT + 40))
 
 
 /* a plan and limits as people write them */
