@@ -108,9 +108,13 @@ story_change(story_t *story, MDB_txn *txn)
     }
 
     id = &story->ids[story_random(story, story->n)];
-    n = story_random(story, 10);
+    n = story_random(story, 12);
 
-    if (n == 0) {
+    if (n > 9) {
+        rc = phota_ledger_accept(&test_ledger, txn, id, 202, "req-job", NULL,
+                                 &test_err);
+
+    } else if (n == 0) {
         rc = phota_ledger_reverse(&test_ledger, txn, id,
                                   PHOTA_REASON_OPERATOR, "ann", "a mistake",
                                   NULL, &test_err);

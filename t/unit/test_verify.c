@@ -826,7 +826,7 @@ test_verify_tables(void **state)
     (void) state;
 
     story_begin(&story);
-    story_steps(&story, 600);
+    story_steps(&story, 640);
 
     chain = story_chain();
     count = chain.count;
