@@ -25,7 +25,7 @@ struct phota_directory_s {
     phota_directory_token_t  *tokens;
     size_t                    ntokens;
 
-    phota_key_record_t       *keys;         /* by tenant */
+    phota_key_record_t       *keys;         /* by tenant, provider, what */
     size_t                    nkeys;
 
     phota_zone_t             *zones;        /* by name */
@@ -55,16 +55,20 @@ static int phota_directory_key_row(phota_directory_t *d, const MDB_val *key,
 static int phota_directory_zone_row(phota_directory_t *d, const MDB_val *key,
     const MDB_val *data, phota_error_t *err);
 static int phota_directory_zones(phota_directory_t *d, phota_error_t *err);
-static phota_tenant_t *phota_directory_tenant(phota_directory_t *d,
+static phota_tenant_t *phota_directory_by_id(phota_directory_t *d,
     uint32_t id);
 static int phota_directory_cmp_tenants(const void *id, const void *row);
-static int phota_directory_cmp_keys(const void *id, const void *row);
+static int phota_directory_cmp_keys(const void *bound, const void *row);
 static int phota_directory_cmp_zones(const void *name, const void *row);
 static int phota_directory_sort_tenants(const void *one, const void *two);
 static int phota_directory_index(phota_directory_t *d, phota_error_t *err);
 static size_t phota_directory_hash(const u_char digest[PHOTA_SHA256_LEN]);
 static const phota_key_record_t *phota_directory_key_of(
-    phota_directory_t *d, uint32_t tenant);
+    phota_directory_t *d, uint32_t tenant, phota_provider_e provider,
+    phota_secret_e what);
+static int phota_directory_account(phota_directory_t *d,
+    const phota_tenant_t *tenant, phota_provider_e provider,
+    uint32_t *account);
 
 
 int
@@ -260,7 +264,7 @@ phota_directory_token_row(phota_directory_t *d, const MDB_val *key,
         return PHOTA_ERROR;
     }
 
-    row->tenant = phota_directory_tenant(d, row->token.tenant);
+    row->tenant = phota_directory_by_id(d, row->token.tenant);
 
     /* what opens no door needs no place */
 
@@ -287,9 +291,11 @@ phota_directory_key_row(phota_directory_t *d, const MDB_val *key,
 
     d->nkeys++;
 
-    tenant = phota_directory_tenant(d, record->tenant);
+    tenant = phota_directory_by_id(d, record->bound.tenant);
 
-    if (tenant != NULL) {
+    if (tenant != NULL && record->bound.provider == PHOTA_PROVIDER_PHOTA
+        && record->bound.what == PHOTA_SECRET_KEY)
+    {
         tenant->flags |= PHOTA_TENANT_OWN_KEY;
     }
 
@@ -350,10 +356,20 @@ phota_directory_zone(phota_directory_t *d, const phota_tenant_t *tenant)
 
 
 static phota_tenant_t *
-phota_directory_tenant(phota_directory_t *d, uint32_t id)
+phota_directory_by_id(phota_directory_t *d, uint32_t id)
 {
     return bsearch(&id, d->tenants, d->ntenants, sizeof(phota_tenant_t),
                    phota_directory_cmp_tenants);
+}
+
+
+int
+phota_directory_tenant(phota_directory_t *d, uint32_t id,
+    const phota_tenant_t **tenant)
+{
+    *tenant = phota_directory_by_id(d, id);
+
+    return (*tenant != NULL) ? PHOTA_OK : PHOTA_DECLINED;
 }
 
 
@@ -370,16 +386,20 @@ phota_directory_cmp_tenants(const void *id, const void *row)
 }
 
 
+/* as the table gave them: by tenant, provider, and what it is */
+
 static int
-phota_directory_cmp_keys(const void *id, const void *row)
+phota_directory_cmp_keys(const void *bound, const void *row)
 {
-    uint32_t                   n;
+    u_char                     one[PHOTA_KEY_ID], two[PHOTA_KEY_ID];
     const phota_key_record_t  *key;
 
     key = row;
-    memcpy(&n, id, sizeof(n));
 
-    return (n > key->tenant) - (n < key->tenant);
+    phota_key_id_encode(one, bound);
+    phota_key_id_encode(two, &key->bound);
+
+    return memcmp(one, two, PHOTA_KEY_ID);
 }
 
 
@@ -483,26 +503,66 @@ phota_directory_find(phota_directory_t *d,
 
 
 static const phota_key_record_t *
-phota_directory_key_of(phota_directory_t *d, uint32_t tenant)
+phota_directory_key_of(phota_directory_t *d, uint32_t tenant,
+    phota_provider_e provider, phota_secret_e what)
 {
-    return bsearch(&tenant, d->keys, d->nkeys, sizeof(phota_key_record_t),
+    phota_seal_t  bound;
+
+    bound.tenant = tenant;
+    bound.version = 0;
+    bound.provider = (uint8_t) provider;
+    bound.what = (uint8_t) what;
+
+    return bsearch(&bound, d->keys, d->nkeys, sizeof(phota_key_record_t),
                    phota_directory_cmp_keys);
+}
+
+
+/* whose account a tenant's calls of a provider go to */
+
+static int
+phota_directory_account(phota_directory_t *d, const phota_tenant_t *tenant,
+    phota_provider_e provider, uint32_t *account)
+{
+    if (phota_directory_key_of(d, tenant->id, provider, PHOTA_SECRET_KEY)
+        != NULL)
+    {
+        *account = tenant->id;
+        return PHOTA_OK;
+    }
+
+    /*
+     * A call that was let in without fences, for its tenant had a key of its
+     * own, must not get to the account that others share; one of a tenant that
+     * has gone gets to none.
+     */
+
+    if (phota_directory_by_id(d, tenant->id) == NULL
+        || (provider == PHOTA_PROVIDER_PHOTA
+            && (tenant->flags & PHOTA_TENANT_OWN_KEY)))
+    {
+        return PHOTA_DECLINED;
+    }
+
+    *account = PHOTA_TENANT_DEFAULT;
+
+    return PHOTA_OK;
 }
 
 
 int
 phota_directory_key(phota_directory_t *d, const phota_master_t *master,
-    const phota_tenant_t *tenant, u_char *out, size_t *len)
+    const phota_tenant_t *tenant, phota_provider_e provider,
+    phota_secret_e what, u_char *out, size_t *len)
 {
+    uint32_t                   account;
     const phota_key_record_t  *record;
 
-    record = phota_directory_key_of(d, tenant->id);
-
-    /* one that had its own, and has none any more, was removed */
-
-    if (record == NULL && !(tenant->flags & PHOTA_TENANT_OWN_KEY)) {
-        record = phota_directory_key_of(d, PHOTA_TENANT_DEFAULT);
+    if (phota_directory_account(d, tenant, provider, &account) != PHOTA_OK) {
+        return PHOTA_DECLINED;
     }
+
+    record = phota_directory_key_of(d, account, provider, what);
 
     if (record == NULL) {
         return PHOTA_DECLINED;
@@ -510,6 +570,6 @@ phota_directory_key(phota_directory_t *d, const phota_master_t *master,
 
     *len = PHOTA_KEY_MAX;
 
-    return phota_unseal(master, record->tenant, record->version,
-                        record->sealed, record->len, out, len);
+    return phota_unseal(master, &record->bound, record->sealed, record->len,
+                        out, len);
 }

@@ -19,6 +19,7 @@
 #define PHOTA_PRICE_ROW      4          /* big-endian: LMDB sorts by bytes */
 #define PHOTA_PRICE_RECORD   256
 #define PHOTA_PRICE_USED     "price-used"
+#define PHOTA_PRICE_FLAGS    (PHOTA_PRICE_ESTIMATED|PHOTA_PRICE_REFUND)
 #define PHOTA_PRICE_MAX      ((int64_t) 1000000000000)  /* a million USD */
 
 
@@ -221,6 +222,12 @@ phota_price_check(phota_price_t *price, phota_error_t *err)
         return rc;
     }
 
+    if ((price->flags & PHOTA_PRICE_REFUND) && op->id != PHOTA_OP_TRAINING) {
+        phota_error(err, "operation \"%s\" isn't given back: only a "
+                    "training ends in ERROR", price->operation);
+        return PHOTA_INVALID;
+    }
+
     if (price->model[0] != '\0'
         && phota_operation_metered(op, price->model)
         && !(price->flags & PHOTA_PRICE_ESTIMATED))
@@ -240,7 +247,7 @@ phota_price_bounds(const phota_price_t *price)
 {
     return (price->base < 0 || price->base > PHOTA_PRICE_MAX
             || price->identity < 0 || price->identity > PHOTA_PRICE_MAX
-            || (price->flags & ~(uint32_t) PHOTA_PRICE_ESTIMATED) != 0)
+            || (price->flags & ~(uint32_t) PHOTA_PRICE_FLAGS) != 0)
            ? PHOTA_INVALID : PHOTA_OK;
 }
 
@@ -288,6 +295,11 @@ static int
 phota_price_complete(phota_price_t *price, const phota_operation_t *op,
     phota_error_t *err)
 {
+    if (op->model.len == 0 && price->model[0] != '\0') {
+        phota_error(err, "operation \"%s\" has no model", price->operation);
+        return PHOTA_INVALID;
+    }
+
     if (!phota_price_chooses(op, PHOTA_FIELD_MODEL)
         && phota_price_fill(price->model, sizeof(price->model), &op->model)
            != PHOTA_OK)

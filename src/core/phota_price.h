@@ -29,7 +29,7 @@ typedef struct {
     uint32_t        version;        /* of the list that brought it, from 1 */
     uint32_t        tenant;         /* 0: every tenant */
     uint64_t        from;           /* ms, effective from then on */
-    uint32_t        flags;          /* PHOTA_PRICE_ESTIMATED */
+    uint32_t        flags;          /* PHOTA_PRICE_... */
     int64_t         base;           /* micro-USD an output */
     int64_t         identity;       /* with a recognised profile */
     char            provider[16];
@@ -60,8 +60,8 @@ int phota_price_ship(phota_prices_t *p, phota_error_t *err);
  * Appends n rows, all or none, under one new version, which it fills in, as it
  * does an empty model or resolution where requests can't choose one.
  * PHOTA_INVALID when no call can match a row, or a model that the provider
- * meters by tokens has a price that isn't ESTIMATED; *bad, if not NULL, is then
- * the index of that row.
+ * meters by tokens has a price that isn't ESTIMATED, or anything but a training
+ * has one with REFUND; *bad, if not NULL, is then the index of that row.
  */
 int phota_price_add(phota_prices_t *p, phota_price_t *prices, size_t n,
     size_t *bad, phota_error_t *err);

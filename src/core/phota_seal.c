@@ -36,7 +36,7 @@
 #define PHOTA_SEAL_OVERHEAD  (PHOTA_SEAL_HEAD + PHOTA_SEAL_TAG)
 
 #define PHOTA_SEAL_CONTEXT   "phota-key"
-#define PHOTA_SEAL_AAD       (sizeof(PHOTA_SEAL_CONTEXT) - 1 + 8)
+#define PHOTA_SEAL_AAD       (sizeof(PHOTA_SEAL_CONTEXT) - 1 + 10)
 
 #define PHOTA_MASTER_SALT    "nginx-phota master key 1"
 
@@ -53,7 +53,7 @@ static int phota_master_link(const char *temp, const char *path,
 static int phota_master_write(int fd, const char *path, phota_error_t *err);
 static int phota_master_sync_dir(const char *path);
 static void phota_sha256_fetch(void);
-static void phota_seal_aad(u_char *aad, uint32_t tenant, uint32_t version);
+static void phota_seal_aad(u_char *aad, const phota_seal_t *bound);
 static int phota_seal_encrypt(EVP_CIPHER_CTX *ctx, const u_char *key,
     const u_char *aad, const u_char *plain, size_t len, u_char *out);
 static int phota_seal_decrypt(EVP_CIPHER_CTX *ctx, const u_char *key,
@@ -418,18 +418,21 @@ phota_memcmp(const void *a, const void *b, size_t len)
 
 
 static void
-phota_seal_aad(u_char *aad, uint32_t tenant, uint32_t version)
+phota_seal_aad(u_char *aad, const phota_seal_t *bound)
 {
     memcpy(aad, PHOTA_SEAL_CONTEXT, sizeof(PHOTA_SEAL_CONTEXT) - 1);
     aad += sizeof(PHOTA_SEAL_CONTEXT) - 1;
 
-    phota_put_le(aad, tenant, 4);
-    phota_put_le(aad + 4, version, 4);
+    phota_put_le(aad, bound->tenant, 4);
+    phota_put_le(aad + 4, bound->version, 4);
+
+    aad[8] = bound->provider;
+    aad[9] = bound->what;
 }
 
 
 int
-phota_seal(const phota_master_t *master, uint32_t tenant, uint32_t version,
+phota_seal(const phota_master_t *master, const phota_seal_t *bound,
     const u_char *plain, size_t len, u_char *out, size_t *out_len)
 {
     int              rc;
@@ -445,8 +448,8 @@ phota_seal(const phota_master_t *master, uint32_t tenant, uint32_t version,
         return PHOTA_ERROR;
     }
 
-    phota_seal_aad(aad, tenant, version);
-    phota_put_le(out, version, PHOTA_SEAL_VERSION);
+    phota_seal_aad(aad, bound);
+    phota_put_le(out, bound->version, PHOTA_SEAL_VERSION);
 
     rc = phota_random(out + PHOTA_SEAL_VERSION, PHOTA_SEAL_NONCE);
 
@@ -494,7 +497,7 @@ phota_seal_encrypt(EVP_CIPHER_CTX *ctx, const u_char *key, const u_char *aad,
 
 
 int
-phota_unseal(const phota_master_t *master, uint32_t tenant, uint32_t version,
+phota_unseal(const phota_master_t *master, const phota_seal_t *bound,
     const u_char *sealed, size_t len, u_char *out, size_t *out_len)
 {
     int              rc;
@@ -503,7 +506,7 @@ phota_unseal(const phota_master_t *master, uint32_t tenant, uint32_t version,
 
     if (len < PHOTA_SEAL_OVERHEAD
         || len > PHOTA_KEY_MAX + PHOTA_SEAL_OVERHEAD
-        || phota_get_le(sealed, PHOTA_SEAL_VERSION) != version)
+        || phota_get_le(sealed, PHOTA_SEAL_VERSION) != bound->version)
     {
         return PHOTA_INVALID;
     }
@@ -519,7 +522,7 @@ phota_unseal(const phota_master_t *master, uint32_t tenant, uint32_t version,
         return PHOTA_ERROR;
     }
 
-    phota_seal_aad(aad, tenant, version);
+    phota_seal_aad(aad, bound);
 
     rc = phota_master_derive(master, "seal", key, sizeof(key));
 

@@ -23,6 +23,16 @@ typedef struct {
 } phota_master_t;
 
 
+/* what a text is sealed for: elsewhere it doesn't open */
+
+typedef struct {
+    uint32_t        tenant;
+    uint32_t        version;        /* of this text */
+    uint8_t         provider;
+    uint8_t         what;
+} phota_seal_t;
+
+
 /*
  * Reads 64 hex digits.  Refused when the group may write the file, or others
  * may read or write it, or it isn't a regular file.  PHOTA_INVALID, err says
@@ -48,18 +58,16 @@ int phota_sha256(u_char out[PHOTA_SHA256_LEN], const void *p, size_t len);
 int phota_memcmp(const void *a, const void *b, size_t len);
 
 /*
- * AES-256-GCM under the derived key "seal", a fresh nonce each time; tenant and
- * version are bound as associated data.  *out_len is the room in, the length
+ * AES-256-GCM under the derived key "seal", a fresh nonce each time; what it is
+ * sealed for is bound as associated data.  *out_len is the room in, the length
  * out.
  */
-int phota_seal(const phota_master_t *master, uint32_t tenant,
-    uint32_t version, const u_char *plain, size_t len, u_char *out,
-    size_t *out_len);
+int phota_seal(const phota_master_t *master, const phota_seal_t *bound,
+    const u_char *plain, size_t len, u_char *out, size_t *out_len);
 
-/* PHOTA_INVALID when it was sealed otherwise, or for another tenant */
-int phota_unseal(const phota_master_t *master, uint32_t tenant,
-    uint32_t version, const u_char *sealed, size_t len, u_char *out,
-    size_t *out_len);
+/* PHOTA_INVALID when it was sealed otherwise, or for anything else */
+int phota_unseal(const phota_master_t *master, const phota_seal_t *bound,
+    const u_char *sealed, size_t len, u_char *out, size_t *out_len);
 
 /* a new token: buf has PHOTA_TOKEN_LEN + 1; digest is what may be stored */
 int phota_token_create(char *buf, u_char digest[PHOTA_SHA256_LEN]);

@@ -14,8 +14,6 @@
 
 static int phota_tenant_free(phota_tenants_t *t, MDB_txn *txn,
     const char *name, phota_error_t *err);
-static int phota_tenant_put(phota_tenants_t *t, MDB_txn *txn,
-    const phota_tenant_t *tenant, unsigned flags, phota_error_t *err);
 static int phota_tenant_key(phota_tenants_t *t, MDB_txn *txn,
     phota_tenant_t *tenant, phota_error_t *err);
 static int phota_tenant_edited(phota_tenants_t *t, MDB_txn *txn,
@@ -218,7 +216,7 @@ phota_tenant_free(phota_tenants_t *t, MDB_txn *txn, const char *name,
 }
 
 
-static int
+int
 phota_tenant_put(phota_tenants_t *t, MDB_txn *txn,
     const phota_tenant_t *tenant, unsigned flags, phota_error_t *err)
 {
@@ -283,24 +281,17 @@ static int
 phota_tenant_key(phota_tenants_t *t, MDB_txn *txn, phota_tenant_t *tenant,
     phota_error_t *err)
 {
-    int      rc;
-    u_char   id[PHOTA_KEY_ID];
-    MDB_val  key, data;
+    int                 rc;
+    phota_key_record_t  record;
 
-    phota_key_id_encode(id, tenant->id);
+    rc = phota_key_get(t, txn, tenant->id, PHOTA_PROVIDER_PHOTA,
+                       PHOTA_SECRET_KEY, &record, err);
 
-    key.mv_data = id;
-    key.mv_size = sizeof(id);
-
-    rc = mdb_get(txn, t->keys, &key, &data);
-
-    if (rc == 0) {
+    if (rc == PHOTA_OK) {
         tenant->flags |= PHOTA_TENANT_OWN_KEY;
-        return PHOTA_OK;
     }
 
-    return (rc == MDB_NOTFOUND) ? PHOTA_OK
-                                : phota_store_fail(err, "keys", rc);
+    return (rc == PHOTA_DECLINED) ? PHOTA_OK : rc;
 }
 
 

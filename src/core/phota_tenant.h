@@ -98,7 +98,7 @@ int phota_tenant_edit(phota_tenants_t *t, const char *name,
     phota_error_t *err);
 
 /*
- * Takes a tenant with its tokens and its key out, in the caller's transaction,
+ * Takes a tenant with its tokens and its keys out, in the caller's transaction,
  * who removes what else is its own in the same and raises the generation.  A
  * mark of the name stays until phota_tenant_forget(), for what isn't in the
  * books: meanwhile the name is taken, and removing it again is PHOTA_OK with
@@ -144,9 +144,11 @@ typedef enum {
 
 /*
  * tenant NULL: the default account.  Seals; len <= PHOTA_KEY_MAX, printable;
- * len 0 takes it away.  A tenant that is given the very key of another, or the
- * default one, shares an account: both are then fenced (PHOTA_TENANT_FENCED),
- * and *shared, if not NULL, is set.
+ * len 0 takes it away, a key with the secret of its account's callbacks;
+ * PHOTA_DECLINED when there is none.  PHOTA_REFUSED: a secret for a tenant that
+ * has no key of its own.  A tenant that is given the very key (phota's) of
+ * another, or the default one, shares an account: both are then fenced
+ * (PHOTA_TENANT_FENCED), and *shared, if not NULL, is set.
  */
 int phota_key_set(phota_tenants_t *t, const phota_master_t *master,
     const char *tenant, phota_provider_e provider, phota_secret_e what,

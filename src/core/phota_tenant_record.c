@@ -15,7 +15,7 @@
 
 #define PHOTA_TENANT_VERSION  2
 #define PHOTA_TOKEN_VERSION   2
-#define PHOTA_KEY_VERSION     1
+#define PHOTA_KEY_VERSION     2
 
 #define PHOTA_LIMIT_MAX       ((int64_t) 1000000000000000000)
 
@@ -272,9 +272,12 @@ phota_token_decode(phota_token_t *token, const MDB_val *key,
 
 
 void
-phota_key_id_encode(u_char id[PHOTA_KEY_ID], uint32_t tenant)
+phota_key_id_encode(u_char id[PHOTA_KEY_ID], const phota_seal_t *bound)
 {
-    phota_put_be(id, tenant, PHOTA_KEY_ID);
+    phota_put_be(id, bound->tenant, 4);
+
+    id[4] = bound->provider;
+    id[5] = bound->what;
 }
 
 
@@ -286,7 +289,7 @@ phota_key_encode(u_char *buf, size_t size, const phota_key_record_t *record)
     phota_write_init(&w, buf, size);
 
     phota_write_number(&w, PHOTA_KEY_VERSION, 1);
-    phota_write_number(&w, record->version, 4);
+    phota_write_number(&w, record->bound.version, 4);
     phota_write_number(&w, record->created, 8);
     phota_write_number(&w, record->len, 2);
     phota_write_bytes(&w, record->sealed, record->len);
@@ -299,8 +302,10 @@ int
 phota_key_decode(phota_key_record_t *record, const MDB_val *key,
     const MDB_val *data, phota_error_t *err)
 {
-    const u_char    *sealed;
+    const u_char    *id, *sealed;
     phota_reader_t   r;
+
+    id = key->mv_data;
 
     phota_read_init(&r, data->mv_data, data->mv_size);
 
@@ -309,15 +314,17 @@ phota_key_decode(phota_key_record_t *record, const MDB_val *key,
         return PHOTA_ERROR;
     }
 
-    record->version = phota_read_number(&r, 4);
+    record->bound.version = phota_read_number(&r, 4);
     record->created = phota_read_number(&r, 8);
     record->len = phota_read_number(&r, 2);
     sealed = phota_read_bytes(&r, record->len);
 
     if (phota_read_end(&r) != PHOTA_OK
-        || record->version == 0
+        || record->bound.version == 0
         || record->len > sizeof(record->sealed)
-        || key->mv_size != PHOTA_KEY_ID)
+        || key->mv_size != PHOTA_KEY_ID
+        || id[4] >= PHOTA_PROVIDER_MAX
+        || id[5] > PHOTA_SECRET_CALLBACK)
     {
         phota_error(err, "books: the record of a key is damaged");
         return PHOTA_ERROR;
@@ -325,7 +332,9 @@ phota_key_decode(phota_key_record_t *record, const MDB_val *key,
 
     memcpy(record->sealed, sealed, record->len);
 
-    record->tenant = (uint32_t) phota_get_be(key->mv_data, PHOTA_KEY_ID);
+    record->bound.tenant = (uint32_t) phota_get_be(id, 4);
+    record->bound.provider = id[4];
+    record->bound.what = id[5];
 
     return PHOTA_OK;
 }

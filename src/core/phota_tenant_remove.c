@@ -30,7 +30,6 @@ phota_tenant_remove(phota_tenants_t *t, MDB_txn *txn, const char *name,
     uint32_t *id, int *begun, phota_error_t *err)
 {
     int              rc;
-    u_char           number[PHOTA_KEY_ID];
     MDB_val          key;
     phota_tenant_t   tenant;
 
@@ -56,6 +55,10 @@ phota_tenant_remove(phota_tenants_t *t, MDB_txn *txn, const char *name,
     }
 
     if (rc == PHOTA_OK) {
+        rc = phota_key_forget(t, txn, tenant.id, err);
+    }
+
+    if (rc == PHOTA_OK) {
         rc = phota_tenant_mark(t, txn, &tenant, err);
     }
 
@@ -64,17 +67,6 @@ phota_tenant_remove(phota_tenants_t *t, MDB_txn *txn, const char *name,
     }
 
     *id = tenant.id;
-
-    phota_key_id_encode(number, tenant.id);
-
-    key.mv_data = number;
-    key.mv_size = sizeof(number);
-
-    rc = mdb_del(txn, t->keys, &key, NULL);
-
-    if (rc != 0 && rc != MDB_NOTFOUND) {
-        return phota_store_fail(err, "keys", rc);
-    }
 
     key.mv_data = tenant.name;
     key.mv_size = strlen(tenant.name);

@@ -1,8 +1,7 @@
 
 /*
- * Tokens and sealed upstream keys as tables of the books.  Of a token only its
- * digest is kept; it is written once, and may be changed in what it may spend
- * and made void for good.  A key comes in plain and lies here sealed.
+ * Tokens as a table of the books.  Of a token only its digest is kept; it is
+ * written once, and may be changed in what it may spend and made void for good.
  */
 
 
@@ -20,11 +19,6 @@ static int phota_token_edited(phota_tenants_t *t, MDB_txn *txn, uint32_t id,
     phota_token_edit_pt edit, void *ctx, phota_error_t *err);
 static int phota_token_revoked(phota_tenants_t *t, MDB_txn *txn, uint32_t id,
     phota_error_t *err);
-static int phota_key_check(const u_char *key, size_t len,
-    phota_error_t *err);
-static int phota_key_put(phota_tenants_t *t, MDB_txn *txn,
-    const phota_master_t *master, uint32_t tenant, const u_char *key,
-    size_t len, phota_error_t *err);
 
 
 static int
@@ -317,123 +311,4 @@ phota_token_each(phota_tenants_t *t, phota_token_pt handler, void *ctx,
     phota_store_abort(txn);
 
     return rc;
-}
-
-
-static int
-phota_key_check(const u_char *key, size_t len, phota_error_t *err)
-{
-    size_t  i;
-
-    if (len == 0) {
-        phota_error(err, "not a key: it is empty");
-        return PHOTA_INVALID;
-    }
-
-    if (len > PHOTA_KEY_MAX) {
-        phota_error(err, "not a key: longer than %d bytes", PHOTA_KEY_MAX);
-        return PHOTA_INVALID;
-    }
-
-    /* it becomes a header's value: a line end in it would make another */
-
-    for (i = 0; i < len; i++) {
-        if (key[i] <= ' ' || key[i] > '~') {
-            phota_error(err, "not a key: byte %zu isn't printable ASCII", i);
-            return PHOTA_INVALID;
-        }
-    }
-
-    return PHOTA_OK;
-}
-
-
-int
-phota_key_set(phota_tenants_t *t, const phota_master_t *master,
-    const char *tenant, const u_char *key, size_t len, phota_error_t *err)
-{
-    int              rc;
-    MDB_txn         *txn;
-    uint32_t         id;
-    phota_tenant_t   owner;
-
-    rc = phota_key_check(key, len, err);
-    if (rc != PHOTA_OK) {
-        return rc;
-    }
-
-    rc = phota_tenant_begin(t, &txn, err);
-    if (rc != PHOTA_OK) {
-        return rc;
-    }
-
-    id = PHOTA_TENANT_DEFAULT;
-
-    if (tenant != NULL) {
-        rc = phota_tenant_find(t, txn, tenant, &owner, err);
-
-        if (rc == PHOTA_OK) {
-            id = owner.id;
-        }
-    }
-
-    if (rc == PHOTA_OK) {
-        rc = phota_key_put(t, txn, master, id, key, len, err);
-    }
-
-    return phota_tenant_finish(t, txn, rc, err);
-}
-
-
-/* each key of a tenant has a new version: an old record can't pose as it */
-
-static int
-phota_key_put(phota_tenants_t *t, MDB_txn *txn, const phota_master_t *master,
-    uint32_t tenant, const u_char *key, size_t len, phota_error_t *err)
-{
-    int                 rc;
-    u_char              id[PHOTA_KEY_ID], buf[PHOTA_RECORD_MAX];
-    MDB_val             name, data;
-    phota_key_record_t  record;
-
-    phota_key_id_encode(id, tenant);
-
-    name.mv_data = id;
-    name.mv_size = sizeof(id);
-
-    record.version = 0;
-
-    rc = mdb_get(txn, t->keys, &name, &data);
-
-    if (rc == 0) {
-        rc = phota_key_decode(&record, &name, &data, err);
-        if (rc != PHOTA_OK) {
-            return rc;
-        }
-
-    } else if (rc != MDB_NOTFOUND) {
-        return phota_store_fail(err, "keys", rc);
-    }
-
-    record.version++;
-    record.created = phota_now();
-    record.len = sizeof(record.sealed);
-
-    rc = phota_seal(master, tenant, record.version, key, len, record.sealed,
-                    &record.len);
-
-    if (rc != PHOTA_OK) {
-        phota_error(err, "the key can't be sealed: OpenSSL failed");
-        return rc;
-    }
-
-    data.mv_data = buf;
-    data.mv_size = phota_key_encode(buf, sizeof(buf), &record);
-
-    rc = mdb_put(txn, t->keys, &name, &data, 0);
-    if (rc != 0) {
-        return phota_store_fail(err, "keys", rc);
-    }
-
-    return PHOTA_OK;
 }

@@ -21,6 +21,8 @@
 #define MAP       ((size_t) 64 << 20)
 #define EDIT      (&phota_operations[PHOTA_OP_EDIT])
 #define TRAINING  (&phota_operations[PHOTA_OP_TRAINING])
+#define REMIX     (&phota_operations[PHOTA_OP_REMIX])
+#define PHOTIO    (&phota_operations[PHOTA_OP_PHOTIO_REMIX])
 
 
 static char            dir[64];
@@ -448,7 +450,7 @@ metered(void **state)
     assert_int_equal(rate.flags, PHOTA_PRICE_ESTIMATED);
     phota_price_list_destroy(list);
 
-    price.flags = 2;
+    price.flags = 4;
     assert_int_equal(phota_price_add(&prices, &price, 1, NULL, &err),
                      PHOTA_INVALID);
 }
@@ -459,12 +461,93 @@ metered(void **state)
 static void
 training(void **state)
 {
+    phota_rate_t         rate;
+    phota_price_t        price;
+    phota_price_list_t  *list;
+
     (void) state;
 
     assert_int_equal(add("training", "fast", "", 0, 0, 1), PHOTA_OK);
     assert_int_equal(add("training", "", "", 0, 0, 1), PHOTA_OK);
     assert_int_equal(add("training", "", "2K", 0, 0, 1), PHOTA_INVALID);
     assert_non_null(strstr(err.text, "no resolution"));
+
+    /* what ends in ERROR may be given back, and nothing else ends so */
+
+    fill(&price, "training", "fast", "", 0, 0, 1);
+    price.flags = PHOTA_PRICE_REFUND;
+    assert_int_equal(phota_price_add(&prices, &price, 1, NULL, &err),
+                     PHOTA_OK);
+
+    list = load();
+    assert_int_equal(phota_price_find(list,
+                                      &phota_operations[PHOTA_OP_TRAINING],
+                                      "fast", "", 7, 1, &rate), PHOTA_OK);
+    assert_int_equal(rate.flags, PHOTA_PRICE_REFUND);
+    assert_int_equal(phota_price_find(list,
+                                      &phota_operations[PHOTA_OP_TRAINING],
+                                      "standard", "", 7, 1, &rate),
+                     PHOTA_OK);
+    assert_int_equal(rate.flags, 0);
+    phota_price_list_destroy(list);
+
+    fill(&price, "edit", "", "", 0, 0, 1);
+    price.flags = PHOTA_PRICE_REFUND;
+    assert_int_equal(phota_price_add(&prices, &price, 1, NULL, &err),
+                     PHOTA_INVALID);
+    assert_non_null(strstr(err.text, "training"));
+}
+
+
+/* a vendor's remix has nothing of another's, and none is shipped */
+
+static void
+vendors(void **state)
+{
+    phota_rate_t         rate;
+    phota_price_t        price;
+    phota_price_list_t  *list;
+
+    (void) state;
+
+    assert_int_equal(phota_price_ship(&prices, &err), PHOTA_OK);
+
+    list = load();
+    assert_int_equal(phota_price_find(list, PHOTIO, "", "", 0, UINT64_MAX,
+                                      &rate), PHOTA_DECLINED);
+    phota_price_list_destroy(list);
+
+    fill(&price, "remix", "nb2", "", 0, 0, 7);
+    (void) snprintf(price.provider, sizeof(price.provider), "photio");
+    assert_int_equal(phota_price_add(&prices, &price, 1, NULL, &err),
+                     PHOTA_INVALID);
+    assert_non_null(strstr(err.text, "no model"));
+
+    fill(&price, "remix", "", "2K", 0, 0, 7);
+    (void) snprintf(price.provider, sizeof(price.provider), "photio");
+    assert_int_equal(phota_price_add(&prices, &price, 1, NULL, &err),
+                     PHOTA_INVALID);
+    assert_non_null(strstr(err.text, "no resolution"));
+
+    fill(&price, "photio-remix", "", "", 0, 0, 7);
+    (void) snprintf(price.provider, sizeof(price.provider), "photio");
+    assert_int_equal(phota_price_add(&prices, &price, 1, NULL, &err),
+                     PHOTA_INVALID);
+    assert_non_null(strstr(err.text, "no operation"));
+
+    fill(&price, "remix", "", "", 0, 0, 7);
+    (void) snprintf(price.provider, sizeof(price.provider), "photio");
+    assert_int_equal(phota_price_add(&prices, &price, 1, NULL, &err),
+                     PHOTA_OK);
+
+    list = load();
+    assert_int_equal(phota_price_find(list, PHOTIO, "", "", 0, UINT64_MAX,
+                                      &rate), PHOTA_OK);
+    assert_int_equal(rate.base, 7);
+    assert_int_equal(phota_price_find(list, REMIX, "", "", 0, UINT64_MAX,
+                                      &rate), PHOTA_OK);
+    assert_int_equal(rate.base, 120000);
+    phota_price_list_destroy(list);
 }
 
 
@@ -540,6 +623,7 @@ main(void)
         test(lists),
         test(metered),
         test(training),
+        test(vendors),
         test(damaged)
     };
 

@@ -307,6 +307,20 @@ hashed(void **state)
 }
 
 
+static const phota_seal_t *
+to(uint32_t tenant, uint32_t version)
+{
+    static phota_seal_t  bound;
+
+    bound.tenant = tenant;
+    bound.version = version;
+    bound.provider = 0;
+    bound.what = 1;
+
+    return &bound;
+}
+
+
 static void
 sealed(void **state)
 {
@@ -327,12 +341,12 @@ sealed(void **state)
 
     for (i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
         len = sizeof(box);
-        assert_int_equal(phota_seal(&master, 3, 1, key, lens[i], box, &len),
+        assert_int_equal(phota_seal(&master, to(3, 1), key, lens[i], box, &len),
                          PHOTA_OK);
         assert_int_equal(len, lens[i] + 32);
 
         n = sizeof(plain);
-        assert_int_equal(phota_unseal(&master, 3, 1, box, len, plain, &n),
+        assert_int_equal(phota_unseal(&master, to(3, 1), box, len, plain, &n),
                          PHOTA_OK);
         assert_int_equal(n, lens[i]);
         assert_memory_equal(plain, key, n);
@@ -340,7 +354,7 @@ sealed(void **state)
         /* a nonce is never used twice */
 
         len = sizeof(again);
-        assert_int_equal(phota_seal(&master, 3, 1, key, lens[i], again,
+        assert_int_equal(phota_seal(&master, to(3, 1), key, lens[i], again,
                                     &len), PHOTA_OK);
         assert_memory_not_equal(box + 4, again + 4, len - 4);
     }
@@ -348,16 +362,16 @@ sealed(void **state)
     /* no room, too long */
 
     len = sizeof(box);
-    assert_int_equal(phota_seal(&master, 3, 1, key, PHOTA_KEY_MAX + 1, box,
-                                &len), PHOTA_ERROR);
+    assert_int_equal(phota_seal(&master, to(3, 1), key, PHOTA_KEY_MAX + 1,
+                                box, &len), PHOTA_ERROR);
     len = 71;
-    assert_int_equal(phota_seal(&master, 3, 1, key, 40, box, &len),
+    assert_int_equal(phota_seal(&master, to(3, 1), key, 40, box, &len),
                      PHOTA_ERROR);
     len = 72;
-    assert_int_equal(phota_seal(&master, 3, 1, key, 40, box, &len),
+    assert_int_equal(phota_seal(&master, to(3, 1), key, 40, box, &len),
                      PHOTA_OK);
     n = 39;
-    assert_int_equal(phota_unseal(&master, 3, 1, box, len, plain, &n),
+    assert_int_equal(phota_unseal(&master, to(3, 1), box, len, plain, &n),
                      PHOTA_ERROR);
 }
 
@@ -368,6 +382,7 @@ sealed_refused(void **state)
     size_t          i, n, len;
     u_char          box[PHOTA_SEALED_MAX], plain[PHOTA_KEY_MAX];
     unsigned        bit;
+    phota_seal_t    bound;
     phota_master_t  master, other;
 
     (void) state;
@@ -377,37 +392,50 @@ sealed_refused(void **state)
     other.b[31] ^= 0x80;
 
     len = sizeof(box);
-    assert_int_equal(phota_seal(&master, 3, 2, (u_char *) "upstream-key", 12,
-                                box, &len), PHOTA_OK);
+    assert_int_equal(phota_seal(&master, to(3, 2),
+                                (u_char *) "upstream-key", 12, box, &len),
+                     PHOTA_OK);
 
     n = sizeof(plain);
-    assert_int_equal(phota_unseal(&other, 3, 2, box, len, plain, &n),
+    assert_int_equal(phota_unseal(&other, to(3, 2), box, len, plain, &n),
                      PHOTA_INVALID);
-    assert_int_equal(phota_unseal(&master, 4, 2, box, len, plain, &n),
+    assert_int_equal(phota_unseal(&master, to(4, 2), box, len, plain, &n),
                      PHOTA_INVALID);
-    assert_int_equal(phota_unseal(&master, 0, 2, box, len, plain, &n),
+    assert_int_equal(phota_unseal(&master, to(0, 2), box, len, plain, &n),
                      PHOTA_INVALID);
-    assert_int_equal(phota_unseal(&master, 3, 1, box, len, plain, &n),
+    assert_int_equal(phota_unseal(&master, to(3, 1), box, len, plain, &n),
+                     PHOTA_INVALID);
+
+    /* another provider's, or of another kind */
+
+    bound = *to(3, 2);
+    bound.provider = 1;
+    assert_int_equal(phota_unseal(&master, &bound, box, len, plain, &n),
+                     PHOTA_INVALID);
+
+    bound = *to(3, 2);
+    bound.what = 0;
+    assert_int_equal(phota_unseal(&master, &bound, box, len, plain, &n),
                      PHOTA_INVALID);
 
     /* an older box under a newer number */
 
     box[0] = 3;
-    assert_int_equal(phota_unseal(&master, 3, 3, box, len, plain, &n),
+    assert_int_equal(phota_unseal(&master, to(3, 3), box, len, plain, &n),
                      PHOTA_INVALID);
     box[0] = 2;
 
     for (i = 0; i < len; i++) {
         for (bit = 0; bit < 8; bit++) {
             box[i] ^= 1 << bit;
-            assert_int_equal(phota_unseal(&master, 3, 2, box, len, plain,
+            assert_int_equal(phota_unseal(&master, to(3, 2), box, len, plain,
                                           &n), PHOTA_INVALID);
             box[i] ^= 1 << bit;
         }
     }
 
     for (i = 0; i < len; i++) {
-        assert_int_equal(phota_unseal(&master, 3, 2, box, i, plain, &n),
+        assert_int_equal(phota_unseal(&master, to(3, 2), box, i, plain, &n),
                          PHOTA_INVALID);
     }
 
@@ -415,12 +443,12 @@ sealed_refused(void **state)
 
     memset(plain, 'x', sizeof(plain));
     box[len - 1] ^= 1;
-    assert_int_equal(phota_unseal(&master, 3, 2, box, len, plain, &n),
+    assert_int_equal(phota_unseal(&master, to(3, 2), box, len, plain, &n),
                      PHOTA_INVALID);
     assert_memory_equal(plain, "\0\0\0\0\0\0\0\0\0\0\0\0xxxx", 16);
     box[len - 1] ^= 1;
 
-    assert_int_equal(phota_unseal(&master, 3, 2, box, len, plain, &n),
+    assert_int_equal(phota_unseal(&master, to(3, 2), box, len, plain, &n),
                      PHOTA_OK);
 }
 

@@ -713,7 +713,8 @@ many(void **state)
 
 
 static void
-key_is(const char *tenant, int rc, const char *key)
+secret_is(const char *tenant, phota_provider_e provider, phota_secret_e what,
+    int rc, const char *key)
 {
     size_t              len;
     u_char              out[PHOTA_KEY_MAX];
@@ -723,7 +724,8 @@ key_is(const char *tenant, int rc, const char *key)
     assert_int_equal(phota_tenant_get(&tenants, tenant, &t, &err), PHOTA_OK);
 
     d = directory();
-    assert_int_equal(phota_directory_key(d, &master, &t, out, &len), rc);
+    assert_int_equal(phota_directory_key(d, &master, &t, provider, what, out,
+                                         &len), rc);
 
     if (rc == PHOTA_OK) {
         assert_int_equal(len, strlen(key));
@@ -734,11 +736,55 @@ key_is(const char *tenant, int rc, const char *key)
 }
 
 
+static void
+key_is(const char *tenant, int rc, const char *key)
+{
+    secret_is(tenant, PHOTA_PROVIDER_PHOTA, PHOTA_SECRET_KEY, rc, key);
+}
+
+
+static int
+set_secret(const char *tenant, phota_provider_e provider,
+    phota_secret_e what, const char *key)
+{
+    return phota_key_set(&tenants, &master, tenant, provider, what,
+                         (u_char *) key, strlen(key), NULL, &err);
+}
+
+
 static int
 set(const char *tenant, const char *key)
 {
-    return phota_key_set(&tenants, &master, tenant, (u_char *) key,
-                         strlen(key), &err);
+    return set_secret(tenant, PHOTA_PROVIDER_PHOTA, PHOTA_SECRET_KEY, key);
+}
+
+
+/* 1 when the account turns out to be shared */
+
+static int
+shares(const char *tenant, const char *key)
+{
+    int  shared;
+
+    shared = -1;
+    assert_int_equal(phota_key_set(&tenants, &master, tenant,
+                                   PHOTA_PROVIDER_PHOTA, PHOTA_SECRET_KEY,
+                                   (u_char *) key, strlen(key), &shared,
+                                   &err), PHOTA_OK);
+
+    return shared;
+}
+
+
+static unsigned
+fenced(const char *name)
+{
+    phota_tenant_t  tenant;
+
+    assert_int_equal(phota_tenant_get(&tenants, name, &tenant, &err),
+                     PHOTA_OK);
+
+    return phota_tenant_fenced(&tenant);
 }
 
 
@@ -782,7 +828,6 @@ keys(void **state)
     master.b[0] ^= 1;
 
     assert_int_equal(set("none", "key"), PHOTA_DECLINED);
-    assert_int_equal(set("acme", ""), PHOTA_INVALID);
     assert_int_equal(set("acme", "a b"), PHOTA_INVALID);
     assert_int_equal(set("acme", "key\r\nX-Other: 1"), PHOTA_INVALID);
     assert_int_equal(set("acme", "k\xc3\xa9y"), PHOTA_INVALID);
@@ -797,14 +842,300 @@ keys(void **state)
 }
 
 
+/* whoever had one of its own doesn't get to the shared account by itself */
+
+static void
+key_removed(void **state)
+{
+    size_t              len;
+    u_char              out[PHOTA_KEY_MAX];
+    phota_tenant_t      acme, bolt;
+    phota_directory_t  *d;
+
+    (void) state;
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_tenant_add(&tenants, "bolt", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(set(NULL, "default-key"), PHOTA_OK);
+    assert_int_equal(set("acme", ""), PHOTA_DECLINED);
+    assert_int_equal(set("acme", "own"), PHOTA_OK);
+    assert_int_equal(set_secret("acme", PHOTA_PROVIDER_PHOTA,
+                                PHOTA_SECRET_CALLBACK, "signs"), PHOTA_OK);
+
+    assert_int_equal(phota_tenant_get(&tenants, "acme", &acme, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_tenant_get(&tenants, "bolt", &bolt, &err),
+                     PHOTA_OK);
+
+    assert_int_equal(set("acme", ""), PHOTA_OK);
+    assert_int_equal(set("acme", ""), PHOTA_DECLINED);
+    assert_int_equal(set("none", ""), PHOTA_DECLINED);
+
+    key_is("acme", PHOTA_OK, "default-key");
+    assert_int_equal(fenced("acme"), 1);
+
+    /* a call that is under way */
+
+    d = directory();
+    assert_int_equal(phota_directory_key(d, &master, &acme,
+                                         PHOTA_PROVIDER_PHOTA,
+                                         PHOTA_SECRET_KEY, out, &len),
+                     PHOTA_DECLINED);
+    assert_int_equal(phota_directory_key(d, &master, &bolt,
+                                         PHOTA_PROVIDER_PHOTA,
+                                         PHOTA_SECRET_KEY, out, &len),
+                     PHOTA_OK);
+
+    bolt.id = 77;
+    assert_int_equal(phota_directory_key(d, &master, &bolt,
+                                         PHOTA_PROVIDER_PHOTA,
+                                         PHOTA_SECRET_KEY, out, &len),
+                     PHOTA_DECLINED);
+    phota_directory_destroy(d);
+
+    /* its secret went with it, and doesn't come back with another key */
+
+    assert_int_equal(set("acme", "new"), PHOTA_OK);
+    key_is("acme", PHOTA_OK, "new");
+    secret_is("acme", PHOTA_PROVIDER_PHOTA, PHOTA_SECRET_CALLBACK,
+              PHOTA_DECLINED, NULL);
+
+    assert_int_equal(set(NULL, ""), PHOTA_OK);
+    key_is("bolt", PHOTA_DECLINED, NULL);
+}
+
+
+/* of one account, the key and what signs its callbacks */
+
+static void
+key_accounts(void **state)
+{
+    (void) state;
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_tenant_add(&tenants, "bolt", NULL, &err),
+                     PHOTA_OK);
+
+    assert_int_equal(set(NULL, "default"), PHOTA_OK);
+    assert_int_equal(set_secret(NULL, PHOTA_PROVIDER_PHOTA,
+                                PHOTA_SECRET_CALLBACK, "signs"), PHOTA_OK);
+    assert_int_equal(set_secret(NULL, PHOTA_PROVIDER_PHOTIO,
+                                PHOTA_SECRET_KEY, "pt-default"), PHOTA_OK);
+    assert_int_equal(set_secret("acme", PHOTA_PROVIDER_PHOTA,
+                                PHOTA_SECRET_CALLBACK, "mine"),
+                     PHOTA_REFUSED);
+
+    secret_is("acme", PHOTA_PROVIDER_PHOTA, PHOTA_SECRET_CALLBACK, PHOTA_OK,
+              "signs");
+    secret_is("acme", PHOTA_PROVIDER_PHOTIO, PHOTA_SECRET_KEY, PHOTA_OK,
+              "pt-default");
+    secret_is("acme", PHOTA_PROVIDER_PHOTIO, PHOTA_SECRET_CALLBACK,
+              PHOTA_DECLINED, NULL);
+
+    /* a key of its own: never the default account's secret */
+
+    assert_int_equal(set("acme", "own"), PHOTA_OK);
+    secret_is("acme", PHOTA_PROVIDER_PHOTA, PHOTA_SECRET_CALLBACK,
+              PHOTA_DECLINED, NULL);
+    assert_int_equal(set_secret("acme", PHOTA_PROVIDER_PHOTA,
+                                PHOTA_SECRET_CALLBACK, "mine"), PHOTA_OK);
+    secret_is("acme", PHOTA_PROVIDER_PHOTA, PHOTA_SECRET_CALLBACK, PHOTA_OK,
+              "mine");
+    secret_is("bolt", PHOTA_PROVIDER_PHOTA, PHOTA_SECRET_CALLBACK, PHOTA_OK,
+              "signs");
+
+    /* each provider for itself, and fences follow phota's */
+
+    secret_is("acme", PHOTA_PROVIDER_PHOTIO, PHOTA_SECRET_KEY, PHOTA_OK,
+              "pt-default");
+    assert_int_equal(set_secret("bolt", PHOTA_PROVIDER_PHOTIO,
+                                PHOTA_SECRET_KEY, "pt-bolt"), PHOTA_OK);
+    secret_is("bolt", PHOTA_PROVIDER_PHOTIO, PHOTA_SECRET_KEY, PHOTA_OK,
+              "pt-bolt");
+    secret_is("acme", PHOTA_PROVIDER_PHOTIO, PHOTA_SECRET_KEY, PHOTA_OK,
+              "pt-default");
+    key_is("bolt", PHOTA_OK, "default");
+    assert_int_equal(fenced("acme"), 0);
+    assert_int_equal(fenced("bolt"), 1);
+
+    /* a secret goes alone */
+
+    assert_int_equal(set_secret("acme", PHOTA_PROVIDER_PHOTA,
+                                PHOTA_SECRET_CALLBACK, ""), PHOTA_OK);
+    key_is("acme", PHOTA_OK, "own");
+    secret_is("acme", PHOTA_PROVIDER_PHOTA, PHOTA_SECRET_CALLBACK,
+              PHOTA_DECLINED, NULL);
+}
+
+
+static int
+unfence(void *ctx, phota_tenant_t *tenant, phota_error_t *e)
+{
+    (void) ctx;
+    (void) e;
+
+    tenant->flags &= ~(uint32_t) PHOTA_TENANT_FENCED;
+
+    return PHOTA_OK;
+}
+
+
+static void
+key_shared(void **state)
+{
+    (void) state;
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_tenant_add(&tenants, "bolt", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_tenant_add(&tenants, "corp", NULL, &err),
+                     PHOTA_OK);
+
+    assert_int_equal(shares(NULL, "default"), 0);
+    assert_int_equal(shares("acme", "one"), 0);
+    assert_int_equal(shares("acme", "one"), 0);
+    assert_int_equal(shares("bolt", "on"), 0);
+    assert_int_equal(shares("corp", "onetwo"), 0);
+    assert_int_equal(fenced("acme") + fenced("bolt") + fenced("corp"), 0);
+
+    assert_int_equal(shares("bolt", "one"), 1);
+    assert_int_equal(fenced("acme"), 1);
+    assert_int_equal(fenced("bolt"), 1);
+    assert_int_equal(fenced("corp"), 0);
+
+    /* the default one, from either side */
+
+    assert_int_equal(shares("corp", "default"), 1);
+    assert_int_equal(fenced("corp"), 1);
+
+    assert_int_equal(phota_tenant_edit(&tenants, "acme", unfence, NULL, NULL,
+                                       &err), PHOTA_OK);
+    assert_int_equal(shares("bolt", "two"), 0);
+    assert_int_equal(fenced("acme"), 0);
+
+    /* fences stay until somebody says so */
+
+    assert_int_equal(fenced("bolt"), 1);
+    assert_int_equal(shares(NULL, "one"), 1);
+    assert_int_equal(fenced("acme"), 1);
+
+    /* of another provider, or a secret: no matter */
+
+    assert_int_equal(phota_tenant_edit(&tenants, "bolt", unfence, NULL, NULL,
+                                       &err), PHOTA_OK);
+    assert_int_equal(set_secret("acme", PHOTA_PROVIDER_PHOTIO,
+                                PHOTA_SECRET_KEY, "two"), PHOTA_OK);
+    assert_int_equal(set_secret("acme", PHOTA_PROVIDER_PHOTA,
+                                PHOTA_SECRET_CALLBACK, "two"), PHOTA_OK);
+    assert_int_equal(set_secret("bolt", PHOTA_PROVIDER_PHOTIO,
+                                PHOTA_SECRET_KEY, "two"), PHOTA_OK);
+    assert_int_equal(fenced("bolt"), 0);
+
+    /* what another master key sealed can't be compared, and is no hindrance */
+
+    master.b[0] ^= 1;
+    assert_int_equal(shares("corp", "two"), 0);
+    master.b[0] ^= 1;
+    key_is("corp", PHOTA_INVALID, NULL);
+}
+
+
+static void
+by_id(void **state)
+{
+    uint32_t               id;
+    phota_directory_t     *d;
+    const phota_tenant_t  *tenant;
+
+    (void) state;
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", &id, &err),
+                     PHOTA_OK);
+    assert_int_equal(set("acme", "own"), PHOTA_OK);
+
+    d = directory();
+    assert_int_equal(phota_directory_tenant(d, id, &tenant), PHOTA_OK);
+    assert_string_equal(tenant->name, "acme");
+    assert_int_equal(tenant->flags, PHOTA_TENANT_OWN_KEY);
+    assert_int_equal(phota_directory_tenant(d, id + 1, &tenant),
+                     PHOTA_DECLINED);
+    assert_int_equal(phota_directory_tenant(d, 0, &tenant), PHOTA_DECLINED);
+    phota_directory_destroy(d);
+}
+
+
+static void
+keys_gone(void **state)
+{
+    int                    begun;
+    MDB_txn               *txn;
+    uint32_t               id;
+    MDB_stat               st;
+    phota_directory_t     *d;
+    const phota_tenant_t  *tenant;
+
+    (void) state;
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(set(NULL, "default"), PHOTA_OK);
+    assert_int_equal(set("acme", "own"), PHOTA_OK);
+    assert_int_equal(set_secret("acme", PHOTA_PROVIDER_PHOTA,
+                                PHOTA_SECRET_CALLBACK, "mine"), PHOTA_OK);
+    assert_int_equal(set_secret("acme", PHOTA_PROVIDER_PHOTIO,
+                                PHOTA_SECRET_KEY, "pt-own"), PHOTA_OK);
+
+    assert_int_equal(phota_store_begin(&store, 1, &txn, &err), PHOTA_OK);
+    assert_int_equal(phota_tenant_remove(&tenants, txn, "acme", &id, &begun,
+                                         &err), PHOTA_OK);
+    assert_int_equal(mdb_stat(txn, tenants.keys, &st), 0);
+    assert_int_equal(st.ms_entries, 1);
+    assert_int_equal(phota_store_commit(txn, &err), PHOTA_OK);
+
+    d = directory();
+    assert_int_equal(phota_directory_tenant(d, id, &tenant), PHOTA_DECLINED);
+    phota_directory_destroy(d);
+}
+
+
 /* one tenant's record under another's id doesn't open */
+
+static void
+move(uint8_t provider, uint8_t what, uint32_t tenant)
+{
+    u_char        id[PHOTA_KEY_ID], buf[1024];
+    MDB_txn      *txn;
+    MDB_val       key, data;
+    phota_seal_t  bound;
+
+    assert_int_equal(phota_store_begin(&store, 1, &txn, &err), PHOTA_OK);
+
+    memset(&bound, 0, sizeof(bound));
+    bound.tenant = 1;
+    phota_key_id_encode(id, &bound);
+    key.mv_data = id;
+    key.mv_size = sizeof(id);
+    assert_int_equal(mdb_get(txn, tenants.keys, &key, &data), 0);
+    memcpy(buf, data.mv_data, data.mv_size);
+    data.mv_data = buf;
+
+    bound.tenant = tenant;
+    bound.provider = provider;
+    bound.what = what;
+    phota_key_id_encode(id, &bound);
+    assert_int_equal(mdb_put(txn, tenants.keys, &key, &data, 0), 0);
+    assert_int_equal(phota_store_commit(txn, &err), PHOTA_OK);
+}
+
 
 static void
 key_moved(void **state)
 {
-    u_char    id[PHOTA_KEY_ID], buf[1024];
-    MDB_txn  *txn;
-    MDB_val   key, data;
+    phota_directory_t  *d;
 
     (void) state;
 
@@ -814,21 +1145,22 @@ key_moved(void **state)
                      PHOTA_OK);
     assert_int_equal(set("acme", "acme-key"), PHOTA_OK);
 
-    assert_int_equal(phota_store_begin(&store, 1, &txn, &err), PHOTA_OK);
-
-    phota_key_id_encode(id, 1);
-    key.mv_data = id;
-    key.mv_size = sizeof(id);
-    assert_int_equal(mdb_get(txn, tenants.keys, &key, &data), 0);
-    memcpy(buf, data.mv_data, data.mv_size);
-    data.mv_data = buf;
-
-    phota_key_id_encode(id, 2);
-    assert_int_equal(mdb_put(txn, tenants.keys, &key, &data, 0), 0);
-    assert_int_equal(phota_store_commit(txn, &err), PHOTA_OK);
+    move(PHOTA_PROVIDER_PHOTA, PHOTA_SECRET_KEY, 2);
+    move(PHOTA_PROVIDER_PHOTIO, PHOTA_SECRET_KEY, 1);
+    move(PHOTA_PROVIDER_PHOTA, PHOTA_SECRET_CALLBACK, 1);
 
     key_is("acme", PHOTA_OK, "acme-key");
     key_is("bolt", PHOTA_INVALID, NULL);
+    secret_is("acme", PHOTA_PROVIDER_PHOTIO, PHOTA_SECRET_KEY,
+              PHOTA_INVALID, NULL);
+    secret_is("acme", PHOTA_PROVIDER_PHOTA, PHOTA_SECRET_CALLBACK,
+              PHOTA_INVALID, NULL);
+
+    /* of no provider that there is */
+
+    move(PHOTA_PROVIDER_MAX, PHOTA_SECRET_KEY, 1);
+    d = NULL;
+    assert_int_equal(phota_directory_load(&tenants, &d, &err), PHOTA_ERROR);
 }
 
 
@@ -950,6 +1282,11 @@ main(void)
         test(token_edited),
         test(many),
         test(keys),
+        test(key_removed),
+        test(key_accounts),
+        test(key_shared),
+        test(by_id),
+        test(keys_gone),
         test(key_moved),
         test(damaged)
     };
