@@ -177,7 +177,8 @@ struct ngx_http_phota_ctx_s {
     ngx_http_phota_upward_t    *upward;         /* NULL: nothing is written
                                                    otherwise */
     ngx_http_phota_told_t      *told;           /* NULL: as it came */
-    phota_ticket_t             *ticket;         /* the job that is asked for */
+    phota_ticket_t             *ticket;         /* a job that is asked for ... */
+    phota_job_t                *job;            /* ... or told, in the books */
     ngx_http_phota_errand_t    *errand;         /* nobody's request */
     phota_fingerprint_t        *fingerprint;
     phota_scan_t                scan;
@@ -193,6 +194,7 @@ struct ngx_http_phota_ctx_s {
     uint64_t                    since;          /* ms: what is older doesn't
                                                    count for this request */
     ngx_uint_t                  pooled;         /* pictures in the pool */
+    ngx_uint_t                  first;          /* of them that the hit tells */
     ngx_uint_t                  variation;      /* from 1, 0: none asked for */
     ngx_http_phota_flight_t     flight;         /* taken off, not yet bought */
     ngx_uint_t                  buys;           /* pictures, by this request */
@@ -358,6 +360,7 @@ struct ngx_http_phota_news_s {
     uint64_t                    delay;          /* ms until the next poll; 0:
                                                    as it stands */
     unsigned                    overdue:1;      /* what is pending is lost */
+    unsigned                    called_back:1;  /* its words aren't a poll's */
     unsigned                    ended:1;        /* by this */
     phota_job_t                 row;            /* as it is now */
 };
@@ -412,7 +415,7 @@ struct ngx_http_phota_purchase_s {
     unsigned                    own_key:1;      /* the tenant's account pays */
     unsigned                    refund:1;       /* of a training in ERROR */
     unsigned                    collapses:1;    /* an open job like it does */
-    unsigned                    alike:1;        /* there is one: charge.id */
+    unsigned                    alike:1;        /* there is one: job */
     unsigned                    landed:1;       /* others were told */
     unsigned                    complete:1;
     unsigned                    last:1;         /* last buffer was seen */
@@ -590,8 +593,8 @@ ngx_int_t ngx_http_phota_upstream_key(ngx_http_request_t *r,
 /* ngx_http_phota_outcome.c */
 
 /* by the table of what happened; fills outcome, complete and parsed */
-void ngx_http_phota_judge(ngx_http_phota_purchase_t *p, ngx_int_t rc,
-    ngx_uint_t sent);
+void ngx_http_phota_judge(ngx_http_phota_purchase_t *p,
+    ngx_http_phota_ctx_t *ctx, ngx_int_t rc, ngx_uint_t sent);
 
 /* what the gateway itself must say instead of the upstream's answer, if so */
 void ngx_http_phota_translate(ngx_http_phota_purchase_t *p,
@@ -747,6 +750,10 @@ ngx_uint_t ngx_http_phota_has_links(void);
 ngx_int_t ngx_http_phota_results_base(ngx_http_request_t *r,
     phota_str_t *base);
 
+/* a URL of this nginx, as the client of this request would reach it */
+ngx_int_t ngx_http_phota_absolute(ngx_http_request_t *r, ngx_str_t *path,
+    phota_str_t *url);
+
 /* ngx_http_phota_join.c */
 
 /*
@@ -793,8 +800,10 @@ ngx_int_t ngx_http_phota_alias_args(ngx_http_request_t *r,
 
 /* ngx_http_phota_async.c */
 
-/* of a call that the upstream took on (202): p->job; NGX_DECLINED: it can't be
- * followed */
+/*
+ * Of a call that the upstream took on as a job: p->job.  NGX_DECLINED: it isn't
+ * one, or can't be followed.
+ */
 ngx_int_t ngx_http_phota_async_accept(ngx_http_phota_purchase_t *p,
     ngx_http_phota_ctx_t *ctx);
 
@@ -813,22 +822,44 @@ ngx_int_t ngx_http_phota_async_poll(ngx_http_request_t *r,
 ngx_int_t ngx_http_phota_async_polled(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 
-/* the answer to a submit: the upstream's 202, a job's that is open, a hit's */
-ngx_int_t ngx_http_phota_async_handle(ngx_http_request_t *r,
+/* the row of a charge, in ctx->job; NGX_DECLINED: it is no job's */
+ngx_int_t ngx_http_phota_async_find(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, const phota_id_t *charge);
+
+/* ngx_http_phota_tell.c */
+
+/* ctx->told: the upstream's 202, a job's that is open, that of a hit */
+ngx_int_t ngx_http_phota_tell_handle(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 
-/* ctx->told of a text; row NULL: there is no job in it */
-ngx_int_t ngx_http_phota_async_tell(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx, ngx_uint_t status, const phota_job_t *row,
-    const u_char *text, size_t len);
+/* ctx->told: what the upstream said of ctx->job; NGX_DECLINED: it is no JSON */
+ngx_int_t ngx_http_phota_tell_job(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_uint_t status, const u_char *text,
+    size_t len);
 
-/* what the tenant of a job is told, where no request asks: *out to be freed */
-int ngx_http_phota_async_text(const phota_job_t *row, const u_char *text,
-    size_t len, const phota_str_t *poll_url, const phota_str_t *base,
+/* ctx->told, a text in the request's pool */
+ngx_int_t ngx_http_phota_tell(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_uint_t status, const u_char *text,
+    size_t len);
+ngx_int_t ngx_http_phota_send_told(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* of a job that is answered by what is stored: ctx->hit as its result */
+ngx_int_t ngx_http_phota_send_result(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/*
+ * What the tenant of a job is told of a text, where no request asks; *out is to
+ * be freed.  PHOTA_INVALID: it is no JSON.
+ */
+int ngx_http_phota_tell_receiver(const phota_job_t *row,
+    const phota_tenant_t *tenant, const u_char *text, size_t len,
     u_char **out, size_t *out_len);
 
-/* what hears of a job is written: news->done() is called, news is its own */
-void ngx_http_phota_async_news(ngx_http_phota_news_t *news);
+/* ngx_http_phota_news.c */
+
+/* what was heard of a job is written: news->done() is called, and frees it */
+void ngx_http_phota_news_post(ngx_http_phota_news_t *news);
 void ngx_http_phota_news_free(ngx_http_phota_news_t *news);
 
 /* ngx_http_phota_follow.c */

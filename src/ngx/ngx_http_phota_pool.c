@@ -21,6 +21,8 @@ typedef struct {
 static ngx_int_t ngx_http_phota_preceding(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, MDB_txn *txn, const phota_charge_t *charge,
     ngx_uint_t before, ngx_http_phota_slot_t *slots);
+static ngx_uint_t ngx_http_phota_behind_fence(ngx_http_phota_ctx_t *ctx,
+    const phota_result_t *result);
 static ngx_int_t ngx_http_phota_gather(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, MDB_txn *txn, const u_char *fingerprint,
     uint64_t since, phota_result_t *results, ngx_uint_t *n);
@@ -28,7 +30,7 @@ static ngx_uint_t ngx_http_phota_pictures(phota_result_t *results,
     ngx_uint_t n);
 static ngx_uint_t ngx_http_phota_slots(phota_result_t *results, ngx_uint_t n,
     ngx_uint_t start, ngx_uint_t count, ngx_http_phota_slot_t *slots);
-static ngx_int_t ngx_http_phota_tell(ngx_http_request_t *r,
+static ngx_int_t ngx_http_phota_compose_hit(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, MDB_txn *txn, ngx_http_phota_slot_t *slots,
     ngx_uint_t nslots);
 static ngx_int_t ngx_http_phota_pick(ngx_http_request_t *r,
@@ -112,11 +114,12 @@ ngx_http_phota_lookup(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
                                              ctx->scan.outputs)
                   : 0;
 
-        n = ngx_http_phota_slots(ngx_http_phota_found, n,
-                                 start % ctx->pooled, ctx->scan.outputs,
-                                 slots);
+        ctx->first = start % ctx->pooled;
 
-        rc = ngx_http_phota_tell(r, ctx, txn, slots, n);
+        n = ngx_http_phota_slots(ngx_http_phota_found, n, ctx->first,
+                                 ctx->scan.outputs, slots);
+
+        rc = ngx_http_phota_compose_hit(r, ctx, txn, slots, n);
     }
 
     ngx_http_phota_read_end(txn);
@@ -174,7 +177,7 @@ ngx_http_phota_bought(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
             count++;
         }
 
-        rc = ngx_http_phota_tell(r, ctx, txn, slots, count);
+        rc = ngx_http_phota_compose_hit(r, ctx, txn, slots, count);
     }
 
     ngx_http_phota_read_end(txn);
@@ -207,7 +210,8 @@ ngx_http_phota_resold(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
                                  ctx->scan.outputs, slots);
 
         rc = (n == ctx->scan.outputs)
-             ? ngx_http_phota_tell(r, ctx, txn, slots, n) : NGX_DECLINED;
+             ? ngx_http_phota_compose_hit(r, ctx, txn, slots, n)
+             : NGX_DECLINED;
     }
 
     ngx_http_phota_read_end(txn);
@@ -251,7 +255,7 @@ ngx_http_phota_replayed(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
             n = ngx_http_phota_slots(ngx_http_phota_found, n, 0,
                                      outputs - before, slots + before);
 
-            rc = ngx_http_phota_tell(r, ctx, txn, slots, before + n);
+            rc = ngx_http_phota_compose_hit(r, ctx, txn, slots, before + n);
         }
     }
 
@@ -302,6 +306,21 @@ ngx_http_phota_preceding(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 }
 
 
+/*
+ * Who knows a fingerprint of a scope that he shares has not said whom it shows:
+ * a profile is its owner's.
+ */
+
+static ngx_uint_t
+ngx_http_phota_behind_fence(ngx_http_phota_ctx_t *ctx,
+    const phota_result_t *result)
+{
+    return ctx->named && phota_tenant_fenced(&ctx->tenant)
+           && result->tenant != ctx->tenant.id
+           && (result->nmarks || result->unmarked);
+}
+
+
 /* NGX_OK when there are some, all of which this request may see */
 
 static ngx_int_t
@@ -331,7 +350,8 @@ ngx_http_phota_gather(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     for (i = 0; i < found; i++) {
 
         if (results[i].scope == scope
-            && results[i].operation == ctx->operation->id)
+            && results[i].operation == ctx->operation->id
+            && !ngx_http_phota_behind_fence(ctx, &results[i]))
         {
             continue;
         }
@@ -396,7 +416,7 @@ ngx_http_phota_slots(phota_result_t *results, ngx_uint_t n, ngx_uint_t start,
 /* makes ctx->hit of them, while their skeletons can be read */
 
 static ngx_int_t
-ngx_http_phota_tell(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+ngx_http_phota_compose_hit(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     MDB_txn *txn, ngx_http_phota_slot_t *slots, ngx_uint_t nslots)
 {
     u_char                *text;

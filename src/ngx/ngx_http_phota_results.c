@@ -121,10 +121,6 @@ ngx_http_phota_has_links(void)
 ngx_int_t
 ngx_http_phota_results_base(ngx_http_request_t *r, phota_str_t *base)
 {
-    u_char                      *p;
-    size_t                       len;
-    ngx_str_t                   *host;
-    ngx_uint_t                   i, https;
     ngx_http_phota_main_conf_t  *pmcf;
 
     pmcf = ngx_http_phota_worker.conf;
@@ -134,6 +130,19 @@ ngx_http_phota_results_base(ngx_http_request_t *r, phota_str_t *base)
         base->len = pmcf->results_url.len;
         return NGX_OK;
     }
+
+    return ngx_http_phota_absolute(r, &pmcf->results, base);
+}
+
+
+ngx_int_t
+ngx_http_phota_absolute(ngx_http_request_t *r, ngx_str_t *path,
+    phota_str_t *url)
+{
+    u_char      *p;
+    size_t       len;
+    ngx_str_t   *host;
+    ngx_uint_t   i, https;
 
     https = 0;
 
@@ -149,14 +158,14 @@ ngx_http_phota_results_base(ngx_http_request_t *r, phota_str_t *base)
         host = &r->headers_in.host->value;
     }
 
-    len = sizeof("https://") - 1 + host->len + pmcf->results.len;
+    len = sizeof("https://") - 1 + host->len + path->len;
 
     p = ngx_pnalloc(r->pool, len);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    base->data = p;
+    url->data = p;
 
     p = https ? ngx_cpymem(p, "https://", sizeof("https://") - 1)
               : ngx_cpymem(p, "http://", sizeof("http://") - 1);
@@ -169,9 +178,9 @@ ngx_http_phota_results_base(ngx_http_request_t *r, phota_str_t *base)
                ? host->data[i] : '-';
     }
 
-    p = ngx_cpymem(p, pmcf->results.data, pmcf->results.len);
+    p = ngx_cpymem(p, path->data, path->len);
 
-    base->len = p - base->data;
+    url->len = p - url->data;
 
     return NGX_OK;
 }

@@ -1,0 +1,312 @@
+
+/*
+ * What is heard of a job, by a tenant's poll, one of the gateway's own or a
+ * callback: read and written by the writer's thread, so that the first word of
+ * its end settles the charge, and every later one changes nothing.
+ */
+
+
+#include "ngx_http_phota_module.h"
+
+
+static int ngx_http_phota_news_run(ngx_http_phota_job_t *job, MDB_txn *txn);
+static int ngx_http_phota_news_text(ngx_http_phota_news_t *news);
+static int ngx_http_phota_news_read(ngx_http_phota_news_t *news,
+    phota_report_t *report);
+static int ngx_http_phota_news_apply(ngx_http_phota_news_t *news,
+    MDB_txn *txn, const phota_report_t *report);
+static int ngx_http_phota_news_keep(ngx_http_phota_news_t *news,
+    MDB_txn *txn);
+static int ngx_http_phota_news_wait(ngx_http_phota_news_t *news,
+    MDB_txn *txn);
+static int ngx_http_phota_news_end(ngx_http_phota_news_t *news, MDB_txn *txn,
+    const phota_report_t *report, phota_report_e state);
+static int ngx_http_phota_news_training(ngx_http_phota_news_t *news,
+    MDB_txn *txn, phota_report_e state);
+static void ngx_http_phota_news_done(ngx_http_phota_job_t *job);
+
+
+void
+ngx_http_phota_news_post(ngx_http_phota_news_t *news)
+{
+    news->job.run = ngx_http_phota_news_run;
+    news->job.done = ngx_http_phota_news_done;
+
+    ngx_http_phota_post(&ngx_http_phota_worker.books_writer, &news->job);
+}
+
+
+void
+ngx_http_phota_news_free(ngx_http_phota_news_t *news)
+{
+    if (news->spool) {
+        ngx_http_phota_spool_free(news->spool);
+    }
+
+    if (news->text) {
+        ngx_free(news->text);
+    }
+
+    ngx_free(news);
+}
+
+
+static int
+ngx_http_phota_news_run(ngx_http_phota_job_t *job, MDB_txn *txn)
+{
+    int                     rc;
+    phota_report_t          report;
+    ngx_http_phota_news_t  *news;
+
+    news = (ngx_http_phota_news_t *)
+               ((u_char *) job - offsetof(ngx_http_phota_news_t, job));
+
+    news->ended = 0;
+
+    if (ngx_http_phota_news_text(news) != PHOTA_OK) {
+        phota_error(&job->err, "an answer could not be read");
+        return PHOTA_ERROR;
+    }
+
+    rc = phota_job_get(&ngx_http_phota_worker.jobs, txn, &news->charge,
+                       &news->row, &job->err);
+
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_phota_news_read(news, &report);
+
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    if (news->row.state == PHOTA_JOB_OPEN) {
+        rc = ngx_http_phota_news_apply(news, txn, &report);
+
+    } else if (report.state == PHOTA_REPORT_DONE) {
+        rc = ngx_http_phota_news_keep(news, txn);
+    }
+
+    phota_report_free(&report);
+
+    return rc;
+}
+
+
+/* a job that a callback has ended: what a poll says of it is kept, once */
+
+static int
+ngx_http_phota_news_keep(ngx_http_phota_news_t *news, MDB_txn *txn)
+{
+    size_t         len;
+    const u_char  *text;
+
+    if (news->called_back
+        || phota_job_text(&ngx_http_phota_worker.jobs, txn, &news->charge,
+                          &text, &len)
+           != PHOTA_DECLINED)
+    {
+        return PHOTA_OK;
+    }
+
+    return phota_job_put(&ngx_http_phota_worker.jobs, txn, &news->row,
+                         news->text, news->len, &news->job.err);
+}
+
+
+static int
+ngx_http_phota_news_text(ngx_http_phota_news_t *news)
+{
+    off_t  size;
+
+    if (news->spool == NULL || news->text) {
+        return PHOTA_OK;
+    }
+
+    size = ngx_http_phota_spool_size(news->spool);
+
+    if (size == 0 || size > (off_t) PHOTA_REPORT_MAX) {
+        return PHOTA_OK;
+    }
+
+    news->text = ngx_alloc(size, ngx_cycle->log);
+    if (news->text == NULL) {
+        return PHOTA_ERROR;
+    }
+
+    news->len = size;
+
+    return ngx_http_phota_spool_read(news->spool, news->text, size, 0);
+}
+
+
+static int
+ngx_http_phota_news_read(ngx_http_phota_news_t *news, phota_report_t *report)
+{
+    const u_char  *text;
+
+    text = news->text ? news->text : (u_char *) "";
+
+    if (news->row.kind == PHOTA_JOB_TRAINING) {
+        return phota_report_training(news->status, text, news->len, report);
+    }
+
+    return phota_report_read(news->status, text, news->len, report);
+}
+
+
+static int
+ngx_http_phota_news_apply(ngx_http_phota_news_t *news, MDB_txn *txn,
+    const phota_report_t *report)
+{
+    phota_report_e  state;
+
+    state = report->state;
+
+    if (state == PHOTA_REPORT_NOTHING || state == PHOTA_REPORT_PENDING) {
+
+        if (!news->overdue) {
+            return ngx_http_phota_news_wait(news, txn);
+        }
+
+        state = PHOTA_REPORT_LOST;
+    }
+
+    if (news->row.kind == PHOTA_JOB_TRAINING) {
+        return ngx_http_phota_news_training(news, txn, state);
+    }
+
+    return ngx_http_phota_news_end(news, txn, report, state);
+}
+
+
+/* a tenant's poll leaves no trace; ours says when the next one is */
+
+static int
+ngx_http_phota_news_wait(ngx_http_phota_news_t *news, MDB_txn *txn)
+{
+    if (news->delay == 0) {
+        return PHOTA_OK;
+    }
+
+    news->row.polls++;
+    news->row.due = phota_now() + news->delay;
+
+    return phota_job_put(&ngx_http_phota_worker.jobs, txn, &news->row, NULL,
+                         0, &news->job.err);
+}
+
+
+static int
+ngx_http_phota_news_end(ngx_http_phota_news_t *news, MDB_txn *txn,
+    const phota_report_t *report, phota_report_e state)
+{
+    int               rc;
+    phota_job_t      *row;
+    phota_outcome_t   outcome;
+
+    row = &news->row;
+
+    ngx_memzero(&outcome, sizeof(phota_outcome_t));
+
+    switch (state) {
+
+    case PHOTA_REPORT_DONE:
+        row->state = PHOTA_JOB_DONE;
+        outcome.state = PHOTA_STATE_SETTLED;
+        outcome.reason = PHOTA_REASON_DELIVERED;
+        outcome.outputs = report->delivery.outputs;
+        outcome.identity_low = report->delivery.identity_low;
+        outcome.identity_high = report->delivery.identity_high;
+        break;
+
+    case PHOTA_REPORT_FAILED:
+        row->state = PHOTA_JOB_FAILED;
+        outcome.state = PHOTA_STATE_VOID;
+        outcome.reason = PHOTA_REASON_JOB_FAILED;
+        break;
+
+    default: /* PHOTA_REPORT_LOST */
+        row->state = PHOTA_JOB_LOST;
+        outcome.state = PHOTA_STATE_UNKNOWN;
+        outcome.reason = PHOTA_REASON_JOB_LOST;
+    }
+
+    rc = phota_ledger_end(&ngx_http_phota_worker.ledger, txn, &row->charge,
+                          &outcome, NULL, &news->job.err);
+
+    /* an operator may have ended it, or it is archived: the job ends so, too */
+
+    if (rc != PHOTA_OK && rc != PHOTA_REFUSED && rc != PHOTA_DECLINED) {
+        return rc;
+    }
+
+    row->ended = phota_now();
+    row->due = row->ended;
+
+    news->ended = 1;
+
+    /* only what a later poll would be told as well */
+
+    if (news->called_back || news->status != NGX_HTTP_OK) {
+        return phota_job_put(&ngx_http_phota_worker.jobs, txn, row, NULL, 0,
+                             &news->job.err);
+    }
+
+    return phota_job_put(&ngx_http_phota_worker.jobs, txn, row, news->text,
+                         news->len, &news->job.err);
+}
+
+
+/* it was charged when it was accepted; in ERROR it is given back, once */
+
+static int
+ngx_http_phota_news_training(ngx_http_phota_news_t *news, MDB_txn *txn,
+    phota_report_e state)
+{
+    int  rc;
+
+    if (state == PHOTA_REPORT_FAILED) {
+        rc = phota_ledger_reverse(&ngx_http_phota_worker.ledger, txn,
+                                  &news->charge, PHOTA_REASON_TRAINING, "",
+                                  "the training ended in ERROR", NULL,
+                                  &news->job.err);
+
+        if (rc == PHOTA_ERROR) {
+            return rc;
+        }
+    }
+
+    news->ended = 1;
+
+    return phota_job_remove(&ngx_http_phota_worker.jobs, txn, &news->charge,
+                            &news->job.err);
+}
+
+
+static void
+ngx_http_phota_news_done(ngx_http_phota_job_t *job)
+{
+    char                    id[PHOTA_ID_TEXT];
+    ngx_http_phota_news_t  *news;
+
+    news = (ngx_http_phota_news_t *)
+               ((u_char *) job - offsetof(ngx_http_phota_news_t, job));
+
+    phota_id_format(id, &news->charge);
+
+    if (job->rc == PHOTA_ERROR || job->rc == PHOTA_INVALID) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "phota: what became of job %s could not be written, it "
+                      "is asked for again: %s", id, job->err.text);
+
+    } else if (news->ended && news->row.state == PHOTA_JOB_LOST) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "phota: job %s of tenant #%uD is lost, its charge is "
+                      "unknown: upstream job \"%s\", status %ui",
+                      id, news->row.tenant, news->row.upstream, news->status);
+    }
+
+    news->done(news);
+}
