@@ -39,8 +39,8 @@ my @zones = ('UTC', '+05:30', '-09:30', '+14:00', '+00:00',
 
 # what one kind of history has more of
 
-my %usual = (hold => 10, end => 10, resolve => 3, correct => 6, reverse => 2,
-    sell => 4, hit => 3, tally => 2, book => 2, price => 1, plan => 1,
+my %usual = (hold => 10, end => 10, accept => 2, resolve => 3, correct => 6,
+    reverse => 2, sell => 4, hit => 3, tally => 2, book => 2, price => 1, plan => 1,
     zone => 0.3, limits => 2, deadline => 1, expire => 2, clock => 6,
     group => 4, restart => 0.5, kill => 0.5, fault => 0.5, archive => 0.5,
     replay => 2, usage => 1, dump => 12, wrong => 1);
@@ -50,6 +50,8 @@ my @kinds = (
     [ 'limits', { limits => 8, hold => 20, sell => 10 } ],
     [ 'midnights and month ends', { clock => 25, usage => 5, zone => 2 } ],
     [ 'prices and plans', { price => 8, plan => 8, hold => 15 } ],
+    [ 'jobs', { accept => 15, end => 12, kill => 2, restart => 2, resolve => 5,
+        expire => 5, deadline => 2, archive => 1 } ],
     [ 'unknown for too long', { deadline => 5, expire => 12 } ],
     [ 'two writers, grouped', { group => 20, dump => 10 } ],
     [ 'killed', { kill => 6, group => 10, resolve => 8, replay => 4 } ],
@@ -169,8 +171,8 @@ package History {
         return $command eq 'commit' || $command eq 'abort'
             if !defined $group;
         return $command !~ /^(dump|usage|replayed)$/ if $group != $who;
-        return $command !~ /^(hold|sell|book|end|resolve|correct|reverse|hit
-            |tally|deadline|expire|replay|commit|abort|fault)$/x;
+        return $command !~ /^(hold|sell|book|accept|end|resolve|correct
+            |reverse|hit|tally|deadline|expire|replay|commit|abort|fault)$/x;
     }
 
 
@@ -567,6 +569,11 @@ my %next = (
         [ 'end', known($_[0], 1, 1, 4), ending($state, 0, '') ];
     },
 
+    accept => sub {
+        [ 'accept', known($_[0], 1, 1, 4), pick(0, 202), pick('',
+            'req-' . whole(1000)) ];
+    },
+
     resolve => sub {
         my $id = known($_[0], 1, 4);
         [ 'resolve', $id, ending(pick(2, 3, 4), chance(0.3), 'anna',
@@ -689,8 +696,8 @@ my %next = (
     },
 );
 
-my @writes = qw/ hold hold end end resolve correct reverse sell book hit tally
-    expire /;
+my @writes = qw/ hold hold end end accept resolve correct reverse sell book
+    hit tally expire /;
 
 
 # a history in itself: to be done by one process, nothing between

@@ -20,11 +20,11 @@ use constant {
     RATE => 1_000_000_000_000,          # of a price
 
     HELD => 1, SETTLED => 2, VOID => 3, UNKNOWN => 4, REVERSED => 5,
-    CORRECTED => 6, HITS => 7,
+    CORRECTED => 6, HITS => 7, ACCEPTED => 8,
 
     MISS => 1, HIT => 2, JOIN => 3, BYPASS => 4,
 
-    ABANDONED => 11, DEADLINE => 15, SERVED => 16,
+    TAKEN_ON => 10, ABANDONED => 11, DEADLINE => 15, SERVED => 16,
 
     BILLED => 1, FIXED => 1, ESTIMATED => 2,
 
@@ -628,6 +628,28 @@ sub do_book {
 }
 
 
+# a job's charge is owned by the entry that says so, and no process
+
+sub do_accept {
+    my ($self, $books, $who, $id, $status, $request) = @_;
+    my $c = $books->{charges}{$id};
+
+    return 'DECLINED' if !$c || $c->{archived};
+    return 'REFUSED' if $c->{state} == HELD ? $c->{job}
+        : $c->{state} != UNKNOWN;
+
+    my $new = { %$c, state => HELD, reason => TAKEN_ON, job => 1,
+        owner => 1 + @{$books->{entries}} };
+
+    $new->{status} = $status if $status;
+    $new->{request} = $request if $request ne '';
+
+    $self->entry($books, ACCEPTED, $new, sum($c), '', '');
+
+    return 'OK', row($new, 'c');
+}
+
+
 sub change {
     my ($self, $books, $from, $to, $id, @arg) = @_;
     my $c = $books->{charges}{$id};
@@ -659,7 +681,7 @@ sub do_resolve {
     my ($self, $books, $who, $id, @arg) = @_;
     my $c = $books->{charges}{$id};
 
-    return 'REFUSED', 'INVALID' if $c && $c->{state} == HELD
+    return 'REFUSED', 'INVALID' if $c && $c->{state} == HELD && !$c->{job}
         && $self->{alive}{$c->{owner}};
     return $self->change($books, [ HELD, UNKNOWN ], 0, $id, @arg);
 }
@@ -854,7 +876,8 @@ sub row {
 sub seen {
     my ($self, $c) = @_;
 
-    return $c if $c->{state} != HELD || $self->{alive}{$c->{owner}};
+    return $c if $c->{state} != HELD || $c->{job}
+        || $self->{alive}{$c->{owner}};
     return { %$c, state => UNKNOWN, reason => ABANDONED };
 }
 
@@ -1008,8 +1031,8 @@ sub closed_days {
 
 # Processes and transactions.
 
-my %writes = map { $_ => 1 } qw/ hold sell book end resolve correct reverse hit
-    tally deadline expire replay /;
+my %writes = map { $_ => 1 } qw/ hold sell book accept end resolve correct
+    reverse hit tally deadline expire replay /;
 my %reads = map { $_ => 1 } qw/ dump usage replayed /;
 
 

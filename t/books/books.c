@@ -202,6 +202,7 @@ static const books_command_t  books_commands[] = {
     { "hold", 10, books_cmd_hold, 1 },
     { "sell", 13, books_cmd_sell, 1 },
     { "book", 21, books_cmd_book, 1 },
+    { "accept", 3, books_cmd_accept, 1 },
     { "end", 12, books_cmd_end, 1 },
     { "resolve", 12, books_cmd_resolve, 1 },
     { "correct", 12, books_cmd_correct, 1 },

@@ -96,6 +96,7 @@ int books_cmd_price(char **arg);
 int books_cmd_hold(char **arg);
 int books_cmd_sell(char **arg);
 int books_cmd_book(char **arg);
+int books_cmd_accept(char **arg);
 int books_cmd_end(char **arg);
 int books_cmd_resolve(char **arg);
 int books_cmd_correct(char **arg);

@@ -192,6 +192,29 @@ books_cmd_book(char **arg)
 }
 
 
+/* id, status, request id */
+
+int
+books_cmd_accept(char **arg)
+{
+    int             rc;
+    phota_id_t      id;
+    phota_charge_t  charge;
+
+    books_id(&id, arg[0]);
+
+    rc = phota_ledger_accept(&books_ledger, books_txn, &id,
+                             (unsigned) books_number(arg[1]), arg[2],
+                             &charge, &books_err);
+
+    if (rc == PHOTA_OK) {
+        (void) books_print_charge("c", &charge);
+    }
+
+    return rc;
+}
+
+
 static int
 books_change(char **arg, int (*change)(phota_ledger_t *l, MDB_txn *txn,
     const phota_id_t *id, const phota_outcome_t *outcome,
