@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "phota_jobs.h"
+#include "phota_profile.h"
 #include "phota_replay.h"
 #include "photactl.h"
 
@@ -105,7 +107,9 @@ photactl_operator(photactl_t *ctl)
 int
 photactl_open(photactl_t *ctl, unsigned flags)
 {
-    phota_replays_t  replays;
+    phota_jobs_t      jobs;
+    phota_replays_t   replays;
+    phota_profiles_t  profiles;
 
     if (phota_store_open(&ctl->store, ctl->data, "books",
                          PHOTA_BOOKS_SCHEMA, PHOTA_BOOKS_MAP, flags,
@@ -124,7 +128,13 @@ photactl_open(photactl_t *ctl, unsigned flags)
         return PHOTA_ERROR;
     }
 
-    /* no command needs them, but who makes the books makes all their tables */
+    /* few commands need them, but who makes the books makes all their tables */
+
+    if (phota_jobs_open(&jobs, &ctl->store, &ctl->err) != PHOTA_OK
+        || phota_profiles_open(&profiles, &ctl->store, &ctl->err) != PHOTA_OK)
+    {
+        return PHOTA_ERROR;
+    }
 
     return phota_replays_open(&replays, &ctl->store, &ctl->err);
 }

@@ -1,7 +1,8 @@
 
 /*
  * photactl tenant remove: all that is a tenant's own goes, and its money stays
- * in the books under its number.  First its part of the books, in one
+ * in the books under its number: of a job that isn't over nobody will hear any
+ * more, so what it cost is unknown.  First its part of the books, in one
  * transaction, then what it has in the cache; in between a mark keeps its name,
  * so that a removal that was broken off can be run again.
  */
@@ -10,6 +11,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "phota_jobs.h"
+#include "phota_profile.h"
 #include "phota_replay.h"
 #include "photactl_cache.h"
 #include "photactl_books.h"
@@ -19,19 +22,32 @@
 #define PHOTACTL_REMOVE_PURGES  60
 
 
+/* what a tenant has beside its names, tokens, keys and money */
+
 typedef struct {
-    uint32_t    tenant;
-    uint64_t    n;
+    phota_jobs_t       jobs;
+    phota_replays_t    replays;
+    phota_profiles_t   profiles;
+} photactl_remove_t;
+
+
+/* its charges that are open: a job's are ended, if there is a transaction */
+
+typedef struct {
+    photactl_t        *ctl;
+    MDB_txn           *txn;
+    uint32_t           tenant;
+    uint64_t           n;               /* all but jobs */
 } photactl_remove_open_t;
 
 
 static int photactl_remove_suspend(photactl_t *ctl);
 static int photactl_remove_books(photactl_t *ctl, uint32_t *id);
 static int photactl_remove_rows(photactl_t *ctl, MDB_txn *txn,
-    phota_replays_t *replays, uint32_t *id);
+    photactl_remove_t *tables, uint32_t *id);
 static int photactl_remove_open(photactl_t *ctl, MDB_txn *txn, uint32_t id,
-    const char *hint);
-static int photactl_remove_count(void *ctx, const phota_charge_t *charge);
+    int end);
+static int photactl_remove_charge(void *ctx, const phota_charge_t *charge);
 static int photactl_remove_stop(void *ctx, phota_tenant_t *tenant,
     phota_error_t *err);
 static int photactl_remove_results(photactl_t *ctl, uint32_t id);
@@ -93,7 +109,7 @@ photactl_remove_suspend(photactl_t *ctl)
         return rc;
     }
 
-    rc = photactl_remove_open(ctl, txn, tenant.id, "");
+    rc = photactl_remove_open(ctl, txn, tenant.id, 0);
 
     phota_store_abort(txn);
 
@@ -129,11 +145,19 @@ photactl_remove_stop(void *ctx, phota_tenant_t *tenant, phota_error_t *err)
 static int
 photactl_remove_books(photactl_t *ctl, uint32_t *id)
 {
-    int               rc;
-    MDB_txn          *txn;
-    phota_replays_t   replays;
+    int                 rc;
+    MDB_txn            *txn;
+    photactl_remove_t   tables;
 
-    rc = phota_replays_open(&replays, &ctl->store, &ctl->err);
+    rc = phota_replays_open(&tables.replays, &ctl->store, &ctl->err);
+
+    if (rc == PHOTA_OK) {
+        rc = phota_profiles_open(&tables.profiles, &ctl->store, &ctl->err);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = phota_jobs_open(&tables.jobs, &ctl->store, &ctl->err);
+    }
 
     if (rc == PHOTA_OK) {
         rc = phota_store_begin(&ctl->store, 1, &txn, &ctl->err);
@@ -143,7 +167,7 @@ photactl_remove_books(photactl_t *ctl, uint32_t *id)
         return rc;
     }
 
-    rc = photactl_remove_rows(ctl, txn, &replays, id);
+    rc = photactl_remove_rows(ctl, txn, &tables, id);
 
     if (rc == PHOTA_OK && phota_store_touch(&ctl->store, txn) != PHOTA_OK) {
         phota_error(&ctl->err, "books: the generation can't be raised");
@@ -165,8 +189,8 @@ photactl_remove_books(photactl_t *ctl, uint32_t *id)
  */
 
 static int
-photactl_remove_rows(photactl_t *ctl, MDB_txn *txn, phota_replays_t *replays,
-    uint32_t *id)
+photactl_remove_rows(photactl_t *ctl, MDB_txn *txn,
+    photactl_remove_t *tables, uint32_t *id)
 {
     int  rc, begun;
 
@@ -177,14 +201,22 @@ photactl_remove_rows(photactl_t *ctl, MDB_txn *txn, phota_replays_t *replays,
         return rc;
     }
 
-    rc = photactl_remove_open(ctl, txn, *id, "; it is suspended now");
+    rc = photactl_remove_open(ctl, txn, *id, 1);
 
     if (rc == PHOTA_OK) {
         rc = phota_price_forget(&ctl->prices, txn, *id, &ctl->err);
     }
 
     if (rc == PHOTA_OK) {
-        rc = phota_replay_remove(replays, txn, *id, &ctl->err);
+        rc = phota_replay_remove(&tables->replays, txn, *id, &ctl->err);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = phota_profiles_forget(&tables->profiles, txn, *id, &ctl->err);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = phota_jobs_forget(&tables->jobs, txn, *id, &ctl->err);
     }
 
     return rc;
@@ -192,22 +224,24 @@ photactl_remove_rows(photactl_t *ctl, MDB_txn *txn, phota_replays_t *replays,
 
 
 static int
-photactl_remove_open(photactl_t *ctl, MDB_txn *txn, uint32_t id,
-    const char *hint)
+photactl_remove_open(photactl_t *ctl, MDB_txn *txn, uint32_t id, int end)
 {
     int                     rc;
     photactl_remove_open_t  open;
 
+    open.ctl = ctl;
+    open.txn = end ? txn : NULL;
     open.tenant = id;
     open.n = 0;
 
-    rc = phota_ledger_each_open(&ctl->ledger, txn, photactl_remove_count,
+    rc = phota_ledger_each_open(&ctl->ledger, txn, photactl_remove_charge,
                                 &open, &ctl->err);
 
     if (rc == PHOTA_OK && open.n != 0) {
         phota_error(&ctl->err, "tenant \"%.64s\": %llu charges are held or "
                     "unknown (photactl holds list)%s", ctl->args[0],
-                    (unsigned long long) open.n, hint);
+                    (unsigned long long) open.n,
+                    end ? "; it is suspended now" : "");
         rc = PHOTA_REFUSED;
     }
 
@@ -216,13 +250,39 @@ photactl_remove_open(photactl_t *ctl, MDB_txn *txn, uint32_t id,
 
 
 static int
-photactl_remove_count(void *ctx, const phota_charge_t *charge)
+photactl_remove_charge(void *ctx, const phota_charge_t *charge)
 {
     photactl_remove_open_t  *open = ctx;
 
-    open->n += (charge->tenant == open->tenant);
+    photactl_t       *ctl;
+    phota_outcome_t   outcome;
 
-    return PHOTA_OK;
+    if (charge->tenant != open->tenant) {
+        return PHOTA_OK;
+    }
+
+    if (charge->state != PHOTA_STATE_HELD
+        || charge->owner.slot != PHOTA_OWNER_JOB)
+    {
+        open->n++;
+        return PHOTA_OK;
+    }
+
+    if (open->txn == NULL) {
+        return PHOTA_OK;
+    }
+
+    ctl = open->ctl;
+
+    memset(&outcome, 0, sizeof(phota_outcome_t));
+
+    outcome.state = PHOTA_STATE_UNKNOWN;
+    outcome.reason = PHOTA_REASON_JOB_LOST;
+    memcpy(outcome.by, ctl->by, sizeof(outcome.by));
+    memcpy(outcome.note, "tenant removed", sizeof("tenant removed"));
+
+    return phota_ledger_end(&ctl->ledger, open->txn, &charge->id, &outcome,
+                            NULL, &ctl->err);
 }
 
 
