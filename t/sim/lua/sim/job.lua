@@ -208,6 +208,10 @@ local function finish(job)
         billed = ends[job.ends].billed
     end
 
+    if job.ends == "empty" then
+        job.work.n, job.work.counts = 0, {}
+    end
+
     if job.ends == "completed" or job.ends == "empty" then
         job.result = table.concat(result.pictures(job.work))
     end
