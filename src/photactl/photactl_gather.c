@@ -21,6 +21,7 @@ static void photactl_gather_scan(photactl_match_t *match);
 static int photactl_gather_charges(photactl_match_t *match);
 static int photactl_gather_charge(void *ctx, const phota_charge_t *charge);
 static int photactl_gather_concerns(const phota_charge_t *charge);
+static int photactl_gather_nameless(const phota_charge_t *charge);
 static int photactl_gather_reopens(const phota_charge_t *charge);
 static int photactl_gather_claim(photactl_match_t *match,
     const phota_charge_t *charge, photactl_line_t *line);
@@ -147,8 +148,13 @@ photactl_gather_charge(void *ctx, const phota_charge_t *charge)
         return PHOTA_OK;
     }
 
+    /* of another time a job may have ended in this one, and none else */
+
     if (line == NULL
-        && (match->elsewhere || !photactl_gather_concerns(charge)))
+        && (!photactl_gather_concerns(charge)
+            || (match->elsewhere
+                && (charge->owner.slot != PHOTA_OWNER_JOB
+                    || !photactl_gather_nameless(charge)))))
     {
         return PHOTA_OK;
     }
@@ -171,11 +177,22 @@ photactl_gather_concerns(const phota_charge_t *charge)
         return charge->cost != 0;
 
     case PHOTA_STATE_HELD:
-        return charge->request_id[0] == '\0';
+        return photactl_gather_nameless(charge);
 
     default:
         return photactl_gather_reopens(charge);
     }
+}
+
+
+/* an open job was given an id when it began, and may be billed by its end's */
+
+static int
+photactl_gather_nameless(const phota_charge_t *charge)
+{
+    return charge->request_id[0] == '\0'
+           || (charge->state == PHOTA_STATE_HELD
+               && charge->owner.slot == PHOTA_OWNER_JOB);
 }
 
 
@@ -217,6 +234,7 @@ photactl_gather_claim(photactl_match_t *match, const phota_charge_t *charge,
     claim->state = charge->state;
     claim->operation = charge->operation;
     claim->named = (charge->request_id[0] != '\0');
+    claim->job = (charge->owner.slot == PHOTA_OWNER_JOB);
 
     if (line != NULL) {
         claim->line = (uint32_t) (line - match->bill.lines) + 1;
@@ -226,30 +244,36 @@ photactl_gather_claim(photactl_match_t *match, const phota_charge_t *charge,
 
     match->nclaims++;
 
-    return claim->named ? PHOTA_OK : photactl_gather_loose(match, charge);
+    return (line == NULL && photactl_gather_nameless(charge))
+           ? photactl_gather_loose(match, charge) : PHOTA_OK;
 }
 
 
 static int
 photactl_gather_loose(photactl_match_t *match, const phota_charge_t *charge)
 {
-    photactl_loose_t  *loose;
+    int                 job;
+    size_t             *n, *size;
+    photactl_loose_t   *loose, **list;
 
-    loose = photactl_match_room(match, match->loose, match->nloose,
-                                &match->loose_size,
+    job = (charge->owner.slot == PHOTA_OWNER_JOB);
+
+    n = job ? &match->njobs : &match->nloose;
+    size = job ? &match->jobs_size : &match->loose_size;
+    list = job ? &match->jobs : &match->loose;
+
+    loose = photactl_match_room(match, *list, *n, size,
                                 sizeof(photactl_loose_t));
     if (loose == NULL) {
         return PHOTA_ERROR;
     }
 
-    match->loose = loose;
-    loose += match->nloose;
+    *list = loose;
+    loose += (*n)++;
 
     loose->claim = (uint32_t) match->nclaims - 1;
     loose->asked = charge->asked;
     loose->terms = charge->terms;
-
-    match->nloose++;
 
     return PHOTA_OK;
 }
@@ -346,4 +370,45 @@ photactl_gather_entry(void *ctx, const phota_entry_t *entry)
     line->kept += entry->delta.cost;
 
     return PHOTA_OK;
+}
+
+
+uint64_t
+photactl_claim_time(const photactl_claim_t *claim)
+{
+    unsigned  i;
+    uint64_t  time;
+
+    time = 0;
+
+    for (i = 0; i < 6; i++) {
+        time = time << 8 | claim->id.b[i];
+    }
+
+    return time;
+}
+
+
+void *
+photactl_match_room(photactl_match_t *match, void *array, size_t n,
+    size_t *size, size_t element)
+{
+    void    *grown;
+    size_t   more;
+
+    if (n < *size) {
+        return array;
+    }
+
+    more = *size ? 2 * *size : 1024;
+    grown = (more < UINT32_MAX) ? realloc(array, more * element) : NULL;
+
+    if (grown == NULL) {
+        phota_error(&match->ctl->err, "no memory to match the bill");
+        return NULL;
+    }
+
+    *size = more;
+
+    return grown;
 }

@@ -37,7 +37,11 @@ static int photactl_match_order(const void *one, const void *two, void *ctx);
 static int photactl_match_assign(photactl_match_t *match, uint32_t n);
 static void photactl_match_choose(photactl_match_t *match,
     const photactl_line_t *line, photactl_chosen_t *chosen);
+static photactl_loose_t *photactl_match_next(photactl_match_t *match,
+    const photactl_line_t *line, size_t *at);
 static size_t photactl_match_first(photactl_match_t *match, uint64_t time);
+static int photactl_match_when(photactl_match_t *match,
+    const photactl_loose_t *job, const photactl_line_t *line);
 static int photactl_match_fits(photactl_match_t *match,
     const photactl_loose_t *loose, const photactl_line_t *line);
 static void photactl_match_contend(photactl_match_t *match,
@@ -99,24 +103,9 @@ photactl_match_free(photactl_match_t *match)
 
     free(match->claims);
     free(match->loose);
+    free(match->jobs);
     free(match->items);
     free(match->present);
-}
-
-
-uint64_t
-photactl_claim_time(const photactl_claim_t *claim)
-{
-    unsigned  i;
-    uint64_t  time;
-
-    time = 0;
-
-    for (i = 0; i < 6; i++) {
-        time = time << 8 | claim->id.b[i];
-    }
-
-    return time;
 }
 
 
@@ -434,7 +423,7 @@ static void
 photactl_match_choose(photactl_match_t *match, const photactl_line_t *line,
     photactl_chosen_t *chosen)
 {
-    size_t             i;
+    size_t             at;
     unsigned           rank, any;
     photactl_loose_t  *loose;
     photactl_claim_t  *claim;
@@ -442,20 +431,11 @@ photactl_match_choose(photactl_match_t *match, const photactl_line_t *line,
     any = 0;
     memset(chosen, 0, sizeof(photactl_chosen_t));
 
-    for (i = photactl_match_first(match, line->time); i < match->nloose; i++)
-    {
-        loose = &match->loose[i];
+    at = photactl_match_first(match, line->time);
+
+    while ((loose = photactl_match_next(match, line, &at)) != NULL) {
+
         claim = &match->claims[loose->claim];
-
-        if (line->time != 0
-            && photactl_claim_time(claim) > line->time + PHOTACTL_CLOCKS)
-        {
-            break;
-        }
-
-        if (!photactl_match_fits(match, loose, line)) {
-            continue;
-        }
 
         chosen->several |= (any && claim->tenant != chosen->tenant);
         chosen->tenant = claim->tenant;
@@ -476,6 +456,43 @@ photactl_match_choose(photactl_match_t *match, const photactl_line_t *line,
             chosen->rank = rank;
         }
     }
+}
+
+
+/* the next that fits, those first that lie in order; NULL: no more */
+
+static photactl_loose_t *
+photactl_match_next(photactl_match_t *match, const photactl_line_t *line,
+    size_t *at)
+{
+    uint64_t           held;
+    photactl_loose_t  *loose;
+
+    while (*at < match->nloose) {
+        loose = &match->loose[(*at)++];
+        held = photactl_claim_time(&match->claims[loose->claim]);
+
+        if (line->time != 0 && held > line->time + PHOTACTL_CLOCKS) {
+            *at = match->nloose;
+            break;
+        }
+
+        if (photactl_match_fits(match, loose, line)) {
+            return loose;
+        }
+    }
+
+    while (*at - match->nloose < match->njobs) {
+        loose = &match->jobs[(*at)++ - match->nloose];
+
+        if (photactl_match_when(match, loose, line)
+            && photactl_match_fits(match, loose, line))
+        {
+            return loose;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -503,6 +520,27 @@ photactl_match_first(photactl_match_t *match, uint64_t time)
     }
 
     return low;
+}
+
+
+/* a job is billed between its beginning and its end, which is to come yet */
+
+static int
+photactl_match_when(photactl_match_t *match, const photactl_loose_t *job,
+    const photactl_line_t *line)
+{
+    photactl_claim_t  *claim;
+
+    claim = &match->claims[job->claim];
+
+    if (line->time == 0) {
+        return 1;
+    }
+
+    return photactl_claim_time(claim) <= line->time + PHOTACTL_CLOCKS
+           && (claim->state == PHOTA_STATE_HELD
+               || line->time
+                  <= claim->updated + PHOTACTL_CALL_MAX + PHOTACTL_CLOCKS);
 }
 
 
@@ -536,22 +574,13 @@ photactl_match_fits(photactl_match_t *match, const photactl_loose_t *loose,
 static void
 photactl_match_contend(photactl_match_t *match, const photactl_line_t *line)
 {
-    size_t             i;
-    photactl_claim_t  *claim;
+    size_t             at;
+    photactl_loose_t  *loose;
 
-    for (i = photactl_match_first(match, line->time); i < match->nloose; i++)
-    {
-        claim = &match->claims[match->loose[i].claim];
+    at = photactl_match_first(match, line->time);
 
-        if (line->time != 0
-            && photactl_claim_time(claim) > line->time + PHOTACTL_CLOCKS)
-        {
-            break;
-        }
-
-        if (photactl_match_fits(match, &match->loose[i], line)) {
-            claim->contended = 1;
-        }
+    while ((loose = photactl_match_next(match, line, &at)) != NULL) {
+        match->claims[loose->claim].contended = 1;
     }
 }
 
@@ -647,7 +676,8 @@ photactl_match_rest(photactl_match_t *match)
 
 /*
  * What had ended by the bill's end is on it, or is not billed.  What is unknown
- * may have ended long after its hold, and so may the next bill's.
+ * may have ended long after its hold, and so may the next bill's; and so may a
+ * job, of which only its end says when it is over.
  */
 
 static int
@@ -659,7 +689,8 @@ photactl_match_unbilled(photactl_match_t *match, uint32_t n)
 
     claim = &match->claims[n];
     held = photactl_claim_time(claim);
-    over = (held + PHOTACTL_CALL_MAX < match->end);
+    over = ((claim->job ? claim->updated : held) + PHOTACTL_CALL_MAX
+            < match->end);
 
     if (held < match->before || held > match->end) {
         return PHOTA_OK;
@@ -747,29 +778,4 @@ photactl_match_item(photactl_match_t *match, unsigned class, unsigned action,
     item->charged = charged;
 
     return PHOTA_OK;
-}
-
-
-void *
-photactl_match_room(photactl_match_t *match, void *array, size_t n,
-    size_t *size, size_t element)
-{
-    void    *grown;
-    size_t   more;
-
-    if (n < *size) {
-        return array;
-    }
-
-    more = *size ? 2 * *size : 1024;
-    grown = (more < UINT32_MAX) ? realloc(array, more * element) : NULL;
-
-    if (grown == NULL) {
-        phota_error(&match->ctl->err, "no memory to match the bill");
-        return NULL;
-    }
-
-    *size = more;
-
-    return grown;
 }

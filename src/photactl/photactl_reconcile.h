@@ -79,11 +79,15 @@ typedef struct {
     uint8_t             state;
     uint8_t             operation;
     unsigned            named:1;        /* knows its request id */
+    unsigned            job:1;          /* may have taken any time */
     unsigned            contended:1;    /* may be of a line left alone */
 } photactl_claim_t;
 
 
-/* one that doesn't know its request id */
+/*
+ * One that doesn't know its request id, or is an open job's, whose id on the
+ * bill may be that of its end.
+ */
 
 typedef struct {
     uint32_t            claim;          /* index */
@@ -142,6 +146,9 @@ typedef struct {
     photactl_loose_t   *loose;          /* in order of time */
     size_t              nloose;
     size_t              loose_size;
+    photactl_loose_t   *jobs;           /* the same, of jobs, in no order */
+    size_t              njobs;
+    size_t              jobs_size;
     photactl_item_t    *items;
     size_t              nitems;
     size_t              items_size;

@@ -334,6 +334,39 @@ charge(phota_charge_t *c, uint32_t tenant, int64_t ago, uint8_t state,
 }
 
 
+/* a job that was taken on so long ago and, unless it is held, ended then */
+
+static void
+job(phota_charge_t *c, int64_t ago, int64_t ended, uint8_t state,
+    const char *id)
+{
+    MDB_txn          *txn;
+    int64_t           clock;
+    phota_outcome_t   outcome;
+
+    clock = test_clock;
+    test_clock -= ago;
+
+    test_charge(c, test_acme, PHOTA_OP_REMIX, 2);
+    test_hold(c);
+
+    txn = test_begin(1);
+    assert_int_equal(phota_ledger_accept(&test_ledger, txn, &c->id, 202, id,
+                                         c, &test_err),
+                     PHOTA_OK);
+    test_commit(txn);
+
+    if (state != PHOTA_STATE_HELD) {
+        test_clock = clock - ended;
+        test_outcome(&outcome, state, state == PHOTA_STATE_SETTLED ? 2 : 0, 0,
+                     0);
+        assert_int_equal(test_end(&c->id, &outcome, c), PHOTA_OK);
+    }
+
+    test_clock = clock;
+}
+
+
 static uint64_t
 at(const phota_charge_t *c)
 {
@@ -861,6 +894,82 @@ test_many(void **state)
 }
 
 
+/*
+ * Of what isn't over nothing is booked or settled, whenever the line says that
+ * it was, by whichever id; what had not ended by the bill's end isn't missed.
+ */
+
+static void
+test_jobs(void **state)
+{
+    uint64_t         now;
+    phota_charge_t   own, other, late, lost, c;
+
+    (void) state;
+
+    now = phota_now();
+
+    job(&own, 9000000, 0, PHOTA_STATE_HELD, "req_own");
+    job(&other, 30000000, 0, PHOTA_STATE_HELD, "req_other");
+    charge(&c, test_acme, 3600000, PHOTA_STATE_SETTLED, "req_first");
+    job(&late, 3500000, 60000, PHOTA_STATE_SETTLED, "req_late");
+    charge(&c, test_acme, 300000, PHOTA_STATE_SETTLED, "req_last");
+
+    bill_line(now - 3590000, "req_first", "remix", 2, 0);
+    bill_line(now - 3000000, "req_own", "remix", 2, 0);
+    bill_line(now - 2000000, "req_end_of_other", "remix", 2, 0);
+    bill_line(at(&c), "req_last", "remix", 2, 0);
+
+    assert_int_equal(run("--apply"), PHOTA_REFUSED);
+    row_is("req_own", "billed_not_charged", "acme",
+           "left: may be of a call that isn't over");
+    row_is("req_end_of_other", "billed_not_charged", "",
+           "left: may be of a call that isn't over");
+    assert_null(row("req_late"));
+    assert_true(settled() == 3 * 240000);
+
+    view(&late.id, &c);
+    assert_int_equal(c.state, PHOTA_STATE_SETTLED);
+    view(&other.id, &c);
+    assert_int_equal(c.state, PHOTA_STATE_HELD);
+
+    /* one that was lost, long after it began */
+
+    (void) snprintf(test_csv, sizeof(test_csv), TEST_HEAD);
+    job(&lost, 50000000, 200000, PHOTA_STATE_UNKNOWN, "");
+    bill_line(now - 250000, "req_of_lost", "remix", 2, 1);
+
+    (void) entries();
+    assert_int_equal(run("--apply"), PHOTA_REFUSED);
+    row_is("req_of_lost", "billed_not_charged", "", "left: may be");
+
+    (void) entries();
+}
+
+
+static void
+test_lost_job(void **state)
+{
+    phota_charge_t  first, lost, c;
+
+    (void) state;
+
+    charge(&first, test_globex, 600000, PHOTA_STATE_SETTLED, "req_first");
+    job(&lost, 50000000, 200000, PHOTA_STATE_UNKNOWN, "");
+
+    bill_line(at(&first), "req_first", "remix", 2, 0);
+    bill_line(phota_now() - 250000, "req_of_lost", "remix", 2, 1);
+
+    apply("");
+    row_is("req_of_lost", "billed_not_charged", "acme", "settled");
+
+    view(&lost.id, &c);
+    assert_int_equal(c.state, PHOTA_STATE_SETTLED);
+    assert_true(c.cost == 270000);
+    assert_string_equal(c.request_id, "req_of_lost");
+}
+
+
 int
 main(void)
 {
@@ -877,7 +986,9 @@ main(void)
         CASE(test_times),
         CASE(test_shared_id),
         CASE(test_archived),
-        CASE(test_many)
+        CASE(test_many),
+        CASE(test_jobs),
+        CASE(test_lost_job)
     };
 
     return cmocka_run_group_tests_name("reconcile", tests, NULL, NULL);
