@@ -40,10 +40,10 @@ my @zones = ('UTC', '+05:30', '-09:30', '+14:00', '+00:00',
 # what one kind of history has more of
 
 my %usual = (hold => 10, end => 10, accept => 2, resolve => 3, correct => 6,
-    reverse => 2, sell => 4, hit => 3, tally => 2, book => 2, price => 1, plan => 1,
-    zone => 0.3, limits => 2, deadline => 1, expire => 2, clock => 6,
-    group => 4, restart => 0.5, kill => 0.5, fault => 0.5, archive => 0.5,
-    replay => 2, usage => 1, dump => 12, wrong => 1);
+    reverse => 2, sell => 4, hit => 3, tally => 2, book => 2, price => 1,
+    plan => 1, zone => 0.3, limits => 2, deadline => 1, expire => 2,
+    clock => 6, group => 4, restart => 0.5, kill => 0.5, fault => 0.5,
+    archive => 0.5, replay => 2, usage => 1, dump => 12, wrong => 1);
 
 my @kinds = (
     [ 'life of charges', {} ],
