@@ -651,6 +651,12 @@ ngx_http_phota_outbound_unsafe(ngx_http_request_t *r)
         return "it needs \"proxy_intercept_errors off\"";
     }
 
+    /* or a stranger would be shown around in here */
+
+    if (!(conf->ignore_headers & NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT)) {
+        return "it needs \"proxy_ignore_headers X-Accel-Redirect\"";
+    }
+
 #if (NGX_HTTP_CACHE)
 
     /* its key is the same for all URLs */
