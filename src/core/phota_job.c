@@ -14,7 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "phota_job_scan.h"
+#include "phota_job_seek.h"
 
 
 #define PHOTA_REPORT_WORD  32           /* those that we know are shorter */
@@ -37,20 +37,20 @@ typedef struct {
 static int phota_report(const phota_reading_t *reading, unsigned status,
     const u_char *text, size_t len, phota_report_t *report);
 static int phota_report_told(const phota_reading_t *reading, unsigned status,
-    phota_scan_t *s, phota_report_t *report);
+    phota_seek_t *s, phota_report_t *report);
 static phota_report_e phota_report_http(const phota_reading_t *reading,
     unsigned status, unsigned trouble);
 static phota_report_e phota_report_state(const phota_reading_t *reading,
     unsigned status, phota_report_e word, unsigned outputs);
 static phota_report_e phota_report_words(const phota_reading_t *reading,
-    const phota_scan_t *s, u_char *buf, phota_str_t *status);
+    const phota_seek_t *s, u_char *buf, phota_str_t *status);
 static phota_report_e phota_report_word(const phota_reading_t *reading,
     const phota_str_t *text);
-static void phota_report_find(const phota_scan_t *s,
+static void phota_report_find(const phota_seek_t *s,
     phota_report_member_e member, size_t max, u_char *buf, phota_str_t *text);
-static int phota_report_deliver(const phota_scan_t *s,
+static int phota_report_deliver(const phota_seek_t *s,
     phota_delivery_t *delivery);
-static void phota_report_links(const phota_scan_t *s, u_char *buf,
+static void phota_report_links(const phota_seek_t *s, u_char *buf,
     phota_report_t *report);
 static int phota_report_is_link(const phota_str_t *text);
 
@@ -186,11 +186,11 @@ phota_report(const phota_reading_t *reading, unsigned status,
     const u_char *text, size_t len, phota_report_t *report)
 {
     int            rc;
-    phota_scan_t  *s;
+    phota_seek_t  *s;
 
     memset(report, 0, sizeof(phota_report_t));
 
-    s = calloc(1, sizeof(phota_scan_t));
+    s = calloc(1, sizeof(phota_seek_t));
     if (s == NULL) {
         return PHOTA_ERROR;
     }
@@ -198,7 +198,7 @@ phota_report(const phota_reading_t *reading, unsigned status,
     s->names = phota_report_names;
     s->nnames = PHOTA_REPORT_NAMES;
 
-    if (len <= PHOTA_REPORT_MAX && phota_scan_run(s, text, len) == PHOTA_OK) {
+    if (len <= PHOTA_REPORT_MAX && phota_seek_run(s, text, len) == PHOTA_OK) {
         rc = phota_report_told(reading, status, s, report);
 
     } else {
@@ -218,7 +218,7 @@ phota_report(const phota_reading_t *reading, unsigned status,
 
 static int
 phota_report_told(const phota_reading_t *reading, unsigned status,
-    phota_scan_t *s, phota_report_t *report)
+    phota_seek_t *s, phota_report_t *report)
 {
     int              rc;
     u_char          *buf;
@@ -343,23 +343,23 @@ phota_report_state(const phota_reading_t *reading, unsigned status,
 
 
 static phota_report_e
-phota_report_words(const phota_reading_t *reading, const phota_scan_t *s,
+phota_report_words(const phota_reading_t *reading, const phota_seek_t *s,
     u_char *buf, phota_str_t *status)
 {
     unsigned             place, member;
     phota_report_e       state;
-    const phota_span_t  *span;
+    const phota_find_t  *find;
 
     for (place = 0; place < report_places; place++) {
 
         for (member = report_status; member <= report_state; member++) {
-            span = &s->spans[place][member];
+            find = &s->finds[place][member];
 
-            if (span->at == 0) {
+            if (find->at == 0) {
                 continue;
             }
 
-            (void) phota_scan_plain(s, span, PHOTA_NAME_MAX, buf, status);
+            (void) phota_seek_plain(s, find, PHOTA_NAME_MAX, buf, status);
 
             state = phota_report_word(reading, status);
 
@@ -409,14 +409,14 @@ phota_report_word(const phota_reading_t *reading, const phota_str_t *text)
 
 
 static void
-phota_report_find(const phota_scan_t *s, phota_report_member_e member,
+phota_report_find(const phota_seek_t *s, phota_report_member_e member,
     size_t max, u_char *buf, phota_str_t *text)
 {
     unsigned  place;
 
     for (place = 0; place < report_places; place++) {
 
-        if (phota_scan_plain(s, &s->spans[place][member], max, buf, text)
+        if (phota_seek_plain(s, &s->finds[place][member], max, buf, text)
             == PHOTA_OK)
         {
             return;
@@ -426,7 +426,7 @@ phota_report_find(const phota_scan_t *s, phota_report_member_e member,
 
 
 static int
-phota_report_deliver(const phota_scan_t *s, phota_delivery_t *delivery)
+phota_report_deliver(const phota_seek_t *s, phota_delivery_t *delivery)
 {
     phota_answer_t  *answer;
 
@@ -454,19 +454,19 @@ phota_report_deliver(const phota_scan_t *s, phota_delivery_t *delivery)
 
 
 static void
-phota_report_links(const phota_scan_t *s, u_char *buf, phota_report_t *report)
+phota_report_links(const phota_seek_t *s, u_char *buf, phota_report_t *report)
 {
     unsigned             i, n;
     phota_str_t         *link;
-    const phota_span_t  *spans;
+    const phota_find_t  *finds;
 
-    spans = s->nurls ? s->urls : s->images;
+    finds = s->nurls ? s->urls : s->images;
     n = s->nurls ? s->nurls : s->nimages;
 
     for (i = 0; i < n; i++) {
         link = &report->links[report->nlinks];
 
-        if (phota_scan_plain(s, &spans[i], PHOTA_URL_MAX, buf, link)
+        if (phota_seek_plain(s, &finds[i], PHOTA_URL_MAX, buf, link)
             != PHOTA_OK)
         {
             continue;

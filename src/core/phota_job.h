@@ -49,8 +49,8 @@ typedef struct {
 
 /*
  * status: of the HTTP answer; that of a callback counts as 200.  PHOTA_OK, and
- * the report is to be freed; PHOTA_ERROR: no memory.  What isn't JSON, or longer
- * than PHOTA_REPORT_MAX, tells nothing but by its HTTP status.
+ * the report is to be freed; PHOTA_ERROR: no memory.  What isn't a JSON object,
+ * or is longer than PHOTA_REPORT_MAX, tells nothing but by its HTTP status.
  */
 int phota_report_read(unsigned status, const u_char *text, size_t len,
     phota_report_t *report);

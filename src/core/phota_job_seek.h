@@ -6,16 +6,16 @@
  */
 
 
-#ifndef _PHOTA_JOB_SCAN_H_INCLUDED_
-#define _PHOTA_JOB_SCAN_H_INCLUDED_
+#ifndef _PHOTA_JOB_SEEK_H_INCLUDED_
+#define _PHOTA_JOB_SEEK_H_INCLUDED_
 
 
 #include "phota_json.h"
 #include "phota_picture.h"
 
 
-#define PHOTA_SCAN_DEPTH  5             /* of the object with the pictures */
-#define PHOTA_SCAN_NAME   16            /* all names are shorter */
+#define PHOTA_SEEK_DEPTH  5             /* of the object with the pictures */
+#define PHOTA_SEEK_NAME   16            /* all names are shorter */
 
 
 /* the first ones are told as they are */
@@ -61,7 +61,7 @@ typedef struct {
     size_t                 at;
     size_t                 len;
     unsigned               seen:1;
-} phota_span_t;
+} phota_find_t;
 
 
 typedef struct {
@@ -69,15 +69,15 @@ typedef struct {
     unsigned               nnames;
     const u_char          *text;
 
-    /* found: valid when the scan was */
+    /* found: valid once the text was read */
 
     unsigned               trouble:1;   /* it says what was wrong */
     unsigned               picked:1;    /* there is a result */
     size_t                 result_at;
     size_t                 result_len;
-    phota_span_t           spans[report_places][report_told];
-    phota_span_t           images[PHOTA_PICTURES_MAX];
-    phota_span_t           urls[PHOTA_PICTURES_MAX];
+    phota_find_t           finds[report_places][report_told];
+    phota_find_t           images[PHOTA_PICTURES_MAX];
+    phota_find_t           urls[PHOTA_PICTURES_MAX];
     unsigned               nimages;
     unsigned               nurls;
 
@@ -93,26 +93,26 @@ typedef struct {
     unsigned               result;      /* depth of the result, while open */
     unsigned               seen;        /* bits of members that were */
     unsigned               key:1;
-    size_t                 starts[PHOTA_SCAN_DEPTH + 1];
+    size_t                 starts[PHOTA_SEEK_DEPTH + 1];
     size_t                 element;     /* of the list, 0: none is open */
-    phota_span_t          *span;        /* that is open */
+    phota_find_t          *find;        /* that is open */
     size_t                 name_len;
-    u_char                 name[PHOTA_SCAN_NAME];
-} phota_scan_t;
+    u_char                 name[PHOTA_SEEK_NAME];
+} phota_seek_t;
 
 
 /*
  * s is zeroed but for names.  PHOTA_INVALID when the text isn't a JSON object
  * to its end.
  */
-int phota_scan_run(phota_scan_t *s, const u_char *text, size_t len);
+int phota_seek_run(phota_seek_t *s, const u_char *text, size_t len);
 
 /*
  * PHOTA_OK with the unescaped text in buf, which has max bytes; PHOTA_DECLINED
  * and no text when there is none, or it is too long or has controls.
  */
-int phota_scan_plain(const phota_scan_t *s, const phota_span_t *span,
+int phota_seek_plain(const phota_seek_t *s, const phota_find_t *find,
     size_t max, u_char *buf, phota_str_t *text);
 
 
-#endif /* _PHOTA_JOB_SCAN_H_INCLUDED_ */
+#endif /* _PHOTA_JOB_SEEK_H_INCLUDED_ */

@@ -6,12 +6,12 @@
  */
 
 
-#include "phota_job_scan.h"
+#include "phota_job_seek.h"
 
 #include <string.h>
 
 
-#define PHOTA_SCAN_ESCAPE  6            /* bytes of "\u0041" */
+#define PHOTA_SEEK_ESCAPE  6            /* bytes of "\u0041" */
 
 
 /* a string as it is unescaped */
@@ -23,25 +23,25 @@ typedef struct {
 } phota_plain_t;
 
 
-static int phota_scan_event(void *ctx, phota_json_event_e event,
+static int phota_seek_event(void *ctx, phota_json_event_e event,
     const u_char *p, size_t len, uint64_t offset);
-static int phota_scan_value(phota_scan_t *s, phota_json_event_e event,
+static int phota_seek_value(phota_seek_t *s, phota_json_event_e event,
     uint64_t offset);
-static phota_span_t *phota_scan_span(phota_scan_t *s,
+static phota_find_t *phota_seek_find(phota_seek_t *s,
     phota_report_member_e member);
-static void phota_scan_open(phota_scan_t *s, phota_json_event_e event,
+static void phota_seek_open(phota_seek_t *s, phota_json_event_e event,
     phota_report_member_e member, uint64_t offset);
-static void phota_scan_close(phota_scan_t *s, uint64_t offset);
-static void phota_scan_string_end(phota_scan_t *s, uint64_t offset);
-static void phota_scan_element(phota_scan_t *s, size_t len);
-static void phota_scan_name(phota_scan_t *s, const u_char *p, size_t len);
-static phota_report_member_e phota_scan_member(const phota_scan_t *s);
-static int phota_scan_piece(void *ctx, phota_json_event_e event,
+static void phota_seek_close(phota_seek_t *s, uint64_t offset);
+static void phota_seek_string_end(phota_seek_t *s, uint64_t offset);
+static void phota_seek_element(phota_seek_t *s, size_t len);
+static void phota_seek_name(phota_seek_t *s, const u_char *p, size_t len);
+static phota_report_member_e phota_seek_member(const phota_seek_t *s);
+static int phota_seek_piece(void *ctx, phota_json_event_e event,
     const u_char *p, size_t len, uint64_t offset);
 
 
 int
-phota_scan_run(phota_scan_t *s, const u_char *text, size_t len)
+phota_seek_run(phota_seek_t *s, const u_char *text, size_t len)
 {
     int  rc;
 
@@ -49,7 +49,7 @@ phota_scan_run(phota_scan_t *s, const u_char *text, size_t len)
     s->member = report_other;
     s->inner = report_places;
 
-    phota_json_init(&s->json, phota_scan_event, s);
+    phota_json_init(&s->json, phota_seek_event, s);
 
     rc = phota_json_update(&s->json, text, len);
 
@@ -58,10 +58,10 @@ phota_scan_run(phota_scan_t *s, const u_char *text, size_t len)
 
 
 static int
-phota_scan_event(void *ctx, phota_json_event_e event, const u_char *p,
+phota_seek_event(void *ctx, phota_json_event_e event, const u_char *p,
     size_t len, uint64_t offset)
 {
-    phota_scan_t  *s = ctx;
+    phota_seek_t  *s = ctx;
 
     switch (event) {
 
@@ -72,7 +72,7 @@ phota_scan_event(void *ctx, phota_json_event_e event, const u_char *p,
 
     case PHOTA_JSON_PIECE:
         if (s->key) {
-            phota_scan_name(s, p, len);
+            phota_seek_name(s, p, len);
         }
 
         return PHOTA_OK;
@@ -80,17 +80,17 @@ phota_scan_event(void *ctx, phota_json_event_e event, const u_char *p,
     case PHOTA_JSON_STRING_END:
         if (s->key) {
             s->key = 0;
-            s->member = phota_scan_member(s);
+            s->member = phota_seek_member(s);
 
         } else {
-            phota_scan_string_end(s, offset);
+            phota_seek_string_end(s, offset);
         }
 
         return PHOTA_OK;
 
     case PHOTA_JSON_OBJECT_END:
     case PHOTA_JSON_ARRAY_END:
-        phota_scan_close(s, offset);
+        phota_seek_close(s, offset);
         return PHOTA_OK;
 
     case PHOTA_JSON_NUMBER_PIECE:
@@ -98,15 +98,15 @@ phota_scan_event(void *ctx, phota_json_event_e event, const u_char *p,
         return PHOTA_OK;
 
     default:
-        return phota_scan_value(s, event, offset);
+        return phota_seek_value(s, event, offset);
     }
 }
 
 
 static int
-phota_scan_value(phota_scan_t *s, phota_json_event_e event, uint64_t offset)
+phota_seek_value(phota_seek_t *s, phota_json_event_e event, uint64_t offset)
 {
-    phota_span_t           *span;
+    phota_find_t           *find;
     phota_report_member_e   member;
 
     member = s->member;
@@ -122,19 +122,19 @@ phota_scan_value(phota_scan_t *s, phota_json_event_e event, uint64_t offset)
         s->trouble = 1;
     }
 
-    span = phota_scan_span(s, member);
+    find = phota_seek_find(s, member);
 
     switch (event) {
 
     case PHOTA_JSON_OBJECT:
     case PHOTA_JSON_ARRAY:
-        phota_scan_open(s, event, member, offset);
+        phota_seek_open(s, event, member, offset);
         break;
 
     case PHOTA_JSON_STRING:
-        if (span) {
-            span->at = (size_t) offset + 1;
-            s->span = span;
+        if (find) {
+            find->at = (size_t) offset + 1;
+            s->find = find;
 
         } else if (s->list && s->depth == s->list) {
             s->element = (size_t) offset + 1;
@@ -152,10 +152,10 @@ phota_scan_value(phota_scan_t *s, phota_json_event_e event, uint64_t offset)
 
 /* of a member that may be told, when it is the first of its name */
 
-static phota_span_t *
-phota_scan_span(phota_scan_t *s, phota_report_member_e member)
+static phota_find_t *
+phota_seek_find(phota_seek_t *s, phota_report_member_e member)
 {
-    phota_span_t          *span;
+    phota_find_t          *find;
     phota_report_place_e   place;
 
     if (member >= report_told) {
@@ -165,19 +165,19 @@ phota_scan_span(phota_scan_t *s, phota_report_member_e member)
     place = (s->depth == 1) ? report_in_top
             : (s->depth == 2) ? s->inner : report_places;
 
-    if (place == report_places || s->spans[place][member].seen) {
+    if (place == report_places || s->finds[place][member].seen) {
         return NULL;
     }
 
-    span = &s->spans[place][member];
-    span->seen = 1;
+    find = &s->finds[place][member];
+    find->seen = 1;
 
-    return span;
+    return find;
 }
 
 
 static void
-phota_scan_open(phota_scan_t *s, phota_json_event_e event,
+phota_seek_open(phota_seek_t *s, phota_json_event_e event,
     phota_report_member_e member, uint64_t offset)
 {
     unsigned  object;
@@ -185,7 +185,7 @@ phota_scan_open(phota_scan_t *s, phota_json_event_e event,
     s->depth++;
     object = (event == PHOTA_JSON_OBJECT);
 
-    if (s->depth <= PHOTA_SCAN_DEPTH) {
+    if (s->depth <= PHOTA_SEEK_DEPTH) {
         s->starts[s->depth] = (size_t) offset;
     }
 
@@ -205,7 +205,7 @@ phota_scan_open(phota_scan_t *s, phota_json_event_e event,
         s->request = s->depth;
     }
 
-    if (!object && s->request == 0 && s->depth <= PHOTA_SCAN_DEPTH + 1
+    if (!object && s->request == 0 && s->depth <= PHOTA_SEEK_DEPTH + 1
         && (member == report_images || member == report_urls))
     {
         s->list = s->depth;
@@ -215,7 +215,7 @@ phota_scan_open(phota_scan_t *s, phota_json_event_e event,
 
 
 static void
-phota_scan_close(phota_scan_t *s, uint64_t offset)
+phota_seek_close(phota_seek_t *s, uint64_t offset)
 {
     if (s->depth == s->list) {
         s->list = 0;
@@ -239,14 +239,14 @@ phota_scan_close(phota_scan_t *s, uint64_t offset)
 
 
 static void
-phota_scan_string_end(phota_scan_t *s, uint64_t offset)
+phota_seek_string_end(phota_seek_t *s, uint64_t offset)
 {
-    if (s->span) {
-        s->span->len = (size_t) offset - s->span->at;
-        s->span = NULL;
+    if (s->find) {
+        s->find->len = (size_t) offset - s->find->at;
+        s->find = NULL;
 
     } else if (s->element) {
-        phota_scan_element(s, (size_t) offset - s->element);
+        phota_seek_element(s, (size_t) offset - s->element);
         s->element = 0;
     }
 }
@@ -255,11 +255,11 @@ phota_scan_string_end(phota_scan_t *s, uint64_t offset)
 /* of objects that have pictures the result is the one that began first */
 
 static void
-phota_scan_element(phota_scan_t *s, size_t len)
+phota_seek_element(phota_seek_t *s, size_t len)
 {
     size_t         start;
     unsigned      *n;
-    phota_span_t  *span;
+    phota_find_t  *find;
 
     start = s->starts[s->list - 1];
 
@@ -281,17 +281,17 @@ phota_scan_element(phota_scan_t *s, size_t len)
         return;
     }
 
-    span = (s->kind == report_urls) ? &s->urls[*n] : &s->images[*n];
+    find = (s->kind == report_urls) ? &s->urls[*n] : &s->images[*n];
 
-    span->at = s->element;
-    span->len = len;
+    find->at = s->element;
+    find->len = len;
 
     (*n)++;
 }
 
 
 static void
-phota_scan_name(phota_scan_t *s, const u_char *p, size_t len)
+phota_seek_name(phota_seek_t *s, const u_char *p, size_t len)
 {
     size_t  n;
 
@@ -305,7 +305,7 @@ phota_scan_name(phota_scan_t *s, const u_char *p, size_t len)
 
 
 static phota_report_member_e
-phota_scan_member(const phota_scan_t *s)
+phota_seek_member(const phota_seek_t *s)
 {
     unsigned            i;
     const phota_str_t  *name;
@@ -325,7 +325,7 @@ phota_scan_member(const phota_scan_t *s)
 
 
 int
-phota_scan_plain(const phota_scan_t *s, const phota_span_t *span,
+phota_seek_plain(const phota_seek_t *s, const phota_find_t *find,
     size_t max, u_char *buf, phota_str_t *text)
 {
     size_t         i;
@@ -335,7 +335,7 @@ phota_scan_plain(const phota_scan_t *s, const phota_span_t *span,
     text->len = 0;
     text->data = NULL;
 
-    if (span->len == 0 || span->len > max * PHOTA_SCAN_ESCAPE) {
+    if (find->len == 0 || find->len > max * PHOTA_SEEK_ESCAPE) {
         return PHOTA_DECLINED;
     }
 
@@ -345,9 +345,9 @@ phota_scan_plain(const phota_scan_t *s, const phota_span_t *span,
 
     /* with its quotes it is a text of its own */
 
-    phota_json_init(&json, phota_scan_piece, &plain);
+    phota_json_init(&json, phota_seek_piece, &plain);
 
-    if (phota_json_update(&json, s->text + span->at - 1, span->len + 2)
+    if (phota_json_update(&json, s->text + find->at - 1, find->len + 2)
         != PHOTA_OK)
     {
         return PHOTA_DECLINED;
@@ -367,7 +367,7 @@ phota_scan_plain(const phota_scan_t *s, const phota_span_t *span,
 
 
 static int
-phota_scan_piece(void *ctx, phota_json_event_e event, const u_char *p,
+phota_seek_piece(void *ctx, phota_json_event_e event, const u_char *p,
     size_t len, uint64_t offset)
 {
     phota_plain_t  *plain = ctx;
