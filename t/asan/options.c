@@ -10,7 +10,10 @@
 #include <stdint.h>
 
 
-#define NGX_PROCESS_SIGNALLER  2      /* as nginx has it */
+/* as nginx has them */
+
+#define NGX_PROCESS_SINGLE     0
+#define NGX_PROCESS_SIGNALLER  2
 
 
 const char *__asan_default_options(void);
@@ -23,6 +26,10 @@ int dlclose(void *handle);
 
 extern uintptr_t  ngx_process __attribute__((weak));
 extern uintptr_t  ngx_test_config __attribute__((weak));
+extern uintptr_t  ngx_use_stderr __attribute__((weak));
+
+
+static int phota_never_ran(void);
 
 
 const char *
@@ -47,13 +54,30 @@ __lsan_default_suppressions(void)
 }
 
 
-/* nginx -s and nginx -t leave without tidying up */
+/*
+ * nginx -s and nginx -t leave without tidying up, and so does one that can't
+ * start, its port being taken, say.
+ */
 
 int
 __lsan_is_turned_off(void)
 {
     return (&ngx_process != NULL && ngx_process == NGX_PROCESS_SIGNALLER)
-           || (&ngx_test_config != NULL && ngx_test_config);
+           || (&ngx_test_config != NULL && ngx_test_config)
+           || phota_never_ran();
+}
+
+
+/*
+ * What has begun to run is a master, or has done with stderr.  ngx_cycle would
+ * not do: until then it points into main(), which has returned.
+ */
+
+static int
+phota_never_ran(void)
+{
+    return &ngx_process != NULL && &ngx_use_stderr != NULL
+           && ngx_process == NGX_PROCESS_SINGLE && ngx_use_stderr;
 }
 
 
