@@ -247,8 +247,9 @@ sub start {
 
     die "nginx didn't start ($code): $said\n" . $self->tail if $code;
 
-    wait_for(sub { $self->master && $self->workers }, 10)
-        or die "nginx has no worker\n" . $self->tail;
+    wait_for(sub { $self->master
+        && (my @all = $self->workers) >= $self->{workers} }, 10)
+        or die "nginx has too few workers\n" . $self->tail;
     wait_for(sub { listening($self->{port}) }, 10)
         or die "nginx doesn't listen\n" . $self->tail;
 
@@ -265,7 +266,8 @@ sub master {
     return $self->{seen} = $pid;
 }
 
-# workers of the present master; also => 1 counts those that shut down
+# workers of the present master; also => 1 counts those that shut down, all => 1
+# those too that have just been made and don't yet say what they are
 
 sub workers {
     my ($self, %o) = @_;
@@ -280,8 +282,8 @@ sub workers {
         next if $parent != $master || $state eq 'Z';
 
         my $line = slurp("$dir/cmdline");
-        next unless $line =~ /worker process/;
-        next if $line =~ /shutting down/ && !$o{also};
+        next unless $o{all} || $line =~ /worker process/;
+        next if $line =~ /shutting down/ && !$o{also} && !$o{all};
 
         push @pids, $pid;
     }
@@ -380,8 +382,9 @@ sub kill_all {
     # a stopped master makes no new worker while its own are counted
 
     kill('STOP', $master);
+    wait_for(sub { slurp("/proc/$master/stat") !~ /\) [RSD] / }, 10);
 
-    my @pids = ($master, $self->workers(also => 1, master => $master));
+    my @pids = ($master, $self->workers(all => 1, master => $master));
 
     kill('KILL', @pids);
     wait_for(sub { !grep { alive($_) } @pids }, 10);
@@ -491,7 +494,12 @@ sub hold_books {
     syswrite($in, "VERSION=3\nformat=bytevalue\ntype=btree\n"
         . "database=owners\nHEADER=END\n");
 
+    # it has the lock when it waits for what we don't write; where that can't
+    # be seen, most likely soon
+
     wait_for(sub { slurp("/proc/$pid/maps") =~ m{/books/lock} }, 10);
+    wait_for(sub { slurp("/proc/$pid/syscall") =~ /^\d+ 0x0 / }, 10)
+        if slurp("/proc/$pid/syscall") ne '';
     sleep 0.05 * $slow;
 
     return { pid => $pid, in => $in };
