@@ -8,13 +8,15 @@ use strict;
 use warnings;
 
 use Phota::HTTP;
+use Socket qw/ IPPROTO_TCP TCP_NODELAY /;
 use Time::HiRes qw/ sleep time /;
 
 our $slow = $ENV{PHOTA_SLOW} || 1;
 
 # for the gateway's server block
 
-our $server = '        location = /who { return 200 $pid; }';
+our $server = '        location = /who { return 200 $pid; }
+        keepalive_timeout 1h;';
 
 sub new {
     my ($class, $t) = @_;
@@ -58,10 +60,32 @@ sub _client {
 
     return if $said ne $worker;
 
+    # or a body would stay here until the worker's kernel has acknowledged the
+    # head, and come after what was sent later
+
+    setsockopt($c->{socket}, IPPROTO_TCP, TCP_NODELAY, 1)
+        or die "TCP_NODELAY: $!\n";
+
     $c->{timeout} = ($o{timeout} || 20) * $slow;
 
     return bless { t => $self->{t}, c => $c, worker => $worker },
         'Phota::Crowd::Client';
+}
+
+# What a worker hasn't been asked for lately it lets a thread look for first.
+# Afterwards these workers decide about it at once, and in the order in which
+# they are asked; nothing is bought by it
+
+sub known {
+    my ($self, $operation, $token, $body, @workers) = @_;
+
+    for my $worker (@workers) {
+        my $status = $self->on($worker)->ask($operation, $token, $body,
+            headers => [ 'Cache-Control' => 'only-if-cached' ])
+            ->answer->status;
+
+        $status == 504 or die "a look at what is not there: $status\n";
+    }
 }
 
 # returns when the workers have seen all that was sent to them before
@@ -74,7 +98,11 @@ sub arrived {
     for my $worker (@workers) {
         my $probe = $self->{probes}{$worker} //= $self->on($worker);
 
-        $probe->{c}->exchange('GET', '/who', [], undef) for 1 .. 3;
+        for (1 .. 3) {
+            my $said = $probe->{c}->exchange('GET', '/who', [], undef)->body;
+
+            $said eq $worker or die "worker $worker doesn't answer\n";
+        }
     }
 }
 
