@@ -7,6 +7,7 @@
 
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,8 @@
 #define PHOTACTL_EXIT_OK      0
 #define PHOTACTL_EXIT_FAILED  1
 #define PHOTACTL_EXIT_USAGE   2
+
+#define PHOTACTL_ANY          INT_MAX   /* arguments */
 
 #define opt(name)             ((uint64_t) 1 << PHOTACTL_OPT_##name)
 
@@ -97,7 +100,11 @@ static const struct {
     [PHOTACTL_OPT_TAG] = { "--tag", "TAG" },
     [PHOTACTL_OPT_OLDER] = { "--older", "TIME|AGE" },
     [PHOTACTL_OPT_ALL] = { "--all", NULL },
-    [PHOTACTL_OPT_MEND] = { "--mend", NULL }
+    [PHOTACTL_OPT_MEND] = { "--mend", NULL },
+    [PHOTACTL_OPT_CALLBACK_SECRET] = { "--callback-secret", NULL },
+    [PHOTACTL_OPT_FENCES] = { "--fences", "on|off" },
+    [PHOTACTL_OPT_REFUND_ERROR] = { "--refund-error", NULL },
+    [PHOTACTL_OPT_UNDELIVERED] = { "--undelivered", NULL }
 };
 
 
@@ -121,13 +128,13 @@ static const photactl_command_t  photactl_commands[] = {
 
     { "tenant", "set", 1, 1, PHOTACTL_WRITE,
       PHOTACTL_BUDGET_OPTS|opt(TIME_ZONE)|opt(MARKUP)|opt(HIT_PRICE)
-      |opt(JOIN_PRICE)|opt(FIXED_PRICE)|opt(CACHE_SCOPE),
+      |opt(JOIN_PRICE)|opt(FIXED_PRICE)|opt(CACHE_SCOPE)|opt(FENCES),
       photactl_tenant_set,
       "NAME [--budget-day|-month|-total AMOUNT|none] [--time-zone ZONE]"
       " [--markup P%] [--hit-price free|P%|full]"
       " [--join-price free|P%|full]"
       " [--fixed-price OPERATION=USD[/USD],...|none]"
-      " [--cache-scope own|shared]",
+      " [--cache-scope own|shared] [--fences on|off]",
       "budgets, what it owes, whose cached results it gets" },
 
     { "tenant", "suspend", 1, 1, PHOTACTL_WRITE, 0, photactl_tenant_suspend,
@@ -165,10 +172,50 @@ static const photactl_command_t  photactl_commands[] = {
       "ID",
       "make a token void, for good" },
 
-    { "key", "set", 0, 1, PHOTACTL_WRITE|PHOTACTL_MASTER, opt(DEFAULT),
-      photactl_key_set,
-      "NAME | --default",
+    { "key", "set", 0, 1, PHOTACTL_WRITE|PHOTACTL_MASTER,
+      opt(DEFAULT)|opt(PROVIDER)|opt(CALLBACK_SECRET), photactl_key_set,
+      "NAME | --default [--provider NAME] [--callback-secret]",
       "seal the upstream key that stdin gives" },
+
+    { "key", "remove", 0, 1, PHOTACTL_WRITE,
+      opt(DEFAULT)|opt(PROVIDER)|opt(CALLBACK_SECRET), photactl_key_remove,
+      "NAME | --default [--provider NAME] [--callback-secret]",
+      "forget an upstream key" },
+
+    { "webhook-secret", NULL, 1, 1, PHOTACTL_READ|PHOTACTL_MASTER, 0,
+      photactl_webhook_secret,
+      "NAME",
+      "what the tenant's callbacks are signed with" },
+
+    { "profile", "list", 0, 0, PHOTACTL_READ, opt(TENANT),
+      photactl_profile_list,
+      "[--tenant NAME]",
+      "profiles and whose they are" },
+
+    { "profile", "adopt", 2, PHOTACTL_ANY, PHOTACTL_WRITE, opt(TAG),
+      photactl_profile_adopt,
+      "NAME ID... | - [--tag TAG]",
+      "make profiles a tenant's that were there before" },
+
+    { "profile", "release", 2, 2, PHOTACTL_WRITE, 0,
+      photactl_profile_release,
+      "NAME ID",
+      "make a profile nobody's again" },
+
+    { "job", "list", 0, 0, PHOTACTL_READ, opt(TENANT)|opt(STATE),
+      photactl_job_list,
+      "[--tenant NAME] [--state open|done|failed|lost]",
+      "jobs of the upstream's that are followed, or were" },
+
+    { "callback", "list", 0, 0, PHOTACTL_READ, opt(TENANT)|opt(UNDELIVERED),
+      photactl_callback_list,
+      "[--tenant NAME] [--undelivered]",
+      "what tenants are to be told, and what became of it" },
+
+    { "callback", "retry", 0, 1, PHOTACTL_WRITE, opt(ALL),
+      photactl_callback_retry,
+      "JOB | --all",
+      "deliver now what couldn't be delivered" },
 
     { "price", "list", 0, 0, PHOTACTL_READ, 0, photactl_price_list,
       "",
@@ -176,11 +223,12 @@ static const photactl_command_t  photactl_commands[] = {
 
     { "price", "add", 0, 0, PHOTACTL_WRITE,
       opt(OPERATION)|opt(USD)|opt(IDENTITY_USD)|opt(BASE_MODEL)
-      |opt(RESOLUTION)|opt(PROVIDER)|opt(TENANT)|opt(FROM)|opt(ESTIMATE),
+      |opt(RESOLUTION)|opt(PROVIDER)|opt(TENANT)|opt(FROM)|opt(ESTIMATE)
+      |opt(REFUND_ERROR),
       photactl_price_add,
       "--operation NAME --usd AMOUNT [--identity-usd AMOUNT]"
       " [--base-model NAME] [--resolution NAME] [--provider NAME]"
-      " [--tenant NAME] [--from TIME] [--estimate]",
+      " [--tenant NAME] [--from TIME] [--estimate] [--refund-error]",
       "a price of an output" },
 
     { "price", "import", 1, 1, PHOTACTL_WRITE, 0, photactl_price_import,

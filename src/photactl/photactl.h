@@ -13,8 +13,10 @@
 #include <stdio.h>
 
 #include "phota_cache.h"
+#include "phota_jobs.h"
 #include "phota_ledger.h"
 #include "phota_price.h"
+#include "phota_profile.h"
 #include "phota_tenant.h"
 
 
@@ -87,6 +89,11 @@ typedef enum {
     PHOTACTL_OPT_OLDER,
     PHOTACTL_OPT_ALL,
     PHOTACTL_OPT_MEND,
+
+    PHOTACTL_OPT_CALLBACK_SECRET,
+    PHOTACTL_OPT_FENCES,
+    PHOTACTL_OPT_REFUND_ERROR,
+    PHOTACTL_OPT_UNDELIVERED,
     PHOTACTL_OPT_MAX
 } photactl_opt_e;
 
@@ -119,6 +126,8 @@ typedef struct {
     phota_tenants_t            tenants;
     phota_prices_t             prices;
     phota_ledger_t             ledger;
+    phota_jobs_t               jobs;
+    phota_profiles_t           profiles;
     photactl_names_t           names;
 
     char                       by[PHOTA_NAME_MAX + 1];  /* who is asking */
@@ -169,11 +178,22 @@ int photactl_token_list(photactl_t *ctl);
 int photactl_token_show(photactl_t *ctl);
 int photactl_token_set(photactl_t *ctl);
 int photactl_token_revoke(photactl_t *ctl);
+
 int photactl_key_set(photactl_t *ctl);
+int photactl_key_remove(photactl_t *ctl);
+int photactl_webhook_secret(photactl_t *ctl);
 
 int photactl_price_list(photactl_t *ctl);
 int photactl_price_add(photactl_t *ctl);
 int photactl_price_import(photactl_t *ctl);
+
+int photactl_profile_list(photactl_t *ctl);
+int photactl_profile_adopt(photactl_t *ctl);
+int photactl_profile_release(photactl_t *ctl);
+
+int photactl_job_list(photactl_t *ctl);
+int photactl_callback_list(photactl_t *ctl);
+int photactl_callback_retry(photactl_t *ctl);
 
 int photactl_usage(photactl_t *ctl);
 int photactl_ledger_list(photactl_t *ctl);

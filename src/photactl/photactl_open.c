@@ -15,8 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "phota_jobs.h"
-#include "phota_profile.h"
 #include "phota_replay.h"
 #include "photactl.h"
 
@@ -107,9 +105,7 @@ photactl_operator(photactl_t *ctl)
 int
 photactl_open(photactl_t *ctl, unsigned flags)
 {
-    phota_jobs_t      jobs;
-    phota_replays_t   replays;
-    phota_profiles_t  profiles;
+    phota_replays_t  replays;
 
     if (phota_store_open(&ctl->store, ctl->data, "books",
                          PHOTA_BOOKS_SCHEMA, PHOTA_BOOKS_MAP, flags,
@@ -123,18 +119,15 @@ photactl_open(photactl_t *ctl, unsigned flags)
         || phota_prices_open(&ctl->prices, &ctl->store, &ctl->err)
            != PHOTA_OK
         || phota_ledger_open(&ctl->ledger, &ctl->store, &ctl->err)
+           != PHOTA_OK
+        || phota_jobs_open(&ctl->jobs, &ctl->store, &ctl->err) != PHOTA_OK
+        || phota_profiles_open(&ctl->profiles, &ctl->store, &ctl->err)
            != PHOTA_OK)
     {
         return PHOTA_ERROR;
     }
 
-    /* few commands need them, but who makes the books makes all their tables */
-
-    if (phota_jobs_open(&jobs, &ctl->store, &ctl->err) != PHOTA_OK
-        || phota_profiles_open(&profiles, &ctl->store, &ctl->err) != PHOTA_OK)
-    {
-        return PHOTA_ERROR;
-    }
+    /* one command needs them, but who makes the books makes all their tables */
 
     return phota_replays_open(&replays, &ctl->store, &ctl->err);
 }

@@ -28,6 +28,7 @@ typedef enum {
     PHOTACTL_PRICE_TENANT,
     PHOTACTL_PRICE_FROM,
     PHOTACTL_PRICE_ESTIMATE,
+    PHOTACTL_PRICE_REFUND,
     PHOTACTL_PRICE_MAX
 } photactl_price_column_e;
 
@@ -64,7 +65,8 @@ static int photactl_price_amount(photactl_prices_t *p,
     photactl_price_column_e column, int64_t preset, int64_t *micro);
 static int photactl_price_tenant(photactl_prices_t *p, uint32_t *tenant);
 static int photactl_price_from(photactl_prices_t *p, uint64_t *from);
-static int photactl_price_estimate(photactl_prices_t *p, uint32_t *flags);
+static int photactl_price_flag(photactl_prices_t *p,
+    photactl_price_column_e column, uint32_t flag, uint32_t *flags);
 
 
 static const photactl_column_t  photactl_price_columns[] = {
@@ -77,7 +79,8 @@ static const photactl_column_t  photactl_price_columns[] = {
     { "tenant", "TENANT", PHOTACTL_TEXT },
     { "usd", "USD", PHOTACTL_MONEY },
     { "identity_usd", "IDENTITY", PHOTACTL_MONEY },
-    { "estimate", "ESTIMATE", PHOTACTL_BOOL }
+    { "estimate", "ESTIMATE", PHOTACTL_BOOL },
+    { "refund_error", "REFUND", PHOTACTL_BOOL }
 };
 
 
@@ -92,7 +95,8 @@ static const char  *photactl_price_names[PHOTACTL_PRICE_MAX] = {
     [PHOTACTL_PRICE_IDENTITY] = "identity_usd",
     [PHOTACTL_PRICE_TENANT] = "tenant",
     [PHOTACTL_PRICE_FROM] = "from",
-    [PHOTACTL_PRICE_ESTIMATE] = "estimate"
+    [PHOTACTL_PRICE_ESTIMATE] = "estimate",
+    [PHOTACTL_PRICE_REFUND] = "refund_error"
 };
 
 
@@ -144,7 +148,8 @@ photactl_price_row(void *ctx, const phota_price_t *price)
         photactl_text(tenant),
         photactl_money(price->base),
         photactl_money(price->identity),
-        photactl_bool((price->flags & PHOTA_PRICE_ESTIMATED) != 0)
+        photactl_bool((price->flags & PHOTA_PRICE_ESTIMATED) != 0),
+        photactl_bool((price->flags & PHOTA_PRICE_REFUND) != 0)
     };
 
     return photactl_table_row(table, values);
@@ -186,7 +191,11 @@ photactl_price_add(photactl_t *ctl)
     price.identity = price.base;
 
     if (ctl->opts[PHOTACTL_OPT_ESTIMATE] != NULL) {
-        price.flags = PHOTA_PRICE_ESTIMATED;
+        price.flags |= PHOTA_PRICE_ESTIMATED;
+    }
+
+    if (ctl->opts[PHOTACTL_OPT_REFUND_ERROR] != NULL) {
+        price.flags |= PHOTA_PRICE_REFUND;
     }
 
     rc = photactl_parse_usd(ctl, PHOTACTL_OPT_IDENTITY_USD, &price.identity);
@@ -408,7 +417,7 @@ photactl_price_header(photactl_prices_t *p)
         return photactl_csv_bad(&p->csv, -1, &p->ctl->err, "a column that "
                                 "isn't known (provider operation base_model "
                                 "resolution usd identity_usd tenant from "
-                                "estimate are)");
+                                "estimate refund_error are)");
     }
 
     p->ctl->err.text[0] = '\0';
@@ -479,7 +488,13 @@ photactl_price_fields(photactl_prices_t *p, phota_price_t *price)
     rc = photactl_price_from(p, &price->from);
 
     if (rc == PHOTA_OK) {
-        rc = photactl_price_estimate(p, &price->flags);
+        rc = photactl_price_flag(p, PHOTACTL_PRICE_ESTIMATE,
+                                 PHOTA_PRICE_ESTIMATED, &price->flags);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = photactl_price_flag(p, PHOTACTL_PRICE_REFUND,
+                                 PHOTA_PRICE_REFUND, &price->flags);
     }
 
     if (rc == PHOTA_OK) {
@@ -604,34 +619,34 @@ photactl_price_from(photactl_prices_t *p, uint64_t *from)
 
 
 static int
-photactl_price_estimate(photactl_prices_t *p, uint32_t *flags)
+photactl_price_flag(photactl_prices_t *p, photactl_price_column_e column,
+    uint32_t flag, uint32_t *flags)
 {
     size_t       i;
     const char  *text;
 
     static const struct {
         const char  *text;
-        uint32_t     flags;
+        unsigned     yes;
     } words[] = {
         { "", 0 },
         { "no", 0 },
         { "false", 0 },
         { "0", 0 },
-        { "yes", PHOTA_PRICE_ESTIMATED },
-        { "true", PHOTA_PRICE_ESTIMATED },
-        { "1", PHOTA_PRICE_ESTIMATED }
+        { "yes", 1 },
+        { "true", 1 },
+        { "1", 1 }
     };
 
-    text = photactl_price_field(p, PHOTACTL_PRICE_ESTIMATE);
+    text = photactl_price_field(p, column);
 
     for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (strcmp(text, words[i].text) == 0) {
-            *flags = words[i].flags;
+            *flags |= words[i].yes ? flag : 0;
             return PHOTA_OK;
         }
     }
 
-    return photactl_csv_bad(&p->csv, p->columns[PHOTACTL_PRICE_ESTIMATE],
-                            &p->ctl->err, "\"%.32s\" is neither yes nor no",
-                            text);
+    return photactl_csv_bad(&p->csv, p->columns[column], &p->ctl->err,
+                            "\"%.32s\" is neither yes nor no", text);
 }

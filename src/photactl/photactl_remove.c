@@ -11,8 +11,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "phota_jobs.h"
-#include "phota_profile.h"
 #include "phota_replay.h"
 #include "photactl_cache.h"
 #include "photactl_books.h"
@@ -20,15 +18,6 @@
 
 #define PHOTACTL_REMOVE_WAIT    2       /* s: workers know within one */
 #define PHOTACTL_REMOVE_PURGES  60
-
-
-/* what a tenant has beside its names, tokens, keys and money */
-
-typedef struct {
-    phota_jobs_t       jobs;
-    phota_replays_t    replays;
-    phota_profiles_t   profiles;
-} photactl_remove_t;
 
 
 /* its charges that are open: a job's are ended, if there is a transaction */
@@ -44,7 +33,7 @@ typedef struct {
 static int photactl_remove_suspend(photactl_t *ctl);
 static int photactl_remove_books(photactl_t *ctl, uint32_t *id);
 static int photactl_remove_rows(photactl_t *ctl, MDB_txn *txn,
-    photactl_remove_t *tables, uint32_t *id);
+    phota_replays_t *replays, uint32_t *id);
 static int photactl_remove_open(photactl_t *ctl, MDB_txn *txn, uint32_t id,
     int end);
 static int photactl_remove_charge(void *ctx, const phota_charge_t *charge);
@@ -145,19 +134,11 @@ photactl_remove_stop(void *ctx, phota_tenant_t *tenant, phota_error_t *err)
 static int
 photactl_remove_books(photactl_t *ctl, uint32_t *id)
 {
-    int                 rc;
-    MDB_txn            *txn;
-    photactl_remove_t   tables;
+    int               rc;
+    MDB_txn          *txn;
+    phota_replays_t   replays;
 
-    rc = phota_replays_open(&tables.replays, &ctl->store, &ctl->err);
-
-    if (rc == PHOTA_OK) {
-        rc = phota_profiles_open(&tables.profiles, &ctl->store, &ctl->err);
-    }
-
-    if (rc == PHOTA_OK) {
-        rc = phota_jobs_open(&tables.jobs, &ctl->store, &ctl->err);
-    }
+    rc = phota_replays_open(&replays, &ctl->store, &ctl->err);
 
     if (rc == PHOTA_OK) {
         rc = phota_store_begin(&ctl->store, 1, &txn, &ctl->err);
@@ -167,7 +148,7 @@ photactl_remove_books(photactl_t *ctl, uint32_t *id)
         return rc;
     }
 
-    rc = photactl_remove_rows(ctl, txn, &tables, id);
+    rc = photactl_remove_rows(ctl, txn, &replays, id);
 
     if (rc == PHOTA_OK && phota_store_touch(&ctl->store, txn) != PHOTA_OK) {
         phota_error(&ctl->err, "books: the generation can't be raised");
@@ -190,7 +171,7 @@ photactl_remove_books(photactl_t *ctl, uint32_t *id)
 
 static int
 photactl_remove_rows(photactl_t *ctl, MDB_txn *txn,
-    photactl_remove_t *tables, uint32_t *id)
+    phota_replays_t *replays, uint32_t *id)
 {
     int  rc, begun;
 
@@ -208,15 +189,15 @@ photactl_remove_rows(photactl_t *ctl, MDB_txn *txn,
     }
 
     if (rc == PHOTA_OK) {
-        rc = phota_replay_remove(&tables->replays, txn, *id, &ctl->err);
+        rc = phota_replay_remove(replays, txn, *id, &ctl->err);
     }
 
     if (rc == PHOTA_OK) {
-        rc = phota_profiles_forget(&tables->profiles, txn, *id, &ctl->err);
+        rc = phota_profiles_forget(&ctl->profiles, txn, *id, &ctl->err);
     }
 
     if (rc == PHOTA_OK) {
-        rc = phota_jobs_forget(&tables->jobs, txn, *id, &ctl->err);
+        rc = phota_jobs_forget(&ctl->jobs, txn, *id, &ctl->err);
     }
 
     return rc;

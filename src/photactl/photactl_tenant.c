@@ -24,6 +24,8 @@ static void photactl_tenant_values(photactl_value_t *values,
 static int photactl_tenant_zone(photactl_t *ctl, phota_zone_t *zone);
 static int photactl_tenant_edit(void *ctx, phota_tenant_t *tenant,
     phota_error_t *err);
+static int photactl_tenant_scope(photactl_t *ctl, phota_tenant_t *tenant);
+static int photactl_tenant_fences(photactl_t *ctl, phota_tenant_t *tenant);
 static int photactl_tenant_stop(void *ctx, phota_tenant_t *tenant,
     phota_error_t *err);
 static int photactl_tenant_go(void *ctx, phota_tenant_t *tenant,
@@ -36,6 +38,7 @@ static const photactl_column_t  photactl_tenant_columns[] = {
     { "state", "STATE", PHOTACTL_TEXT },
     { "cache_scope", "CACHE", PHOTACTL_TEXT },
     { "key", "KEY", PHOTACTL_TEXT },
+    { "fenced", "FENCED", PHOTACTL_BOOL },
     { "created", "CREATED", PHOTACTL_TIME },
     { "time_zone", NULL, PHOTACTL_TEXT },
     { "markup", NULL, PHOTACTL_TEXT },
@@ -115,6 +118,7 @@ photactl_tenant_values(photactl_value_t *values,
                       ? "shared" : "own"),
         photactl_text(tenant->flags & PHOTA_TENANT_OWN_KEY
                       ? "own" : "default"),
+        photactl_bool(phota_tenant_fenced(tenant)),
         photactl_time(tenant->created),
         photactl_text(tenant->zone[0] != '\0' ? tenant->zone : "UTC"),
         photactl_text(text->plan.markup),
@@ -159,6 +163,7 @@ photactl_tenant_set(photactl_t *ctl)
 
     if (ctl->opts[PHOTACTL_OPT_CACHE_SCOPE] == NULL
         && ctl->opts[PHOTACTL_OPT_TIME_ZONE] == NULL
+        && ctl->opts[PHOTACTL_OPT_FENCES] == NULL
         && !photactl_limits_given(ctl) && !photactl_plan_given(ctl))
     {
         return photactl_wrong(ctl, "nothing to set");
@@ -200,34 +205,85 @@ photactl_tenant_edit(void *ctx, phota_tenant_t *tenant, phota_error_t *err)
 {
     photactl_t  *ctl = ctx;
 
-    int          rc;
-    const char  *scope;
+    int  rc;
 
     (void) err;                             /* it is ctl's */
 
-    scope = ctl->opts[PHOTACTL_OPT_CACHE_SCOPE];
+    rc = photactl_tenant_scope(ctl, tenant);
 
-    if (scope != NULL) {
-
-        if (strcmp(scope, "shared") == 0) {
-            tenant->flags |= PHOTA_TENANT_SHARED;
-
-        } else if (strcmp(scope, "own") == 0) {
-            tenant->flags &= ~(uint32_t) PHOTA_TENANT_SHARED;
-
-        } else {
-            return photactl_wrong(ctl, "--cache-scope \"%.64s\": not own or "
-                                  "shared", scope);
-        }
+    if (rc == PHOTA_OK) {
+        rc = photactl_tenant_fences(ctl, tenant);
     }
 
-    rc = photactl_parse_limits(ctl, &tenant->limits);
+    if (rc == PHOTA_OK) {
+        rc = photactl_parse_limits(ctl, &tenant->limits);
+    }
 
     if (rc == PHOTA_OK) {
         rc = photactl_parse_plan(ctl, &tenant->plan);
     }
 
     return rc;
+}
+
+
+static int
+photactl_tenant_scope(photactl_t *ctl, phota_tenant_t *tenant)
+{
+    const char  *scope;
+
+    scope = ctl->opts[PHOTACTL_OPT_CACHE_SCOPE];
+
+    if (scope == NULL) {
+        return PHOTA_OK;
+    }
+
+    if (strcmp(scope, "shared") == 0) {
+        tenant->flags |= PHOTA_TENANT_SHARED;
+
+    } else if (strcmp(scope, "own") == 0) {
+        tenant->flags &= ~(uint32_t) PHOTA_TENANT_SHARED;
+
+    } else {
+        return photactl_wrong(ctl, "--cache-scope \"%.64s\": not own or "
+                              "shared", scope);
+    }
+
+    return PHOTA_OK;
+}
+
+
+static int
+photactl_tenant_fences(photactl_t *ctl, phota_tenant_t *tenant)
+{
+    const char  *fences;
+
+    fences = ctl->opts[PHOTACTL_OPT_FENCES];
+
+    if (fences == NULL) {
+        return PHOTA_OK;
+    }
+
+    if (strcmp(fences, "on") == 0) {
+        tenant->flags |= PHOTA_TENANT_FENCED;
+        return PHOTA_OK;
+    }
+
+    if (strcmp(fences, "off") != 0) {
+        return photactl_wrong(ctl, "--fences \"%.64s\": not on or off",
+                              fences);
+    }
+
+    if (!(tenant->flags & PHOTA_TENANT_OWN_KEY)) {
+        phota_error(&ctl->err, "tenant \"%.64s\" has no key of its own, it "
+                    "shares an account with others: there fences stay",
+                    tenant->name);
+        return PHOTA_REFUSED;
+    }
+
+    tenant->flags &= ~(uint32_t) PHOTA_TENANT_FENCED;
+
+    return PHOTA_OK;
 }
 
 

@@ -1,22 +1,15 @@
 
 /*
- * photactl token and key: tokens are shown once, when they are issued; the
- * upstream's key comes in by stdin, is sealed, and is never shown at all.
+ * photactl token: a token is shown once, when it is issued; later only what it
+ * may spend, and until when.
  */
 
 
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
-#include <unistd.h>
 
 #include "photactl_plan.h"
-
-
-#define PHOTACTL_KEY_ROOM  (PHOTA_KEY_MAX + 3)      /* line end, too long */
 
 
 typedef struct {
@@ -42,16 +35,6 @@ static int photactl_token_one(photactl_t *ctl,
     const photactl_tokens_t *tokens);
 static int photactl_token_edit(void *ctx, phota_token_t *token,
     phota_error_t *err);
-
-static int photactl_key_read(photactl_t *ctl, u_char *key, size_t *len);
-static int photactl_key_terminal(photactl_t *ctl, u_char *key, size_t *len);
-static int photactl_key_quiet(photactl_t *ctl, const struct termios *old);
-static int photactl_key_bytes(photactl_t *ctl, u_char *key, size_t *len,
-    int line);
-static void photactl_signalled(int signo);
-
-
-static volatile sig_atomic_t  photactl_signal;
 
 
 static const photactl_column_t  photactl_issued_columns[] = {
@@ -434,191 +417,4 @@ photactl_token_revoke(photactl_t *ctl)
     }
 
     return phota_token_revoke(&ctl->tenants, id, &ctl->err);
-}
-
-
-int
-photactl_key_set(photactl_t *ctl)
-{
-    int             rc;
-    size_t          len;
-    u_char          key[PHOTACTL_KEY_ROOM];
-    const char     *name;
-    phota_tenant_t  tenant;
-
-    if ((ctl->nargs == 0) == (ctl->opts[PHOTACTL_OPT_DEFAULT] == NULL)) {
-        return photactl_wrong(ctl, "either a tenant or --default");
-    }
-
-    name = ctl->nargs ? ctl->args[0] : NULL;
-
-    /* before someone has to type it */
-
-    if (name != NULL) {
-        rc = phota_tenant_get(&ctl->tenants, name, &tenant, &ctl->err);
-        if (rc != PHOTA_OK) {
-            return rc;
-        }
-    }
-
-    len = sizeof(key);
-
-    rc = photactl_key_read(ctl, key, &len);
-
-    if (rc == PHOTA_OK) {
-        rc = phota_key_set(&ctl->tenants, &ctl->master, name, key, len,
-                           &ctl->err);
-    }
-
-    phota_cleanse(key, sizeof(key));
-
-    return rc;
-}
-
-
-static int
-photactl_key_read(photactl_t *ctl, u_char *key, size_t *len)
-{
-    int  rc;
-
-    if (isatty(STDIN_FILENO)) {
-        rc = photactl_key_terminal(ctl, key, len);
-
-    } else {
-        rc = photactl_key_bytes(ctl, key, len, 0);
-    }
-
-    if (rc != PHOTA_OK) {
-        return rc;
-    }
-
-    if (*len > 0 && key[*len - 1] == '\n') {
-        (*len)--;
-    }
-
-    if (*len > 0 && key[*len - 1] == '\r') {
-        (*len)--;
-    }
-
-    return PHOTA_OK;
-}
-
-
-/* without echo, which comes back whichever way this ends */
-
-static int
-photactl_key_terminal(photactl_t *ctl, u_char *key, size_t *len)
-{
-    int               rc;
-    unsigned          i;
-    struct termios    old;
-    struct sigaction  sa, before[4];
-
-    static const int  signals[4] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-
-    if (tcgetattr(STDIN_FILENO, &old) == -1) {
-        phota_error(&ctl->err, "the terminal: %s", strerror(errno));
-        return PHOTA_ERROR;
-    }
-
-    memset(&sa, 0, sizeof(sa));
-    sa.sa_handler = photactl_signalled;
-    (void) sigemptyset(&sa.sa_mask);
-
-    for (i = 0; i < 4; i++) {
-        (void) sigaction(signals[i], &sa, &before[i]);
-    }
-
-    rc = photactl_key_quiet(ctl, &old);
-
-    if (rc == PHOTA_OK) {
-        (void) fprintf(stderr, "Upstream key (not shown): ");
-        rc = photactl_key_bytes(ctl, key, len, 1);
-        (void) fprintf(stderr, "\n");
-    }
-
-    (void) tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
-
-    for (i = 0; i < 4; i++) {
-        (void) sigaction(signals[i], &before[i], NULL);
-    }
-
-    if (photactl_signal) {
-        phota_cleanse(key, *len);
-        (void) raise(photactl_signal);
-    }
-
-    return rc;
-}
-
-
-static int
-photactl_key_quiet(photactl_t *ctl, const struct termios *old)
-{
-    struct termios  quiet, now;
-
-    quiet = *old;
-    quiet.c_lflag &= ~(tcflag_t) ECHO;
-
-    /* nobody could put the echo back for a process that was stopped */
-
-    quiet.c_cc[VSUSP] = _POSIX_VDISABLE;
-
-    /* it succeeds when any of the changes was made */
-
-    if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) == -1
-        || tcgetattr(STDIN_FILENO, &now) == -1
-        || (now.c_lflag & ECHO))
-    {
-        phota_error(&ctl->err, "the terminal would show the key (give it by "
-                    "a pipe or a file)");
-        return PHOTA_ERROR;
-    }
-
-    return PHOTA_OK;
-}
-
-
-static void
-photactl_signalled(int signo)
-{
-    photactl_signal = signo;
-}
-
-
-/* to the end of the input, or of the line; what is too long is cut */
-
-static int
-photactl_key_bytes(photactl_t *ctl, u_char *key, size_t *len, int line)
-{
-    size_t   n;
-    ssize_t  got;
-
-    for (n = 0; n < *len; n += got) {
-
-        got = read(STDIN_FILENO, key + n, *len - n);
-
-        if (got == 0) {
-            break;
-        }
-
-        if (got == -1) {
-            if (errno == EINTR && !photactl_signal) {
-                got = 0;
-                continue;
-            }
-
-            phota_error(&ctl->err, "stdin: %s", strerror(errno));
-            return PHOTA_ERROR;
-        }
-
-        if (line && memchr(key + n, '\n', got) != NULL) {
-            n += got;
-            break;
-        }
-    }
-
-    *len = n;
-
-    return PHOTA_OK;
 }
