@@ -3,7 +3,8 @@
  * Fuzzes what the cache reads from its file.  An input is a number of rows that
  * are put into its tables as they come, or with the checksum that lets them
  * through; then the pool is read, its pictures, the totals, and room is made.
- * What is decoded must be encoded as it was, and point into the record.
+ * What is decoded must be encoded as it was, point into the record, and be fit
+ * to be told.
  */
 
 
@@ -18,6 +19,7 @@
 #include "phota_cache_record.h"
 #include "phota_order.h"
 #include "phota_record.h"
+#include "phota_render.h"
 
 
 #define FUZZ_NOW    1764000000000
@@ -214,6 +216,79 @@ fuzz_row(fuzz_row_t *row, phota_reader_t *r)
 }
 
 
+/* lists of pictures and of links, or a body */
+
+static int
+fuzz_places(const phota_result_t *result)
+{
+    const u_char  *s;
+
+    s = result->skeleton;
+
+    if (phota_result_kind(result) == PHOTA_ANSWER_BODY) {
+        return (result->npictures == 1 && result->counts_len == 0
+                && result->images_at < result->skeleton_len
+                && memcmp(s + result->images_at - 1, "\"\"", 2) == 0)
+               ? PHOTA_OK : PHOTA_INVALID;
+    }
+
+    return (s[result->images_at - 1] == '[' && s[result->urls_at - 1] == '[')
+           ? PHOTA_OK : PHOTA_INVALID;
+}
+
+
+/* told, as base64 and as links, or refused: it may be no text at all */
+
+static void
+fuzz_render(const phota_result_t *result)
+{
+    int                       links;
+    size_t                    i, room;
+    u_char                   *text;
+    uint64_t                  len;
+    phota_pick_t              pick;
+    phota_telling_t           telling;
+    static phota_linker_t     linker;
+    static phota_rendering_t  rendering;
+
+    memset(&telling, 0, sizeof(telling));
+
+    pick.result = result;
+    pick.first = 0;
+    pick.count = result->npictures;
+    telling.tenant = result->scope;
+    telling.base.data = (const u_char *) "https://x/";
+    telling.base.len = 10;
+
+    for (links = 0; links < 2; links++) {
+        telling.linker = links ? &linker : NULL;
+        room = phota_render_room(&pick, 1, &telling);
+        text = malloc(room);
+
+        if (text == NULL) {
+            abort();
+        }
+
+        if (phota_render(&pick, 1, &telling, text, &rendering) == PHOTA_OK) {
+            len = 0;
+
+            for (i = 0; i < rendering.npieces; i++) {
+                len += rendering.pieces[i].text
+                       ? rendering.pieces[i].len
+                       : phota_base64_length(
+                                     rendering.pieces[i].picture->length);
+            }
+
+            if (len != rendering.length || rendering.npieces == 0) {
+                abort();
+            }
+        }
+
+        free(text);
+    }
+}
+
+
 /* what is read is written as it was, and all of it lies in the record */
 
 static void
@@ -232,8 +307,7 @@ fuzz_result(MDB_txn *txn, const phota_result_t *result)
         || phota_result_encode(result, buf, &len) != 0
         || len != value.mv_size || memcmp(buf, value.mv_data, len) != 0
         || result->npictures == 0
-        || result->skeleton[result->images_at - 1] != '['
-        || result->skeleton[result->urls_at - 1] != '['
+        || fuzz_places(result) != PHOTA_OK
         || result->counts_at + result->counts_len > result->skeleton_len)
     {
         abort();
@@ -250,6 +324,8 @@ fuzz_result(MDB_txn *txn, const phota_result_t *result)
     }
 
     fuzz_sum = sum;
+
+    fuzz_render(result);
 }
 
 

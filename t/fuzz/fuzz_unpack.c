@@ -1,8 +1,8 @@
 
 /*
- * Fuzzes what takes answers apart, and base64 by itself.  What it says is held
- * against jansson's reading of the same text and a decoder that takes one
- * character after the other.
+ * Fuzzes what takes answers of either kind apart, what counts them, and base64
+ * by itself.  What is said is held against jansson's reading of the same text
+ * and a decoder that takes one character after the other.
  *
  * Where jansson can't judge: it keeps one of several members of one name, and
  * refuses NUL in a name and numbers that are too large for it.
@@ -16,6 +16,7 @@
 #include <openssl/evp.h>
 
 #include "fuzz_cut.h"
+#include "phota_answer.h"
 #include "phota_record.h"
 #include "phota_unpack.h"
 
@@ -258,16 +259,43 @@ fuzz_element(const json_t *element, u_char *out, unsigned *prefixed)
 }
 
 
-/* whether the answer can be kept; when it was, whether as it should */
+/* whether a picture can be kept; when it was, whether as it should */
+
+static int
+fuzz_told(const json_t *element, unsigned i, const phota_unpacked_t *unpacked,
+    const fuzz_pictures_t *pictures)
+{
+    u_char   *out, digest[PHOTA_SHA256_LEN];
+    ssize_t   len;
+    unsigned  prefixed;
+
+    out = fuzz_alloc(json_string_length(element));
+    len = fuzz_element(element, out, &prefixed);
+
+    if (unpacked && len > 0) {
+        EVP_Digest(out, len, digest, NULL, EVP_sha256(), NULL);
+
+        fuzz_assert(unpacked->pictures[i].length == (size_t) len);
+        fuzz_assert(unpacked->pictures[i].prefixed == prefixed);
+        fuzz_assert(unpacked->pictures[i].type
+                    == phota_picture_type(out, len));
+        fuzz_assert(memcmp(unpacked->pictures[i].digest, digest,
+                           sizeof(digest)) == 0);
+        fuzz_assert(pictures->len[i] == (size_t) len);
+        fuzz_assert(memcmp(pictures->bytes[i], out, len) == 0);
+    }
+
+    free(out);
+
+    return len > 0;
+}
+
 
 static int
 fuzz_images(const json_t *images, const phota_unpacked_t *unpacked,
     const fuzz_pictures_t *pictures)
 {
-    size_t    i, n;
-    u_char   *out, digest[PHOTA_SHA256_LEN];
-    ssize_t   len;
-    unsigned  prefixed;
+    size_t  i, n;
 
     n = json_array_size(images);
 
@@ -280,30 +308,36 @@ fuzz_images(const json_t *images, const phota_unpacked_t *unpacked,
     }
 
     for (i = 0; i < n; i++) {
-        out = fuzz_alloc(json_string_length(json_array_get(images, i)));
-        len = fuzz_element(json_array_get(images, i), out, &prefixed);
-
-        if (unpacked && len > 0) {
-            EVP_Digest(out, len, digest, NULL, EVP_sha256(), NULL);
-
-            fuzz_assert(unpacked->pictures[i].length == (size_t) len);
-            fuzz_assert(unpacked->pictures[i].prefixed == prefixed);
-            fuzz_assert(unpacked->pictures[i].type
-                        == phota_picture_type(out, len));
-            fuzz_assert(memcmp(unpacked->pictures[i].digest, digest,
-                               sizeof(digest)) == 0);
-            fuzz_assert(pictures->len[i] == (size_t) len);
-            fuzz_assert(memcmp(pictures->bytes[i], out, len) == 0);
-        }
-
-        free(out);
-
-        if (len <= 0) {
+        if (!fuzz_told(json_array_get(images, i), (unsigned) i, unpacked,
+                       pictures))
+        {
             return 0;
         }
     }
 
     return 1;
+}
+
+
+static int
+fuzz_body(const json_t *root, const phota_unpacked_t *unpacked,
+    const fuzz_pictures_t *pictures)
+{
+    const json_t  *status;
+
+    status = json_object_get(root, "status_code");
+
+    if (status && !json_is_null(status)
+        && (!json_is_integer(status) || json_integer_value(status) != 200))
+    {
+        return 0;
+    }
+
+    if (unpacked) {
+        fuzz_assert(unpacked->npictures == 1);
+    }
+
+    return fuzz_told(json_object_get(root, "body"), 0, unpacked, pictures);
 }
 
 
@@ -411,6 +445,31 @@ fuzz_counts(json_t *counts, const phota_unpacked_t *u)
 
 
 static void
+fuzz_body_skeleton(json_t *root, const phota_unpacked_t *u)
+{
+    json_t      *skeleton;
+    const char  *s;
+
+    s = (const char *) u->skeleton;
+
+    fuzz_assert(u->skeleton_len <= PHOTA_SKELETON_MAX);
+    fuzz_assert(u->urls_at == 0);
+    fuzz_assert(u->images_at && u->images_at < u->skeleton_len);
+    fuzz_assert(memcmp(s + u->images_at - 1, "\"\"", 2) == 0);
+    fuzz_assert(u->counts_at == 0 && u->counts_len == 0);
+    fuzz_assert(u->subjects_len == 0 && u->nmarks == 0 && !u->unmarked);
+
+    skeleton = json_loadb(s, u->skeleton_len,
+                          JSON_ALLOW_NUL|JSON_REJECT_DUPLICATES, NULL);
+    fuzz_assert(skeleton != NULL);
+
+    json_object_set_new(root, "body", json_string(""));
+    fuzz_assert(json_equal(root, skeleton));
+    json_decref(skeleton);
+}
+
+
+static void
 fuzz_skeleton(json_t *root, const phota_unpacked_t *u)
 {
     json_t      *skeleton, *counts;
@@ -419,8 +478,8 @@ fuzz_skeleton(json_t *root, const phota_unpacked_t *u)
     s = (const char *) u->skeleton;
 
     fuzz_assert(u->skeleton_len <= PHOTA_SKELETON_MAX);
-    fuzz_assert(u->images_at < u->skeleton_len);
-    fuzz_assert(u->urls_at < u->skeleton_len);
+    fuzz_assert(u->images_at && u->images_at < u->skeleton_len);
+    fuzz_assert(u->urls_at && u->urls_at < u->skeleton_len);
     fuzz_assert(memcmp(s + u->images_at - 1, "[]", 2) == 0);
     fuzz_assert(memcmp(s + u->urls_at - 1, "[]", 2) == 0);
     fuzz_assert(u->counts_at + u->counts_len <= u->skeleton_len);
@@ -449,8 +508,9 @@ fuzz_skeleton(json_t *root, const phota_unpacked_t *u)
 
 
 static void
-fuzz_compare(json_t *root, int rc, const phota_unpacked_t *unpacked,
-    const fuzz_pictures_t *pictures, const phota_error_t *err)
+fuzz_compare(phota_answer_e kind, json_t *root, int rc,
+    const phota_unpacked_t *unpacked, const fuzz_pictures_t *pictures,
+    const phota_error_t *err)
 {
     int  kept;
 
@@ -465,17 +525,74 @@ fuzz_compare(json_t *root, int rc, const phota_unpacked_t *unpacked,
         return;
     }
 
-    kept = fuzz_kept(root, (rc == PHOTA_OK) ? unpacked : NULL, pictures);
+    if (rc != PHOTA_OK) {
+        unpacked = NULL;
+    }
+
+    kept = (kind == PHOTA_ANSWER_BODY) ? fuzz_body(root, unpacked, pictures)
+                                       : fuzz_kept(root, unpacked, pictures);
     fuzz_assert(rc == (kept ? PHOTA_OK : PHOTA_DECLINED));
 
-    if (rc == PHOTA_OK) {
+    if (rc != PHOTA_OK) {
+        return;
+    }
+
+    if (kind == PHOTA_ANSWER_BODY) {
+        fuzz_body_skeleton(root, unpacked);
+
+    } else {
         fuzz_skeleton(root, unpacked);
     }
 }
 
 
+static int
+fuzz_answer_feed(void *ctx, const u_char *p, size_t n)
+{
+    return phota_answer_update(ctx, p, n);
+}
+
+
+/* what was taken apart was delivered, however it came */
+
 static void
-fuzz_unpack(const u_char *data, size_t size)
+fuzz_answer(phota_answer_e kind, const u_char *data, size_t size,
+    const phota_unpacked_t *unpacked)
+{
+    int                rc, first;
+    unsigned           way;
+    phota_answer_t    *answer;
+    phota_delivery_t   d, whole;
+
+    first = PHOTA_ERROR;
+    memset(&whole, 0, sizeof(whole));
+
+    for (way = 0; way < FUZZ_CUTS; way++) {
+        memset(&d, 0, sizeof(d));
+
+        answer = phota_answer_create(kind);
+        fuzz_assert(answer != NULL);
+
+        (void) fuzz_cut(fuzz_answer_feed, answer, data, size, way);
+        rc = phota_answer_final(answer, &d);
+        phota_answer_destroy(answer);
+
+        if (way == 0) {
+            first = rc;
+            whole = d;
+        }
+
+        fuzz_assert(rc == first && memcmp(&d, &whole, sizeof(d)) == 0);
+    }
+
+    fuzz_assert(unpacked == NULL
+                || (first == PHOTA_OK && !whole.links
+                    && whole.outputs == unpacked->npictures));
+}
+
+
+static void
+fuzz_unpack(phota_answer_e kind, const u_char *data, size_t size)
 {
     int               rc, again;
     json_t           *root;
@@ -491,14 +608,15 @@ fuzz_unpack(const u_char *data, size_t size)
     err.text[0] = '\0';
     memset(&pictures, 0, sizeof(pictures));
 
-    rc = phota_unpack(fuzz_read, &text, size, &unpacked, &err);
-    again = phota_unpack_pictures(fuzz_read, &text, size, fuzz_picture,
+    rc = phota_unpack(kind, fuzz_read, &text, size, &unpacked, &err);
+    again = phota_unpack_pictures(kind, fuzz_read, &text, size, fuzz_picture,
                                   &pictures);
 
     fuzz_assert(rc == PHOTA_OK || rc == PHOTA_DECLINED
                 || rc == PHOTA_INVALID);
     fuzz_assert(again == rc);
     fuzz_assert((rc == PHOTA_OK) == (err.text[0] == '\0'));
+    fuzz_answer(kind, data, size, (rc == PHOTA_OK) ? &unpacked : NULL);
 
     /* a text that jansson ends at a NUL is none to us */
 
@@ -507,7 +625,7 @@ fuzz_unpack(const u_char *data, size_t size)
                           JSON_ALLOW_NUL|JSON_REJECT_DUPLICATES
                           |JSON_DECODE_ANY, NULL);
         if (root) {
-            fuzz_compare(root, rc, &unpacked, &pictures, &err);
+            fuzz_compare(kind, root, rc, &unpacked, &pictures, &err);
             json_decref(root);
         }
     }
@@ -522,7 +640,9 @@ int
 LLVMFuzzerTestOneInput(const u_char *data, size_t size)
 {
     fuzz_base64(data, size);
-    fuzz_unpack(data, size);
+    fuzz_unpack(PHOTA_ANSWER_IMAGES, data, size);
+    fuzz_unpack(PHOTA_ANSWER_BODY, data, size);
+    fuzz_answer(PHOTA_ANSWER_PROFILE, data, size, NULL);
 
     return 0;
 }
