@@ -206,9 +206,11 @@ static int
 photactl_adopt_lines(photactl_adopt_t *adopt)
 {
     int      rc;
-    char    *line;
+    char    *line, *id;
     size_t   size;
     ssize_t  n;
+
+    static const char  space[] = " \t\r\n";
 
     line = NULL;
     size = 0;
@@ -228,10 +230,14 @@ photactl_adopt_lines(photactl_adopt_t *adopt)
             break;
         }
 
-        line[strcspn(line, "\r\n")] = '\0';
+        while (n > 0 && strchr(space, line[n - 1]) != NULL) {
+            line[--n] = '\0';
+        }
 
-        if (line[0] != '\0') {
-            rc = photactl_adopt_id(adopt, line);
+        id = line + strspn(line, space);
+
+        if (*id != '\0') {
+            rc = photactl_adopt_id(adopt, id);
         }
     }
 

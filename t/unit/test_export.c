@@ -71,14 +71,18 @@ test_random(unsigned n)
 static int
 test_export_setup(void **state)
 {
-    uint32_t         id;
-    phota_prices_t   prices;
-    phota_replays_t  replays;
+    uint32_t          id;
+    phota_jobs_t      jobs;
+    phota_prices_t    prices;
+    phota_replays_t   replays;
+    phota_profiles_t  profiles;
 
     if (test_setup(state) != 0
         || phota_tenants_open(&test_tenants, &test_store, &test_err)
            != PHOTA_OK
         || phota_prices_open(&prices, &test_store, &test_err) != PHOTA_OK
+        || phota_jobs_open(&jobs, &test_store, &test_err) != PHOTA_OK
+        || phota_profiles_open(&profiles, &test_store, &test_err) != PHOTA_OK
         || phota_replays_open(&replays, &test_store, &test_err) != PHOTA_OK
         || phota_tenant_add(&test_tenants, "acme", &id, &test_err)
            != PHOTA_OK

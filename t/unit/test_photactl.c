@@ -6,52 +6,12 @@
  */
 
 
-#include "../../src/photactl/photactl_output.c"
-#include "../../src/photactl/photactl_parse.c"
-#include "../../src/photactl/photactl_open.c"
-#include "../../src/photactl/photactl_init.c"
-#include "../../src/photactl/photactl_tenant.c"
-#include "../../src/photactl/photactl_token.c"
-#include "../../src/photactl/photactl_key.c"
-#include "../../src/photactl/photactl_profile.c"
-#include "../../src/photactl/photactl_job.c"
-#include "../../src/photactl/photactl_callback.c"
-#include "../../src/photactl/photactl_price.c"
-#include "../../src/photactl/photactl_books.c"
-#include "../../src/photactl/photactl_usage.c"
-#include "../../src/photactl/photactl_ledger.c"
-#include "../../src/photactl/photactl_holds.c"
-#include "../../src/photactl/photactl_cursor.c"
-#include "../../src/photactl/photactl_sheet.c"
-#include "../../src/photactl/photactl_focus.c"
-#include "../../src/photactl/photactl_export.c"
-#include "../../src/photactl/photactl_cache.c"
-#include "../../src/photactl/photactl_purge.c"
-#include "../../src/photactl/photactl_remove.c"
-#include "../../src/photactl/photactl_plan.c"
-#include "../../src/photactl/photactl_csv.c"
-#include "../../src/photactl/photactl_bill.c"
-#include "../../src/photactl/photactl_gather.c"
-#include "../../src/photactl/photactl_match.c"
-#include "../../src/photactl/photactl_apply.c"
-#include "../../src/photactl/photactl_reconcile.c"
-
-#define main  photactl_main
-#include "../../src/photactl/photactl.c"
-#undef main
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <sys/wait.h>
-#include <cmocka.h>
+#include "ctl.h"
 
 
 #define TEST_KEY  "sk-Test_KEY.1"
 
 
-static char      test_dir[64];
-static char      test_said[8192];       /* by the last command */
-static char      test_input[1024];
 static unsigned  test_terminal;         /* 1: one, 2: that fails, 3: that
                                            says it did and shows all */
 
@@ -92,144 +52,6 @@ tcsetattr(int fd, int actions, const struct termios *tio)
     (void) tio;
 
     return (test_terminal == 2) ? -1 : 0;
-}
-
-
-/* the exit status; test_said has both outputs */
-
-static int
-test_run(const char *line, ...)
-{
-    int       fds[2], in[2], argc, status;
-    char     *argv[32], *rest, text[1024];
-    pid_t     pid;
-    size_t    len;
-    ssize_t   n;
-    va_list   args;
-
-    va_start(args, line);
-    (void) vsnprintf(text, sizeof(text), line, args);
-    va_end(args);
-
-    argc = 0;
-    argv[argc++] = "photactl";
-
-    for (rest = strtok(text, " "); rest != NULL; rest = strtok(NULL, " ")) {
-        argv[argc++] = rest;
-    }
-
-    argv[argc] = NULL;
-
-    assert_int_equal(pipe(fds), 0);
-    assert_int_equal(pipe(in), 0);
-    len = strlen(test_input);
-    assert_int_equal(write(in[1], test_input, len), len);
-    (void) close(in[1]);
-
-    (void) fflush(NULL);
-    pid = fork();
-    assert_true(pid >= 0);
-
-    if (pid == 0) {
-        (void) snprintf(test_said, sizeof(test_said), "%s/data", test_dir);
-        (void) setenv("PHOTA_DATA", test_said, 0);
-        (void) snprintf(test_said, sizeof(test_said), "%s/key", test_dir);
-        (void) setenv("PHOTA_MASTER_KEY", test_said, 0);
-
-        (void) dup2(in[0], STDIN_FILENO);
-        (void) dup2(fds[1], STDOUT_FILENO);
-        (void) dup2(fds[1], STDERR_FILENO);
-        (void) close(fds[0]);
-
-        status = photactl_main(argc, argv);
-        (void) fflush(NULL);
-        _exit(status);
-    }
-
-    (void) close(fds[1]);
-    (void) close(in[0]);
-
-    for (len = 0; len < sizeof(test_said) - 1; len += (size_t) n) {
-        n = read(fds[0], test_said + len, sizeof(test_said) - 1 - len);
-
-        if (n <= 0) {
-            break;
-        }
-    }
-
-    test_said[len] = '\0';
-    (void) close(fds[0]);
-
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-
-    return WEXITSTATUS(status);
-}
-
-
-static void
-test_says(const char *text)
-{
-    if (strstr(test_said, text) == NULL) {
-        fail_msg("\"%s\" is not in \"%s\"", text, test_said);
-    }
-}
-
-
-static void
-test_hides(const char *text)
-{
-    if (strstr(test_said, text) != NULL) {
-        fail_msg("\"%s\" is in \"%s\"", text, test_said);
-    }
-}
-
-
-static int
-test_setup(void **state)
-{
-    struct passwd  *pw;
-
-    (void) state;
-
-    test_input[0] = '\0';
-    test_terminal = 0;
-
-    (void) snprintf(test_dir, sizeof(test_dir), "/tmp/phota-ctl.XXXXXX");
-
-    if (mkdtemp(test_dir) == NULL) {
-        return -1;
-    }
-
-    pw = getpwuid(geteuid());
-
-    if (pw == NULL || test_run("init --owner %s", pw->pw_name) != 0) {
-        return -1;
-    }
-
-    return test_run("tenant add acme");
-}
-
-
-static int
-test_teardown(void **state)
-{
-    size_t  i;
-    char    name[128];
-
-    static const char  *names[] = {
-        "data/books/data.mdb", "data/books/lock.mdb", "data/books/owners",
-        "data/books", "data/cache", "data", "key", "link", "target", ""
-    };
-
-    (void) state;
-
-    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        (void) snprintf(name, sizeof(name), "%s/%s", test_dir, names[i]);
-        (void) remove(name);
-    }
-
-    return 0;
 }
 
 
@@ -298,6 +120,8 @@ test_key_terminal(void **state)
         test_says("would show the key");
         test_hides("not shown");
     }
+
+    test_terminal = 0;
 }
 
 
@@ -540,10 +364,17 @@ test_price_import(void **state)
               "\"provider\":\"phota\",\"operation\":\"edit\","
               "\"base_model\":\"\",\"resolution\":\"\",\"tenant\":\"\","
               "\"usd\":\"0.100000\",\"identity_usd\":\"0.130000\","
-              "\"estimate\":false}");
+              "\"estimate\":false,\"refund_error\":false}");
     test_says("\"base_model\":\"gpt-image-2\",\"resolution\":\"\","
               "\"tenant\":\"acme\",\"usd\":\"0.200000\","
-              "\"identity_usd\":\"0.200000\",\"estimate\":true}");
+              "\"identity_usd\":\"0.200000\",\"estimate\":true,"
+              "\"refund_error\":false}");
+
+    assert_int_equal(test_import("operation,base_model,usd,refund_error\n"
+                                 "training,fast,1.49,yes\n"), 0);
+    assert_int_equal(test_run("price list --json"), 0);
+    test_says("\"usd\":\"1.490000\",\"identity_usd\":\"1.490000\","
+              "\"estimate\":false,\"refund_error\":true}");
 
     assert_int_equal(test_run("price import /nonexistent.csv"), 1);
     test_says("/nonexistent.csv");
