@@ -55,6 +55,7 @@ sub purchase {
         buyer => $crowd->on($here), near => [ $crowd->on($here, 2) ],
         far => [ $crowd->on($there, delete $o{far} || 4) ] };
 
+    $crowd->known('remix', $acme, $p->{body}, $here, $there);
     $p->{held} = $g->hold_books if $o{held};
     $p->{buyer}->ask('remix', $acme, $p->{body}, %o);
 

@@ -128,6 +128,9 @@ subtest 'no upstream' => sub {
     my $body = remix(prompt => 'no upstream');
     my @clients = ($crowd->on($here, 10), $crowd->on($there, 10));
     my $tries = () = $g->log =~ /connect\(\) failed/g;
+
+    $crowd->known('remix', $acme, $body, $here, $there);
+
     my $held = $g->hold_books or plan(skip_all => 'no mdb_load');
 
     $t->sim->stop;

@@ -106,7 +106,8 @@ int phota_profiles_filter(const u_char *text, size_t len, phota_keep_pt keep,
  * none; both texts are escaped here.
  */
 int phota_job_handle(const phota_str_t *id, const phota_str_t *poll_url,
-    const phota_str_t *request_id, u_char *buf, size_t *len);
+    const phota_str_t *request_id, const char *status, u_char *buf,
+    size_t *len);
 int phota_job_before(const phota_str_t *id, const phota_str_t *request_id,
     u_char *buf, size_t *len);
 int phota_job_behind(u_char *buf, size_t *len);

@@ -14,7 +14,7 @@
 
 
 static void phota_job_begin(phota_out_t *out, const phota_str_t *id,
-    u_char *buf, size_t len);
+    const char *status, u_char *buf, size_t len);
 static void phota_job_member(phota_out_t *out, const char *name,
     const phota_str_t *text);
 static int phota_job_end(const phota_out_t *out, size_t *len);
@@ -22,11 +22,12 @@ static int phota_job_end(const phota_out_t *out, size_t *len);
 
 int
 phota_job_handle(const phota_str_t *id, const phota_str_t *poll_url,
-    const phota_str_t *request_id, u_char *buf, size_t *len)
+    const phota_str_t *request_id, const char *status, u_char *buf,
+    size_t *len)
 {
     phota_out_t  out;
 
-    phota_job_begin(&out, id, buf, *len);
+    phota_job_begin(&out, id, status, buf, *len);
     phota_job_member(&out, ",\"poll_url\":", poll_url);
 
     if (request_id->len) {
@@ -45,7 +46,7 @@ phota_job_before(const phota_str_t *id, const phota_str_t *request_id,
 {
     phota_out_t  out;
 
-    phota_job_begin(&out, id, buf, *len);
+    phota_job_begin(&out, id, "completed", buf, *len);
 
     if (request_id->len) {
         phota_job_member(&out, ",\"client_request_id\":", request_id);
@@ -74,8 +75,8 @@ phota_job_behind(u_char *buf, size_t *len)
 
 
 static void
-phota_job_begin(phota_out_t *out, const phota_str_t *id, u_char *buf,
-    size_t len)
+phota_job_begin(phota_out_t *out, const phota_str_t *id, const char *status,
+    u_char *buf, size_t len)
 {
     memset(out, 0, sizeof(phota_out_t));
 
@@ -83,7 +84,9 @@ phota_job_begin(phota_out_t *out, const phota_str_t *id, u_char *buf,
     out->room = len;
 
     phota_job_member(out, "{\"job_id\":", id);
-    phota_out_text(out, ",\"status\":\"completed\"");
+    phota_out_text(out, ",\"status\":\"");
+    phota_out_text(out, status);
+    phota_out_text(out, "\"");
 }
 
 

@@ -56,8 +56,20 @@ ngx_http_phota_content(ngx_http_request_t *r)
     if (p && !p->serves && ctx->refusal.status == 0) {
         ngx_http_phota_translate(p, ctx);
 
-        if (p->outcome.state == PHOTA_STATE_SETTLED && !p->settled) {
+        if ((p->outcome.state == PHOTA_STATE_SETTLED
+             || p->outcome.state == PHOTA_STATE_HELD)
+            && p->metered && !p->settled)
+        {
             ngx_http_phota_refuse_unsettled(p, ctx);
+        }
+    }
+
+    if (ctx->refusal.status == 0 && ctx->told == NULL && ctx->route == NULL
+        && !ctx->trial
+        && (ctx->job || (p && p->job) || (ctx->hit && ctx->scan.async)))
+    {
+        if (ngx_http_phota_tell_handle(r, ctx) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
 
@@ -69,8 +81,16 @@ ngx_http_phota_content(ngx_http_request_t *r)
         return ngx_http_phota_send_trial(r, ctx);
     }
 
+    if (ctx->hit && ctx->ticket) {
+        return ngx_http_phota_send_result(r, ctx);
+    }
+
     if (ctx->hit) {
         return ngx_http_phota_send_hit(r, ctx);
+    }
+
+    if (ctx->told) {
+        return ngx_http_phota_send_told(r, ctx);
     }
 
     if (p) {

@@ -438,7 +438,7 @@ ngx_http_phota_async_ask(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     ngx_http_phota_target_t     target;
     ngx_http_phota_loc_conf_t  *plcf;
 
-    if (ngx_http_phota_have_key(ctx) != NGX_OK) {
+    if (ngx_http_phota_have_key(r, ctx) != NGX_OK) {
         ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "UPSTREAM_AUTH",
                               "no upstream key is set for the tenant");
         return NGX_DECLINED;

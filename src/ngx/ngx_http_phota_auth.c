@@ -309,7 +309,7 @@ ngx_http_phota_access(ngx_http_request_t *r)
 void
 ngx_http_phota_authorize(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
-    ngx_str_t                   id;
+    phota_str_t                 method;
     const phota_operation_t    *op;
     ngx_http_phota_loc_conf_t  *plcf;
 
@@ -328,10 +328,18 @@ ngx_http_phota_authorize(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return;
     }
 
-    if ((ctx->tenant.flags & PHOTA_TENANT_OWN_KEY)
-        && (((r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
-             && !ngx_http_phota_forbidden(r))
-            || ngx_http_phota_profile(r, &id) == NGX_OK))
+    method.data = r->method_name.data;
+    method.len = r->method_name.len;
+
+    ctx->route = phota_route_find(plcf->provider, &method, r->uri.data,
+                                  r->uri.len, &ctx->route_id);
+    if (ctx->route) {
+        return;
+    }
+
+    if (!phota_tenant_fenced(&ctx->tenant)
+        && (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
+        && !ngx_http_phota_forbidden(r))
     {
         return;
     }

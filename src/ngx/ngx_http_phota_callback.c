@@ -106,6 +106,40 @@ ngx_http_phota_callbacks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+char *
+ngx_http_phota_callbacks_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_phota_main_conf_t *pmcf = conf;
+
+    ngx_str_t      *value;
+    phota_url_t     url;
+    phota_error_t   err;
+
+    if (pmcf->callbacks_url.len) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (phota_url_parse(value[1].data, value[1].len, &url, &err) != PHOTA_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", err.text);
+        return NGX_CONF_ERROR;
+    }
+
+    if (value[1].data[value[1].len - 1] != '/'
+        || ngx_strlchr(value[1].data, value[1].data + value[1].len, '?')
+        || ngx_strlchr(value[1].data, value[1].data + value[1].len, '"'))
+    {
+        return "must be a URL that ends with \"/\", without a query";
+    }
+
+    pmcf->callbacks_url = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
 static ngx_int_t
 ngx_http_phota_callback_handler(ngx_http_request_t *r)
 {

@@ -145,7 +145,8 @@ ngx_http_phota_mend(ngx_http_phota_care_t *care)
         if (ngx_http_phota_writer_pause(&worker->books_writer,
                                         "the books are broken and opened "
                                         "again")
-            == NGX_OK)
+            == NGX_OK
+            && worker->asking == 0)
         {
             if (worker->books_txn) {
                 phota_store_abort(worker->books_txn);
@@ -302,6 +303,10 @@ ngx_http_phota_open_tables(ngx_http_phota_care_t *care)
         || phota_prices_open(&worker->prices, &worker->books, &care->err)
            != PHOTA_OK
         || phota_replays_open(&worker->replays, &worker->books, &care->err)
+           != PHOTA_OK
+        || phota_jobs_open(&worker->jobs, &worker->books, &care->err)
+           != PHOTA_OK
+        || phota_profiles_open(&worker->profiles, &worker->books, &care->err)
            != PHOTA_OK)
     {
         return PHOTA_ERROR;

@@ -14,8 +14,6 @@ static ngx_connection_t *ngx_http_phota_errand_connect(
     ngx_http_phota_errand_t *errand, ngx_http_conf_ctx_t *conf_ctx);
 static ngx_int_t ngx_http_phota_errand_request(
     ngx_http_phota_errand_t *errand, ngx_connection_t *c);
-static ngx_http_phota_door_t *ngx_http_phota_errand_door(ngx_uint_t provider,
-    const char *prefix);
 static u_char *ngx_http_phota_errand_log(ngx_log_t *log, u_char *buf,
     size_t len);
 static void ngx_http_phota_errand_wake(ngx_http_request_t *r);
@@ -37,7 +35,7 @@ ngx_http_phota_errand_create(ngx_uint_t provider, const char *prefix)
     ngx_http_phota_door_t    *door;
     ngx_http_phota_errand_t  *errand;
 
-    door = ngx_http_phota_errand_door(provider, prefix);
+    door = ngx_http_phota_door(provider, prefix);
     if (door == NULL) {
         return NULL;
     }
@@ -67,44 +65,6 @@ ngx_http_phota_errand_create(ngx_uint_t provider, const char *prefix)
     }
 
     return errand;
-}
-
-
-/* the door that a job came by, or what has taken its place */
-
-static ngx_http_phota_door_t *
-ngx_http_phota_errand_door(ngx_uint_t provider, const char *prefix)
-{
-    size_t                      len;
-    ngx_uint_t                  i;
-    ngx_array_t                *doors;
-    ngx_http_phota_door_t      *door, *other;
-    ngx_http_phota_loc_conf_t  *plcf;
-
-    len = ngx_strlen(prefix);
-    doors = &ngx_http_phota_worker.conf->doors;
-    door = doors->elts;
-    other = NULL;
-
-    for (i = 0; i < doors->nelts; i++) {
-        plcf = door[i].conf_ctx->loc_conf[ngx_http_phota_module.ctx_index];
-
-        if (plcf->provider != provider) {
-            continue;
-        }
-
-        if (door[i].prefix.len == len
-            && ngx_memcmp(door[i].prefix.data, prefix, len) == 0)
-        {
-            return &door[i];
-        }
-
-        if (other == NULL) {
-            other = &door[i];
-        }
-    }
-
-    return other;
 }
 
 

@@ -18,8 +18,8 @@ static void ngx_http_phota_note(ngx_table_elt_t *h, const char *name,
     char *buf, size_t max);
 static ngx_int_t ngx_http_phota_swallow(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, ngx_chain_t *in);
-static void ngx_http_phota_keep(ngx_http_request_t *r,
-    ngx_http_phota_purchase_t *p, ngx_buf_t *b);
+static ngx_int_t ngx_http_phota_keep(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_buf_t *b);
 static ngx_int_t ngx_http_phota_reshape(ngx_http_request_t *r);
 static void ngx_http_phota_name_error(ngx_http_request_t *r,
     ngx_http_phota_refusal_t *refusal);
@@ -145,7 +145,8 @@ ngx_http_phota_swallow_header(ngx_http_request_t *r,
     }
 
     if (p->metered && p->status == NGX_HTTP_OK) {
-        p->answer = phota_answer_create();
+        p->answer = phota_answer_create(
+                              phota_operations[p->charge.operation].answer);
 
         if (p->answer == NULL) {
             return NGX_ERROR;
@@ -242,7 +243,9 @@ ngx_http_phota_swallow(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
         if (ngx_buf_in_memory(b) && b->pos != b->last
             && ctx->state == NGX_HTTP_PHOTA_CALL)
         {
-            ngx_http_phota_keep(r, p, b);
+            if (ngx_http_phota_keep(r, ctx, b) != NGX_OK) {
+                return NGX_ERROR;
+            }
         }
 
         b->pos = b->last;
@@ -257,16 +260,28 @@ ngx_http_phota_swallow(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 }
 
 
-static void
-ngx_http_phota_keep(ngx_http_request_t *r, ngx_http_phota_purchase_t *p,
+static ngx_int_t
+ngx_http_phota_keep(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     ngx_buf_t *b)
 {
+    ngx_http_phota_purchase_t  *p;
+
+    p = ctx->purchase;
+
     /*
      * Never an error to the upstream: what was bought is read to its end, so
      * that the charge is known even where the picture can't be kept.
      */
 
     p->received += b->last - b->pos;
+
+    if (ctx->errand && p->received > ctx->errand->limit) {
+
+        /* nobody pays for it: what is too long is not read to its end */
+
+        p->lost = 1;
+        return NGX_ERROR;
+    }
 
     if (p->answer
         && phota_answer_update(p->answer, b->pos, b->last - b->pos)
@@ -286,6 +301,8 @@ ngx_http_phota_keep(ngx_http_request_t *r, ngx_http_phota_purchase_t *p,
                       "phota: an answer could not be kept: no memory, no "
                       "room for a spool file");
     }
+
+    return NGX_OK;
 }
 
 

@@ -144,6 +144,11 @@ ngx_http_phota_source(ngx_http_phota_ctx_t *ctx, char *buf, size_t size)
         return;
     }
 
+    if (ctx->replay && ctx->job) {
+        (void) snprintf(buf, size, "phota; hit; ttl=0");
+        return;
+    }
+
     if (ctx->hit && !ctx->bought) {
         now = phota_now();
         ttl = (ctx->hit->expires > now) ? (ctx->hit->expires - now) / 1000
@@ -239,7 +244,8 @@ ngx_http_phota_amount_headers(ngx_http_request_t *r,
     /* what is unknown is not said to cost nothing */
 
     if (p == NULL || !p->held || !p->settled || p->pending
-        || p->charge.state == PHOTA_STATE_UNKNOWN)
+        || p->charge.state == PHOTA_STATE_UNKNOWN
+        || p->charge.state == PHOTA_STATE_HELD)
     {
         return NGX_OK;
     }

@@ -70,11 +70,22 @@ ngx_http_phota_send_hit(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         }
     }
 
-    if (ngx_http_phota_hit_status(r, ctx) != NGX_OK) {
+    if (ctx->told) {
+
+        /* its result is told later, for as long as links live */
+
+        hit->linked = phota_now() + NGX_HTTP_PHOTA_LINK_SPARE
+                 + (uint64_t) ngx_http_phota_worker.conf->results_valid
+                   * 1000;
+
+        rc = ngx_http_phota_send_told(r, ctx);
+
+    } else if (ngx_http_phota_hit_status(r, ctx) == NGX_OK) {
+        rc = ngx_http_send_header(r);
+
+    } else {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK) {
         return rc;
@@ -88,6 +99,10 @@ ngx_http_phota_send_hit(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
     if (!ctx->replay && !ctx->bought && ctx->purchase == NULL) {
         ngx_http_phota_count_hit(ctx, hit->saved);
+    }
+
+    if (ctx->told) {
+        return rc;
     }
 
     if (r->header_only) {

@@ -16,6 +16,8 @@ static void ngx_http_phota_adapt(ngx_http_phota_ctx_t *ctx,
 static void ngx_http_phota_post_hold(ngx_http_phota_ctx_t *ctx,
     ngx_http_phota_purchase_t *p);
 static int ngx_http_phota_hold_run(ngx_http_phota_job_t *job, MDB_txn *txn);
+static int ngx_http_phota_hold_alike(ngx_http_phota_purchase_t *p,
+    MDB_txn *txn, phota_error_t *err);
 static int ngx_http_phota_hold_write(ngx_http_phota_purchase_t *p,
     MDB_txn *txn, phota_error_t *err);
 static void ngx_http_phota_hold_done(ngx_http_phota_job_t *job);
@@ -40,7 +42,7 @@ ngx_http_phota_buy(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return ctx->refusal.status ? NGX_DECLINED : NGX_ERROR;
     }
 
-    rc = ngx_http_phota_offer(ctx, &p->charge);
+    rc = ngx_http_phota_offer(r, ctx, &p->charge);
 
     if (rc != NGX_OK) {
         return rc;
@@ -51,6 +53,7 @@ ngx_http_phota_buy(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     p->scope = ngx_http_phota_scope(ctx);
     p->valid = plcf->valid[ctx->operation->id];
     p->storable = ctx->storable;
+    p->refund = ctx->refund;
     p->own_key = ((ctx->tenant.flags & PHOTA_TENANT_OWN_KEY) != 0);
 
     if (p->storable) {
@@ -60,6 +63,9 @@ ngx_http_phota_buy(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
         p->since = (!plcf->top_up && plcf->variations == 1)
                    ? p->charge.time : ctx->since;
+
+        p->collapses = (ctx->scan.async && plcf->variations == 1
+                        && ctx->since == 0);
     }
 
     if (ctx->flight.number) {
@@ -80,13 +86,20 @@ ngx_http_phota_buy(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 static void
 ngx_http_phota_adapt(ngx_http_phota_ctx_t *ctx, ngx_http_phota_purchase_t *p)
 {
-    if (p->charge.asked < ctx->scan.outputs && ctx->scan.count_end) {
+    if (p->charge.asked < ctx->scan.outputs
+        && ctx->scan.spots[PHOTA_SPOT_COUNT].end)
+    {
         p->partial = 1;
+    }
+
+    if (ctx->scan.async) {
+        return;
     }
 
     /* where nothing can be stored, the upstream's links are what there is */
 
-    if (ctx->scan.mode == PHOTA_MODE_URLS && ctx->scan.mode_end
+    if (ctx->scan.mode == PHOTA_MODE_URLS
+        && ctx->scan.spots[PHOTA_SPOT_MODE].end
         && ngx_http_phota_worker.cache_open)
     {
         p->unlinked = 1;
@@ -224,7 +237,8 @@ ngx_http_phota_claim(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 /* what the call may come to, at the most */
 
 ngx_int_t
-ngx_http_phota_offer(ngx_http_phota_ctx_t *ctx, phota_charge_t *charge)
+ngx_http_phota_offer(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    phota_charge_t *charge)
 {
     phota_rate_t              rate;
     ngx_http_phota_worker_t  *worker;
@@ -243,12 +257,14 @@ ngx_http_phota_offer(ngx_http_phota_ctx_t *ctx, phota_charge_t *charge)
         return NGX_DECLINED;
     }
 
-    if (ngx_http_phota_have_key(ctx) != NGX_OK) {
+    if (ngx_http_phota_have_key(r, ctx) != NGX_OK) {
         ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "UPSTREAM_AUTH",
                               "no upstream key is set for the tenant; "
                               "nothing was bought");
         return NGX_DECLINED;
     }
+
+    ctx->refund = ((rate.flags & PHOTA_PRICE_REFUND) != 0);
 
     charge->cached = (ctx->cache == NGX_HTTP_PHOTA_CACHE_BYPASS)
                      ? PHOTA_CACHED_BYPASS : PHOTA_CACHED_MISS;
@@ -290,6 +306,7 @@ ngx_http_phota_hold_run(ngx_http_phota_job_t *job, MDB_txn *txn)
             ((u_char *) job - offsetof(ngx_http_phota_purchase_t, hold));
 
     p->taken = 0;
+    p->alike = 0;
 
     /* who was removed while the body came buys nothing any more */
 
@@ -309,6 +326,14 @@ ngx_http_phota_hold_run(ngx_http_phota_job_t *job, MDB_txn *txn)
         }
     }
 
+    if (p->collapses) {
+        rc = ngx_http_phota_hold_alike(p, txn, &job->err);
+
+        if (rc != PHOTA_OK) {
+            return rc;
+        }
+    }
+
     rc = ngx_http_phota_hold_write(p, txn, &job->err);
 
     if (rc == PHOTA_OK && p->keyed) {
@@ -316,6 +341,46 @@ ngx_http_phota_hold_run(ngx_http_phota_job_t *job, MDB_txn *txn)
     }
 
     return rc;
+}
+
+
+/* an open job that buys the very same is this one, too: PHOTA_REFUSED */
+
+static int
+ngx_http_phota_hold_alike(ngx_http_phota_purchase_t *p, MDB_txn *txn,
+    phota_error_t *err)
+{
+    int            rc;
+    phota_id_t     id;
+    phota_jobs_t  *jobs;
+
+    jobs = &ngx_http_phota_worker.jobs;
+
+    rc = phota_job_alike(jobs, txn, p->charge.tenant, p->charge.fingerprint,
+                         p->charge.asked, &id);
+
+    if (rc != PHOTA_OK) {
+        return (rc == PHOTA_DECLINED) ? PHOTA_OK : PHOTA_ERROR;
+    }
+
+    if (p->job == NULL) {
+        p->job = ngx_calloc(sizeof(phota_job_t), ngx_cycle->log);
+
+        if (p->job == NULL) {
+            phota_error(err, "no memory");
+            return PHOTA_ERROR;
+        }
+    }
+
+    rc = phota_job_get(jobs, txn, &id, p->job, err);
+
+    if (rc != PHOTA_OK) {
+        return PHOTA_ERROR;
+    }
+
+    p->alike = 1;
+
+    return PHOTA_REFUSED;
 }
 
 
@@ -381,7 +446,8 @@ ngx_http_phota_hold_done(ngx_http_phota_job_t *job)
     p->held = (rc == PHOTA_OK);
     p->settled = (p->held && p->serves);
 
-    if (!p->held && !p->taken && rc != PHOTA_EXCEEDED && rc != PHOTA_DECLINED)
+    if (!p->held && !p->taken && !p->alike && rc != PHOTA_EXCEEDED
+        && rc != PHOTA_DECLINED)
     {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "phota: a hold could not be written, nothing is "
@@ -480,6 +546,21 @@ ngx_http_phota_not_held(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 
     ctx->purchase = NULL;
     ctx->hit = NULL;
+
+    if (p->alike) {
+        ctx->job = ngx_palloc(r->pool, sizeof(phota_job_t));
+
+        if (ctx->job) {
+            *ctx->job = *p->job;
+            ctx->joined = 1;
+            ctx->cache = NGX_HTTP_PHOTA_CACHE_JOIN;
+
+            ngx_http_phota_resume(r, NGX_HTTP_PHOTA_ANSWER);
+            return;
+        }
+
+        rc = PHOTA_ERROR;
+    }
 
     if (p->taken) {
 

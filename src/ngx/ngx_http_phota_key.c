@@ -12,18 +12,21 @@ static const char *ngx_http_phota_unsafe(ngx_http_request_t *r);
 
 
 ngx_int_t
-ngx_http_phota_have_key(ngx_http_phota_ctx_t *ctx)
+ngx_http_phota_have_key(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
-    int                       rc;
-    size_t                    len;
-    u_char                    key[PHOTA_KEY_MAX];
-    ngx_http_phota_worker_t  *worker;
+    int                         rc;
+    size_t                      len;
+    u_char                      key[PHOTA_KEY_MAX];
+    ngx_http_phota_worker_t    *worker;
+    ngx_http_phota_loc_conf_t  *plcf;
 
     worker = &ngx_http_phota_worker;
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
 
     len = sizeof(key);
     rc = phota_directory_key(worker->directory, worker->conf->master,
-                             &ctx->tenant, key, &len);
+                             &ctx->tenant, plcf->provider, PHOTA_SECRET_KEY,
+                             key, &len);
 
     phota_cleanse(key, sizeof(key));
 
@@ -45,6 +48,7 @@ ngx_http_phota_upstream_key(ngx_http_request_t *r,
     u_char                     *key;
     ngx_http_phota_ctx_t       *ctx;
     ngx_http_phota_worker_t    *worker;
+    ngx_http_phota_loc_conf_t  *plcf;
     ngx_http_phota_purchase_t  *p;
 
     v->len = 0;
@@ -60,6 +64,13 @@ ngx_http_phota_upstream_key(ngx_http_request_t *r,
     if (ctx == NULL || ctx->state != NGX_HTTP_PHOTA_CALL
         || r->upstream == NULL || r->upstream->peer.connection)
     {
+        return NGX_OK;
+    }
+
+    if (ctx->errand && ctx->errand->outbound) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "phota: location of \"%V\" is for calls to others and "
+                      "has asked for the upstream key", &r->uri);
         return NGX_OK;
     }
 
@@ -87,8 +98,13 @@ ngx_http_phota_upstream_key(ngx_http_request_t *r,
     worker = &ngx_http_phota_worker;
     len = PHOTA_KEY_MAX;
 
+    /* of the door's provider, wherever the call has come to */
+
+    plcf = ngx_http_get_module_loc_conf(r->main, ngx_http_phota_module);
+
     if (phota_directory_key(worker->directory, worker->conf->master,
-                            &ctx->tenant, key, &len)
+                            &ctx->tenant, plcf->provider, PHOTA_SECRET_KEY,
+                            key, &len)
         != PHOTA_OK)
     {
         return NGX_OK;

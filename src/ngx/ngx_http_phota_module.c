@@ -11,37 +11,24 @@
 
 static char *ngx_http_phota_master_key(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_phota_pass(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 static char *ngx_http_phota_cache(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static const phota_operation_t *ngx_http_phota_operation(ngx_conf_t *cf,
-    ngx_str_t *name);
+static ngx_uint_t ngx_http_phota_operations(ngx_conf_t *cf, ngx_str_t *name);
 static char *ngx_http_phota_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_phota_signing_params(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
-static char *ngx_http_phota_check_results_valid(ngx_conf_t *cf, void *post,
+static char *ngx_http_phota_check_second(ngx_conf_t *cf, void *post,
     void *data);
 static void *ngx_http_phota_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_phota_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_phota_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_phota_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
-static ngx_int_t ngx_http_phota_check_door(ngx_conf_t *cf,
-    ngx_http_phota_door_t *door);
-static ngx_http_core_loc_conf_t *ngx_http_phota_find_location(
-    ngx_http_location_tree_node_t *node, ngx_str_t *uri,
-    ngx_http_core_loc_conf_t *best);
 static void ngx_http_phota_forget_master(void *data);
 static void ngx_http_phota_forget_linker(void *data);
+static void ngx_http_phota_forget_aliases(void *data);
 static ngx_int_t ngx_http_phota_init(ngx_conf_t *cf);
-
-
-static ngx_conf_enum_t  ngx_http_phota_providers[] = {
-    { ngx_string("phota"), PHOTA_PROVIDER_PHOTA },
-    { ngx_null_string, 0 }
-};
 
 
 static ngx_conf_num_bounds_t  ngx_http_phota_variations_bounds = {
@@ -49,8 +36,8 @@ static ngx_conf_num_bounds_t  ngx_http_phota_variations_bounds = {
 };
 
 
-static ngx_conf_post_t  ngx_http_phota_results_valid_post = {
-    ngx_http_phota_check_results_valid
+static ngx_conf_post_t  ngx_http_phota_second_post = {
+    ngx_http_phota_check_second
 };
 
 
@@ -103,7 +90,7 @@ static ngx_command_t  ngx_http_phota_commands[] = {
       ngx_conf_set_sec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_phota_main_conf_t, results_valid),
-      &ngx_http_phota_results_valid_post },
+      &ngx_http_phota_second_post },
 
     { ngx_string("phota_spool_memory"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -128,10 +115,59 @@ static ngx_command_t  ngx_http_phota_commands[] = {
 
     { ngx_string("phota_provider"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_phota_provider,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_phota_loc_conf_t, provider),
-      ngx_http_phota_providers },
+      0,
+      NULL },
+
+    { ngx_string("phota_outbound"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_phota_outbound,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("phota_outbound_allow"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_phota_outbound_allow,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("phota_callbacks"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_phota_callbacks,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("phota_callbacks_url"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_phota_callbacks_url,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("phota_callback_signature"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_phota_signature,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("phota_job_poll"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_phota_main_conf_t, job_poll),
+      &ngx_http_phota_second_post },
+
+    { ngx_string("phota_job_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_phota_main_conf_t, job_limit),
+      &ngx_http_phota_second_post },
 
     { ngx_string("phota_cache"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
@@ -256,48 +292,10 @@ ngx_http_phota_forget_linker(void *data)
 }
 
 
-static char *
-ngx_http_phota_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+static void
+ngx_http_phota_forget_aliases(void *data)
 {
-    ngx_http_phota_loc_conf_t *plcf = conf;
-
-    ngx_str_t                   *value;
-    ngx_http_phota_door_t       *door;
-    ngx_http_core_loc_conf_t    *clcf;
-    ngx_http_phota_main_conf_t  *pmcf;
-
-    if (plcf->pass.data) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (value[1].len < 2 || value[1].data[0] != '/'
-        || value[1].data[value[1].len - 1] != '/')
-    {
-        return "must name an internal location that begins and ends "
-               "with \"/\"";
-    }
-
-    plcf->pass = value[1];
-
-    pmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_phota_module);
-
-    door = ngx_array_push(&pmcf->doors);
-    if (door == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    door->prefix = value[1];
-    door->server = ngx_http_conf_get_module_srv_conf(cf,
-                                                     ngx_http_core_module);
-    door->file = cf->conf_file->file.name.data;
-    door->line = cf->conf_file->line;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_phota_content;
-
-    return NGX_CONF_OK;
+    phota_cleanse(data, sizeof(phota_aliases_t));
 }
 
 
@@ -306,9 +304,8 @@ ngx_http_phota_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_phota_loc_conf_t *plcf = conf;
 
-    ngx_str_t                *value;
-    ngx_uint_t                i;
-    const phota_operation_t  *op;
+    ngx_str_t   *value;
+    ngx_uint_t   i, bits;
 
     if (plcf->cached_set) {
         return "is duplicate";
@@ -324,35 +321,52 @@ ngx_http_phota_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     for (i = 1; i < cf->args->nelts; i++) {
-        op = ngx_http_phota_operation(cf, &value[i]);
+        bits = ngx_http_phota_operations(cf, &value[i]);
 
-        if (op == NULL) {
+        if (bits == 0) {
             return NGX_CONF_ERROR;
         }
 
-        plcf->cached |= 1 << op->id;
+        plcf->cached |= bits;
     }
 
     return NGX_CONF_OK;
 }
 
 
-/* what has no path has a price at most */
+/*
+ * A bit for each operation that is meant, of whatever provider: which of them a
+ * door has, its provider says.  What makes no picture is not kept.
+ */
 
-static const phota_operation_t *
-ngx_http_phota_operation(ngx_conf_t *cf, ngx_str_t *name)
+static ngx_uint_t
+ngx_http_phota_operations(ngx_conf_t *cf, ngx_str_t *name)
 {
+    ngx_uint_t                i, bits;
     const phota_operation_t  *op;
 
-    op = phota_operation_by_name(PHOTA_PROVIDER_PHOTA, name->data, name->len);
+    bits = 0;
 
-    if (op == NULL || op->path.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown operation \"%V\"", name);
-        return NULL;
+    for (i = 0; i < PHOTA_OP_MAX; i++) {
+        op = &phota_operations[i];
+
+        if (op->answer != PHOTA_ANSWER_PROFILE
+            && ((op->name.len == name->len
+                 && ngx_memcmp(op->name.data, name->data, name->len) == 0)
+                || (op->label.len == name->len
+                    && ngx_memcmp(op->label.data, name->data, name->len)
+                       == 0)))
+        {
+            bits |= 1 << i;
+        }
     }
 
-    return op;
+    if (bits == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown operation \"%V\"", name);
+    }
+
+    return bits;
 }
 
 
@@ -361,10 +375,9 @@ ngx_http_phota_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_phota_loc_conf_t *plcf = conf;
 
-    time_t                    valid;
-    ngx_str_t                *value;
-    ngx_uint_t                i, n;
-    const phota_operation_t  *op;
+    time_t       valid;
+    ngx_str_t   *value;
+    ngx_uint_t   i, k, n, bits;
 
     value = cf->args->elts;
     n = cf->args->nelts - 1;
@@ -388,13 +401,17 @@ ngx_http_phota_cache_valid(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     for (i = 1; i < n; i++) {
-        op = ngx_http_phota_operation(cf, &value[i]);
+        bits = ngx_http_phota_operations(cf, &value[i]);
 
-        if (op == NULL) {
+        if (bits == 0) {
             return NGX_CONF_ERROR;
         }
 
-        plcf->valid[op->id] = valid;
+        for (k = 0; k < PHOTA_OP_MAX; k++) {
+            if (bits & (1 << k)) {
+                plcf->valid[k] = valid;
+            }
+        }
     }
 
     return NGX_CONF_OK;
@@ -434,11 +451,11 @@ ngx_http_phota_signing_params(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_http_phota_check_results_valid(ngx_conf_t *cf, void *post, void *data)
+ngx_http_phota_check_second(ngx_conf_t *cf, void *post, void *data)
 {
-    time_t *valid = data;
+    time_t *time = data;
 
-    return (*valid < 1) ? "must be a second at least" : NGX_CONF_OK;
+    return (*time < 1) ? "must be a second at least" : NGX_CONF_OK;
 }
 
 
@@ -464,6 +481,8 @@ ngx_http_phota_create_main_conf(ngx_conf_t *cf)
     pmcf->spool_memory = NGX_CONF_UNSET_SIZE;
     pmcf->zone_size = NGX_CONF_UNSET_SIZE;
     pmcf->results_valid = NGX_CONF_UNSET;
+    pmcf->job_poll = NGX_CONF_UNSET;
+    pmcf->job_limit = NGX_CONF_UNSET;
 
     if (ngx_array_init(&pmcf->doors, cf->pool, 4,
                        sizeof(ngx_http_phota_door_t))
@@ -493,6 +512,16 @@ ngx_http_phota_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_size_value(pmcf->spool_memory, 64 * 1024 * 1024);
     ngx_conf_init_size_value(pmcf->zone_size, 16 * 1024 * 1024);
     ngx_conf_init_value(pmcf->results_valid, 24 * 60 * 60);
+    ngx_conf_init_value(pmcf->job_poll, 10);
+    ngx_conf_init_value(pmcf->job_limit, 24 * 60 * 60);
+
+    if (pmcf->signature.len == 0) {
+
+        /* the simplest reading of what is documented */
+
+        ngx_str_set(&pmcf->signature, "X-Phota-Signature");
+        pmcf->scheme.hash = "SHA256";
+    }
 
     if (!ngx_http_phota_usable(pmcf)) {
         return NGX_CONF_OK;
@@ -516,9 +545,19 @@ ngx_http_phota_init_main_conf(ngx_conf_t *cf, void *conf)
     cln->handler = ngx_http_phota_forget_linker;
     cln->data = &pmcf->linker;
 
-    if (phota_link_init(&pmcf->linker, pmcf->master) != PHOTA_OK) {
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    cln->handler = ngx_http_phota_forget_aliases;
+    cln->data = &pmcf->aliases;
+
+    if (phota_link_init(&pmcf->linker, pmcf->master) != PHOTA_OK
+        || phota_aliases_init(&pmcf->aliases, pmcf->master) != PHOTA_OK)
+    {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "no key for links can be derived from the master key");
+                      "no keys can be derived from the master key");
         return NGX_CONF_ERROR;
     }
 
@@ -631,68 +670,6 @@ ngx_http_phota_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_http_phota_check_door(ngx_conf_t *cf, ngx_http_phota_door_t *door)
-{
-    ngx_http_core_loc_conf_t  *clcf;
-
-    clcf = door->server->ctx->loc_conf[ngx_http_core_module.ctx_index];
-
-    clcf = ngx_http_phota_find_location(clcf->static_locations, &door->prefix,
-                                        NULL);
-
-    if (clcf == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "no location matches \"phota_pass %V\" in %s:%ui",
-                      &door->prefix, door->file, door->line);
-        return NGX_ERROR;
-    }
-
-    if (!clcf->internal) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "location \"%V\" of \"phota_pass %V\" in %s:%ui must "
-                      "be internal: clients could call it past the books",
-                      &clcf->name, &door->prefix, door->file, door->line);
-        return NGX_ERROR;
-    }
-
-    /* the door has let the body in already */
-
-    clcf->client_max_body_size = 0;
-
-    return NGX_OK;
-}
-
-
-/* the longest prefix location that takes the uri */
-
-static ngx_http_core_loc_conf_t *
-ngx_http_phota_find_location(ngx_http_location_tree_node_t *node,
-    ngx_str_t *uri, ngx_http_core_loc_conf_t *best)
-{
-    ngx_http_core_loc_conf_t  *clcf;
-
-    if (node == NULL) {
-        return best;
-    }
-
-    clcf = node->inclusive;
-
-    if (clcf
-        && clcf->name.len <= uri->len
-        && ngx_strncmp(clcf->name.data, uri->data, clcf->name.len) == 0
-        && (best == NULL || clcf->name.len > best->name.len))
-    {
-        best = clcf;
-    }
-
-    best = ngx_http_phota_find_location(node->left, uri, best);
-    best = ngx_http_phota_find_location(node->right, uri, best);
-
-    return ngx_http_phota_find_location(node->tree, uri, best);
 }
 
 

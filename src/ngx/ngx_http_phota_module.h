@@ -22,6 +22,7 @@
 #include "phota_address.h"
 #include "phota_alias.h"
 #include "phota_answer.h"
+#include "phota_assembly.h"
 #include "phota_cache.h"
 #include "phota_fingerprint.h"
 #include "phota_job.h"
@@ -230,6 +231,7 @@ struct ngx_http_phota_ctx_s {
     unsigned                    bought:1;       /* the hit is a purchase's */
     unsigned                    composed:1;     /* it was tried, once */
     unsigned                    storable:1;     /* what is bought is kept */
+    unsigned                    refund:1;       /* of a training in ERROR */
     unsigned                    hopeless:1;     /* what is stored is damaged
                                                    and stays so */
 };
@@ -376,7 +378,8 @@ struct ngx_http_phota_purchase_s {
     ngx_http_phota_job_t        store;
     ngx_queue_t                 retry;          /* settles that failed */
     phota_job_t                *job;            /* that the call became */
-    phota_profile_t            *profile;        /* that it made */
+    phota_profile_t            *profile;        /* that it made ... */
+    phota_job_t                *training;       /* ... and may give back */
 
     phota_charge_t              charge;
     phota_outcome_t             outcome;
@@ -457,6 +460,7 @@ typedef struct {
     ngx_event_t                 exit_guard;     /* holds a quitting worker */
     ngx_uint_t                  working;        /* jobs under way */
     ngx_uint_t                  reading;        /* threads that read cache */
+    ngx_uint_t                  asking;         /* threads that read books */
     ngx_uint_t                  recovering;     /* so does the books' writer */
     ngx_uint_t                  large;          /* buffers of whole chunks */
     size_t                      spooled;        /* bytes in memory */
@@ -480,6 +484,22 @@ extern ngx_http_phota_worker_t  ngx_http_phota_worker;
 
 #define ngx_http_phota_usable(cf)  ((cf)->data.data != NULL)
 
+
+/* ngx_http_phota_door.c */
+
+char *ngx_http_phota_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_phota_provider(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* that the ways out of it are there, and internal */
+ngx_int_t ngx_http_phota_check_door(ngx_conf_t *cf,
+    ngx_http_phota_door_t *door);
+
+/*
+ * The door that a job came by, by its phota_pass, or what has taken its place:
+ * the first one of the provider; NULL: there is none.
+ */
+ngx_http_phota_door_t *ngx_http_phota_door(ngx_uint_t provider,
+    const char *prefix);
 
 /* ngx_http_phota_auth.c */
 
@@ -520,8 +540,8 @@ ngx_int_t ngx_http_phota_hit_price(ngx_http_phota_ctx_t *ctx,
     phota_terms_t *terms, int64_t *price);
 
 /* terms of a purchase of ctx->buys pictures; NGX_DECLINED with a refusal */
-ngx_int_t ngx_http_phota_offer(ngx_http_phota_ctx_t *ctx,
-    phota_charge_t *charge);
+ngx_int_t ngx_http_phota_offer(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, phota_charge_t *charge);
 
 /* the same for ctx->hit; NGX_OK when it is free */
 ngx_int_t ngx_http_phota_sell(ngx_http_request_t *r,
@@ -584,7 +604,8 @@ void ngx_http_phota_settle_again(ngx_queue_t *q);
 /* ngx_http_phota_key.c */
 
 /* NGX_DECLINED when the tenant has no key, not even the default one */
-ngx_int_t ngx_http_phota_have_key(ngx_http_phota_ctx_t *ctx);
+ngx_int_t ngx_http_phota_have_key(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
 
 /* $phota_upstream_key */
 ngx_int_t ngx_http_phota_upstream_key(ngx_http_request_t *r,
@@ -870,6 +891,8 @@ void ngx_http_phota_follow(void);
 /* ngx_http_phota_callback.c */
 
 char *ngx_http_phota_callbacks(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_phota_callbacks_url(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_phota_signature(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

@@ -18,8 +18,8 @@ static void ngx_http_phota_say_incomplete(ngx_http_phota_purchase_t *p,
 
 
 void
-ngx_http_phota_judge(ngx_http_phota_purchase_t *p, ngx_int_t rc,
-    ngx_uint_t sent)
+ngx_http_phota_judge(ngx_http_phota_purchase_t *p, ngx_http_phota_ctx_t *ctx,
+    ngx_int_t rc, ngx_uint_t sent)
 {
     phota_outcome_t  *o;
 
@@ -41,6 +41,16 @@ ngx_http_phota_judge(ngx_http_phota_purchase_t *p, ngx_int_t rc,
         o->outputs = p->delivery.outputs;
         o->identity_low = p->delivery.identity_low;
         o->identity_high = p->delivery.identity_high;
+        return;
+    }
+
+    if (p->metered && p->complete && !p->parsed
+        && (p->status == NGX_HTTP_ACCEPTED
+            || (p->status == NGX_HTTP_OK && ctx->scan.async))
+        && ngx_http_phota_async_accept(p, ctx) == NGX_OK)
+    {
+        o->state = PHOTA_STATE_HELD;
+        o->reason = PHOTA_REASON_ACCEPTED;
         return;
     }
 
@@ -98,7 +108,12 @@ ngx_http_phota_judge_status(ngx_http_phota_purchase_t *p)
     switch (p->status) {
 
     case NGX_HTTP_OK:
-        return PHOTA_REASON_UNPARSABLE;
+
+        /* an error that stands in the body of a 200 */
+
+        return (p->parsed && p->delivery.status
+                && p->delivery.status != NGX_HTTP_OK)
+               ? PHOTA_REASON_REFUSED : PHOTA_REASON_UNPARSABLE;
 
     case NGX_HTTP_ACCEPTED:
         return PHOTA_REASON_ACCEPTED;
@@ -123,6 +138,8 @@ void
 ngx_http_phota_translate(ngx_http_phota_purchase_t *p,
     ngx_http_phota_ctx_t *ctx)
 {
+    ngx_uint_t  status;
+
     if (p->key_asked && !p->key_given) {
         ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
                               "UPSTREAM_AUTH",
@@ -144,16 +161,28 @@ ngx_http_phota_translate(ngx_http_phota_purchase_t *p,
         return;
     }
 
-    switch (p->status) {
+    /* told by a member of the body where there is one */
+
+    status = (p->status == NGX_HTTP_OK && p->parsed && p->delivery.status)
+             ? p->delivery.status : p->status;
+
+    switch (status) {
 
     case NGX_HTTP_UNAUTHORIZED:
     case NGX_HTTP_FORBIDDEN:
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "phota: the upstream refused the key of tenant \"%s\" "
+                      "with %ui: set another with photactl key set",
+                      ctx->tenant.name, status);
         ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "UPSTREAM_AUTH",
                               "the upstream refused the gateway's key; "
                               "nothing was bought");
         return;
 
     case 402:
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "phota: the upstream account that tenant \"%s\" buys "
+                      "from has no balance left", ctx->tenant.name);
         ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
                               "UPSTREAM_BALANCE",
                               "the upstream account has no balance left; "

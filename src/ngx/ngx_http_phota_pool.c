@@ -71,7 +71,10 @@ ngx_http_phota_needs(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return ctx->scan.outputs;
     }
 
-    return ngx_max(ctx->scan.outputs, plcf->variations);
+    /* of what is the same each time there is one */
+
+    return ctx->scan.seeded ? ctx->scan.outputs
+                            : ngx_max(ctx->scan.outputs, plcf->variations);
 }
 
 
@@ -109,7 +112,7 @@ ngx_http_phota_lookup(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
 
         start = ctx->variation ? ctx->variation - 1
-                : (plcf->variations > 1)
+                : (plcf->variations > 1 && !ctx->scan.seeded)
                   ? ngx_http_phota_zone_turn(ctx->scan.digest,
                                              ctx->scan.outputs)
                   : 0;

@@ -1,8 +1,9 @@
 
 /*
- * A profile that is deleted upstream takes with it what was made with it: the
- * results that named or showed it leave the cache before the client is told.
- * Only a tenant with an account of its own may delete profiles.
+ * Profiles: who trains one owns it, from the transaction that settles it; their
+ * list shows a tenant its own; a training that ends in error is given back where
+ * the price list says so; and one that is deleted takes with it what was made
+ * with it: such results leave the cache before the client is told.
  */
 
 
@@ -27,6 +28,28 @@ typedef struct {
 } ngx_http_phota_forget_t;
 
 
+/* bytes of a list that is looked through */
+
+#define NGX_HTTP_PHOTA_LIST_MAX      (16 * 1024 * 1024)
+
+
+typedef struct {
+    ngx_thread_task_t           task;
+    ngx_http_phota_purchase_t  *p;
+    MDB_txn                    *txn;
+    uint32_t                    tenant;
+    phota_profile_t             profile;
+    u_char                     *out;
+    size_t                      len;
+    int                         rc;
+} ngx_http_phota_list_t;
+
+
+static void ngx_http_phota_list_thread(void *data, ngx_log_t *log);
+static int ngx_http_phota_list_keep(void *ctx, const phota_str_t *id,
+    phota_str_t *tag);
+static void ngx_http_phota_list_done(ngx_event_t *ev);
+static void ngx_http_phota_list_refuse(ngx_http_phota_ctx_t *ctx);
 static ngx_int_t ngx_http_phota_forget_post(ngx_http_phota_forget_t *forget);
 static void ngx_http_phota_forget_again(ngx_event_t *ev);
 static void ngx_http_phota_forget_thread(void *data, ngx_log_t *log);
@@ -34,36 +57,314 @@ static void ngx_http_phota_forget_done(ngx_event_t *ev);
 static void ngx_http_phota_forget_end(ngx_http_phota_forget_t *forget);
 
 
-static ngx_str_t  ngx_http_phota_profiles =
-                                         ngx_string("/v1/phota/profiles/");
+/* ms until a training is looked at for the first time */
+
+#define NGX_HTTP_PHOTA_TRAINING  60000
 
 
 ngx_int_t
-ngx_http_phota_profile(ngx_http_request_t *r, ngx_str_t *id)
+ngx_http_phota_profile_made(ngx_http_phota_purchase_t *p,
+    ngx_http_phota_ctx_t *ctx)
 {
-    ngx_str_t  *prefix;
+    phota_profile_t            *profile;
+    ngx_http_phota_loc_conf_t  *plcf;
 
-    prefix = &ngx_http_phota_profiles;
+    profile = ngx_calloc(sizeof(phota_profile_t), ngx_cycle->log);
+    if (profile == NULL) {
+        return NGX_ERROR;
+    }
 
-    if (r->method != NGX_HTTP_DELETE || r->uri.len <= prefix->len
-        || ngx_strncmp(r->uri.data, prefix->data, prefix->len) != 0)
+    profile->tenant = p->charge.tenant;
+    profile->created = phota_now();
+    profile->charge = p->charge.id;
+
+    ngx_memcpy(profile->id, p->delivery.profile, sizeof(profile->id));
+
+    if (ctx->upward && ctx->upward->tag.len < sizeof(profile->tag)) {
+        ngx_memcpy(profile->tag, ctx->upward->tag.data,
+                   ctx->upward->tag.len);
+    }
+
+    p->profile = profile;
+
+    if (!p->refund) {
+        return NGX_OK;
+    }
+
+    p->training = ngx_calloc(sizeof(phota_job_t), ngx_cycle->log);
+    if (p->training == NULL) {
+        return NGX_ERROR;
+    }
+
+    plcf = ngx_http_get_module_loc_conf(p->r, ngx_http_phota_module);
+
+    p->training->charge = p->charge.id;
+    p->training->tenant = p->charge.tenant;
+    p->training->provider = p->charge.provider;
+    p->training->operation = p->charge.operation;
+    p->training->kind = PHOTA_JOB_TRAINING;
+    p->training->submitted = profile->created;
+    p->training->due = profile->created + NGX_HTTP_PHOTA_TRAINING;
+
+    ngx_memcpy(p->training->upstream, profile->id, sizeof(profile->id));
+
+    if (plcf->pass.len < sizeof(p->training->door)) {
+        ngx_memcpy(p->training->door, plcf->pass.data, plcf->pass.len);
+    }
+
+    return NGX_OK;
+}
+
+
+int
+ngx_http_phota_profile_write(ngx_http_phota_purchase_t *p, MDB_txn *txn,
+    phota_error_t *err)
+{
+    int  rc;
+
+    rc = phota_profile_put(&ngx_http_phota_worker.profiles, txn, p->profile,
+                           err);
+
+    /* what isn't an id, or is another's, is nobody's here; the charge stands */
+
+    if (rc == PHOTA_ERROR || p->training == NULL) {
+        return (rc == PHOTA_ERROR) ? rc : PHOTA_OK;
+    }
+
+    return phota_job_put(&ngx_http_phota_worker.jobs, txn, p->training, NULL,
+                         0, err);
+}
+
+
+/* --- the list */
+
+ngx_int_t
+ngx_http_phota_filter_profiles(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx)
+{
+    ngx_http_phota_list_t      *list;
+    ngx_http_phota_purchase_t  *p;
+
+    p = ctx->purchase;
+
+    if (!phota_tenant_fenced(&ctx->tenant) || !p->complete || p->lost
+        || p->status != NGX_HTTP_OK)
     {
         return NGX_DECLINED;
     }
 
-    id->data = r->uri.data + prefix->len;
-    id->len = r->uri.len - prefix->len;
+    list = ngx_calloc(sizeof(ngx_http_phota_list_t), ngx_cycle->log);
 
-    return (ngx_strlchr(id->data, id->data + id->len, '/') == NULL)
-           ? NGX_OK : NGX_DECLINED;
+    if (list == NULL) {
+        ngx_http_phota_list_refuse(ctx);
+        return NGX_DECLINED;
+    }
+
+    list->p = p;
+    list->tenant = ctx->tenant.id;
+
+    list->task.ctx = list;
+    list->task.handler = ngx_http_phota_list_thread;
+    list->task.event.data = list;
+    list->task.event.handler = ngx_http_phota_list_done;
+    list->task.event.log = ngx_cycle->log;
+
+    if (ngx_thread_task_post(ngx_http_phota_worker.conf->pool, &list->task)
+        != NGX_OK)
+    {
+        ngx_free(list);
+        ngx_http_phota_list_refuse(ctx);
+        return NGX_DECLINED;
+    }
+
+    p->refs++;
+
+    ngx_http_phota_worker.asking++;
+    ngx_http_phota_job_begin();
+
+    return NGX_AGAIN;
 }
 
+
+static void
+ngx_http_phota_list_thread(void *data, ngx_log_t *log)
+{
+    ngx_http_phota_list_t *list = data;
+
+    off_t    size;
+    u_char  *text;
+
+    list->rc = PHOTA_ERROR;
+
+    size = ngx_http_phota_spool_size(list->p->spool);
+
+    if (size == 0 || size > NGX_HTTP_PHOTA_LIST_MAX) {
+        list->rc = PHOTA_INVALID;
+        return;
+    }
+
+    text = ngx_alloc(size, log);
+    if (text == NULL) {
+        return;
+    }
+
+    if (ngx_http_phota_spool_read(list->p->spool, text, size, 0) == PHOTA_OK
+        && phota_store_begin(&ngx_http_phota_worker.books, 0, &list->txn,
+                             NULL)
+           == PHOTA_OK)
+    {
+        list->rc = phota_profiles_filter(text, size, ngx_http_phota_list_keep,
+                                         list, &list->out, &list->len);
+        phota_store_abort(list->txn);
+    }
+
+    ngx_free(text);
+}
+
+
+static int
+ngx_http_phota_list_keep(void *ctx, const phota_str_t *id, phota_str_t *tag)
+{
+    ngx_http_phota_list_t *list = ctx;
+
+    int  rc;
+
+    rc = phota_profile_get(&ngx_http_phota_worker.profiles, list->txn,
+                           id->data, id->len, &list->profile, NULL);
+
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    if (list->profile.tenant != list->tenant) {
+        return PHOTA_DECLINED;
+    }
+
+    /* one that was adopted without a tag keeps the account's */
+
+    if (list->profile.tag[0]) {
+        tag->data = (u_char *) list->profile.tag;
+        tag->len = ngx_strlen(list->profile.tag);
+    }
+
+    return PHOTA_OK;
+}
+
+
+static void
+ngx_http_phota_list_done(ngx_event_t *ev)
+{
+    ngx_int_t                   rc;
+    ngx_http_request_t         *r;
+    ngx_http_phota_ctx_t       *ctx;
+    ngx_http_phota_list_t      *list;
+    ngx_http_phota_purchase_t  *p;
+
+    list = ev->data;
+    p = list->p;
+    r = p->r;
+
+    ngx_http_phota_worker.asking--;
+    ngx_http_phota_job_end();
+
+    if (r && !ngx_http_phota_worker.exiting) {
+        ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+        rc = NGX_ERROR;
+
+        if (list->rc == PHOTA_OK) {
+            rc = ngx_http_phota_tell(r, ctx, NGX_HTTP_OK, list->out,
+                                     list->len);
+        }
+
+        if (rc != NGX_OK) {
+            ngx_http_phota_list_refuse(ctx);
+        }
+    }
+
+    if (list->out) {
+        ngx_free(list->out);
+    }
+
+    ngx_free(list);
+
+    ngx_http_phota_purchase_release(p);
+
+    if (r && !ngx_http_phota_worker.exiting) {
+        ngx_http_phota_resume(r, NGX_HTTP_PHOTA_ANSWER);
+    }
+}
+
+
+/* nothing of a list goes out that nobody has looked through */
+
+static void
+ngx_http_phota_list_refuse(ngx_http_phota_ctx_t *ctx)
+{
+    ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "UPSTREAM_FAILED",
+                          "the upstream's list of profiles could not be "
+                          "read");
+}
+
+
+/* --- how a training ended */
+
+ngx_int_t
+ngx_http_phota_training_told(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    int                         rc;
+    MDB_txn                    *txn;
+    phota_profile_t             profile;
+    ngx_http_phota_news_t      *news;
+    ngx_http_phota_purchase_t  *p;
+
+    p = ctx->purchase;
+
+    if (!p->complete || p->lost || p->status != NGX_HTTP_OK) {
+        return NGX_DECLINED;
+    }
+
+    txn = ngx_http_phota_read_books();
+    if (txn == NULL) {
+        return NGX_DECLINED;
+    }
+
+    rc = phota_profile_get(&ngx_http_phota_worker.profiles, txn,
+                           ctx->route_id.data, ctx->route_id.len, &profile,
+                           NULL);
+
+    ngx_http_phota_read_end(txn);
+
+    if (rc != PHOTA_OK || profile.tenant != ctx->tenant.id) {
+        return NGX_DECLINED;
+    }
+
+    news = ngx_calloc(sizeof(ngx_http_phota_news_t), ngx_cycle->log);
+    if (news == NULL) {
+        return NGX_DECLINED;
+    }
+
+    /* the answer is told as it is; the gateway asks again if this is lost */
+
+    news->done = ngx_http_phota_news_free;
+    news->charge = profile.charge;
+    news->status = p->status;
+    news->spool = p->spool;
+
+    ngx_http_phota_spool_hold(p->spool);
+
+    ngx_http_phota_news_post(news);
+
+    return NGX_DECLINED;
+}
+
+
+/* --- one that is gone */
 
 ngx_int_t
 ngx_http_phota_forget_profile(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx)
 {
-    ngx_str_t                   id;
     ngx_http_phota_forget_t    *forget;
     ngx_http_phota_purchase_t  *p;
 
@@ -71,7 +372,7 @@ ngx_http_phota_forget_profile(ngx_http_request_t *r,
 
     /* who asks again, for he was never told, finds it gone already */
 
-    if (ngx_http_phota_profile(r, &id) != NGX_OK || !p->complete
+    if (!p->complete
         || ((p->status < 200 || p->status >= 300)
             && p->status != NGX_HTTP_NOT_FOUND)
         || !ngx_http_phota_worker.cache_open)
@@ -87,7 +388,8 @@ ngx_http_phota_forget_profile(ngx_http_request_t *r,
     forget->p = p;
     forget->purge.tenant = ctx->tenant.id;
     forget->purge.profile = 1;
-    forget->purge.mark = phota_profile_mark(id.data, id.len);
+    forget->purge.mark = phota_profile_mark(ctx->route_id.data,
+                                            ctx->route_id.len);
 
     forget->task.ctx = forget;
     forget->task.handler = ngx_http_phota_forget_thread;
@@ -106,7 +408,7 @@ ngx_http_phota_forget_profile(ngx_http_request_t *r,
 
     p->refs++;
 
-    return NGX_OK;
+    return NGX_AGAIN;
 }
 
 

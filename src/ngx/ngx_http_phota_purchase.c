@@ -139,6 +139,10 @@ ngx_http_phota_purchase_release(void *data)
         ngx_free(p->profile);
     }
 
+    if (p->training) {
+        ngx_free(p->training);
+    }
+
     if (p->spool) {
         ngx_http_phota_spool_free(p->spool);
     }
@@ -152,7 +156,7 @@ ngx_http_phota_purchase_release(void *data)
 ngx_int_t
 ngx_http_phota_relay(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
-    if (ngx_http_phota_have_key(ctx) != NGX_OK) {
+    if (ngx_http_phota_have_key(r, ctx) != NGX_OK) {
         ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "UPSTREAM_AUTH",
                               "no upstream key is set for the tenant");
         return NGX_DECLINED;
@@ -335,7 +339,17 @@ ngx_http_phota_called(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
     sent = (sr->upstream && sr->upstream->request_body_sent);
 
-    ngx_http_phota_judge(p, rc, sent);
+    ngx_http_phota_judge(p, ctx, rc, sent);
+
+    if (p->metered && p->outcome.state == PHOTA_STATE_SETTLED
+        && p->delivery.profile[0]
+        && ngx_http_phota_profile_made(p, ctx) != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "phota: no memory to note that profile \"%s\" is "
+                      "tenant \"%s\"'s: photactl profile adopt",
+                      p->delivery.profile, p->tenant);
+    }
 
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "phota called: rc:%i status:%ui sent:%ui state:%d",

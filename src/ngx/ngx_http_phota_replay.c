@@ -37,6 +37,20 @@ ngx_http_phota_replay(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return rc;
     }
 
+    /* what became a job is told as one, whatever has become of that */
+
+    rc = ngx_http_phota_async_find(r, ctx, &charge.id);
+
+    if (rc == NGX_OK) {
+        ctx->replay = 1;
+        ctx->replayed = charge.id;
+        return NGX_DECLINED;
+    }
+
+    if (rc == NGX_ERROR || ctx->refusal.status) {
+        return rc;
+    }
+
     switch (charge.state) {
 
     case PHOTA_STATE_HELD:

@@ -165,7 +165,8 @@ ngx_http_phota_start(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
             return rc;
         }
 
-        return ngx_http_phota_relay(r, ctx);
+        return ctx->route ? ngx_http_phota_fence_route(r, ctx)
+                          : ngx_http_phota_relay(r, ctx);
     }
 
     plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
@@ -319,7 +320,7 @@ ngx_http_phota_decide(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
             return ngx_http_phota_serve(r, ctx);
         }
 
-        if (rc == NGX_ERROR || ctx->refusal.status) {
+        if (rc == NGX_ERROR || ctx->refusal.status || ctx->job) {
             return rc;
         }
     }
@@ -350,7 +351,10 @@ ngx_http_phota_decide(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return ngx_http_phota_trial(r, ctx);
     }
 
-    if (ctx->storable && ngx_http_phota_worker.cache_open) {
+    /* a job is bought whole, and nobody can wait for its end here */
+
+    if (ctx->storable && !ctx->scan.async && ngx_http_phota_worker.cache_open)
+    {
         rc = ngx_http_phota_join(r, ctx);
 
         if (rc == NGX_DECLINED) {
@@ -376,6 +380,7 @@ static void
 ngx_http_phota_choose(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
     uint64_t                    now, age;
+    ngx_uint_t                  cached;
     ngx_http_phota_loc_conf_t  *plcf;
 
     plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
@@ -387,14 +392,19 @@ ngx_http_phota_choose(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         ctx->since = 0;
     }
 
-    if (ctx->no_store || !(plcf->cached & (1 << ctx->operation->id))) {
+    /* what makes the same picture each time may be kept of any operation */
+
+    cached = (plcf->cached & (1 << ctx->operation->id))
+             || (ctx->scan.seeded && plcf->cached);
+
+    if (ctx->no_store || !cached) {
         ctx->cache = NGX_HTTP_PHOTA_CACHE_BYPASS;
         return;
     }
 
     ctx->cache = NGX_HTTP_PHOTA_CACHE_MISS;
 
-    if (ctx->hopeless || ctx->scan.mode == PHOTA_MODE_OTHER || ctx->scan.async
+    if (ctx->hopeless || ctx->scan.mode == PHOTA_MODE_OTHER
         || (ctx->scan.mode == PHOTA_MODE_URLS && !ngx_http_phota_has_links())
         || ctx->scan.outputs == 0 || ctx->scan.outputs > PHOTA_PICTURES_MAX)
     {
@@ -670,9 +680,15 @@ ngx_http_phota_finish_scan(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
     ctx->scanned = 1;
 
+    rc = ngx_http_phota_fence_body(r, ctx);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_phota_alias_body(r, ctx);
+    }
+
     ngx_http_phota_forget_fingerprint(ctx);
 
-    return NGX_OK;
+    return rc;
 }
 
 

@@ -11,18 +11,35 @@
 #include "ngx_http_phota_module.h"
 
 
+/* bytes of what is put in the place of a value: a URL of ours at the most */
+
+#define NGX_HTTP_PHOTA_EDIT_MAX  (PHOTA_URL_MAX + PHOTA_CALLBACK_NAME + 2)
+
+
 typedef struct {
-    uint64_t                   at;
-    uint64_t                   end;
+    phota_spot_t               spot;
     ngx_str_t                  text;
 } ngx_http_phota_edit_t;
+
+
+typedef struct {
+    ngx_http_phota_edit_t      edits[PHOTA_SPOT_MAX];
+    ngx_uint_t                 n;
+} ngx_http_phota_edits_t;
 
 
 static ngx_int_t ngx_http_phota_deposit(ngx_http_phota_purchase_t *p);
 static int ngx_http_phota_store_run(ngx_http_phota_job_t *job, MDB_txn *txn);
 static void ngx_http_phota_store_done(ngx_http_phota_job_t *job);
-static ngx_uint_t ngx_http_phota_edits(ngx_http_phota_purchase_t *p,
-    ngx_http_phota_edit_t *edits, u_char *number);
+static ngx_int_t ngx_http_phota_edits(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_http_phota_edits_t *edits);
+static ngx_int_t ngx_http_phota_edit_tag(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_http_phota_edits_t *edits);
+static ngx_int_t ngx_http_phota_edit_callback(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_http_phota_edits_t *edits);
+static ngx_int_t ngx_http_phota_edit(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_http_phota_edits_t *edits,
+    phota_spot_e spot, const char *fmt, ...);
 static ngx_chain_t **ngx_http_phota_cut(ngx_pool_t *pool, ngx_chain_t *in,
     uint64_t from, uint64_t to, ngx_chain_t **last);
 static ngx_chain_t **ngx_http_phota_paste(ngx_pool_t *pool, ngx_str_t *text,
@@ -155,7 +172,8 @@ ngx_http_phota_store_run(ngx_http_phota_job_t *job, MDB_txn *txn)
         return PHOTA_ERROR;
     }
 
-    rc = phota_unpack(ngx_http_phota_spool_read, p->spool,
+    rc = phota_unpack(phota_operations[p->charge.operation].answer,
+                      ngx_http_phota_spool_read, p->spool,
                       ngx_http_phota_spool_size(p->spool), unpacked,
                       &job->err);
 
@@ -213,43 +231,41 @@ ngx_http_phota_store_done(ngx_http_phota_job_t *job)
 
 
 ngx_int_t
-ngx_http_phota_rewrite(ngx_http_request_t *r, ngx_http_phota_purchase_t *p,
+ngx_http_phota_rewrite(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     ngx_http_request_body_t **body, off_t *length)
 {
-    u_char                   *number;
     uint64_t                  from;
-    ngx_uint_t                i, n;
+    ngx_int_t                 rc;
+    ngx_uint_t                i;
     ngx_chain_t              *cl, **last;
-    ngx_http_phota_edit_t     edits[2];
+    ngx_http_phota_edits_t    edits;
     ngx_http_request_body_t  *rb;
 
     *body = NULL;
 
-    if (!p->partial && !p->unlinked) {
-        return NGX_OK;
+    rc = ngx_http_phota_edits(r, ctx, &edits);
+
+    if (rc != NGX_OK || edits.n == 0) {
+        return rc;
     }
 
-    number = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
     rb = ngx_pcalloc(r->pool, sizeof(ngx_http_request_body_t));
-
-    if (number == NULL || rb == NULL) {
+    if (rb == NULL) {
         return NGX_ERROR;
     }
-
-    n = ngx_http_phota_edits(p, edits, number);
 
     last = &rb->bufs;
     from = 0;
 
-    for (i = 0; i < n && last; i++) {
+    for (i = 0; i < edits.n && last; i++) {
         last = ngx_http_phota_cut(r->pool, r->request_body->bufs, from,
-                                  edits[i].at, last);
+                                  edits.edits[i].spot.at, last);
 
         if (last) {
-            last = ngx_http_phota_paste(r->pool, &edits[i].text, last);
+            last = ngx_http_phota_paste(r->pool, &edits.edits[i].text, last);
         }
 
-        from = edits[i].end;
+        from = edits.edits[i].spot.end;
     }
 
     if (last) {
@@ -276,41 +292,130 @@ ngx_http_phota_rewrite(ngx_http_request_t *r, ngx_http_phota_purchase_t *p,
 }
 
 
-/* in their order in the body */
-
-static ngx_uint_t
-ngx_http_phota_edits(ngx_http_phota_purchase_t *p,
-    ngx_http_phota_edit_t *edits, u_char *number)
+static ngx_int_t
+ngx_http_phota_edits(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    ngx_http_phota_edits_t *edits)
 {
-    ngx_uint_t              n;
-    ngx_http_phota_edit_t  *edit, swap;
+    ngx_int_t                   rc;
+    ngx_http_phota_upward_t    *upward;
+    ngx_http_phota_purchase_t  *p;
 
-    n = 0;
+    p = ctx->purchase;
+    upward = ctx->upward;
+
+    edits->n = 0;
+    rc = NGX_OK;
 
     if (p->partial) {
-        edit = &edits[n++];
-
-        edit->at = p->scan.count_at;
-        edit->end = p->scan.count_end;
-        edit->text.data = number;
-        edit->text.len = ngx_sprintf(number, "%uD", p->charge.asked) - number;
+        rc = ngx_http_phota_edit(r, ctx, edits, PHOTA_SPOT_COUNT, "%uD",
+                                 p->charge.asked);
     }
 
-    if (p->unlinked) {
-        edit = &edits[n++];
-
-        edit->at = p->scan.mode_at;
-        edit->end = p->scan.mode_end;
-        ngx_str_set(&edit->text, "\"bytes\"");
+    if (p->unlinked && rc == NGX_OK) {
+        rc = ngx_http_phota_edit(r, ctx, edits, PHOTA_SPOT_MODE,
+                                 "\"bytes\"");
     }
 
-    if (n == 2 && edits[0].at > edits[1].at) {
-        swap = edits[0];
-        edits[0] = edits[1];
-        edits[1] = swap;
+    if (upward && upward->alias.len && rc == NGX_OK) {
+        rc = ngx_http_phota_edit(r, ctx, edits, PHOTA_SPOT_REQUEST_ID,
+                                 "\"%V\"", &upward->alias);
     }
 
-    return n;
+    if (upward && upward->tag.len && phota_tenant_fenced(&ctx->tenant)
+        && rc == NGX_OK)
+    {
+        rc = ngx_http_phota_edit_tag(r, ctx, edits);
+    }
+
+    if (upward && upward->called_back && rc == NGX_OK) {
+        rc = ngx_http_phota_edit_callback(r, ctx, edits);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_phota_edit_tag(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    ngx_http_phota_edits_t *edits)
+{
+    char        alias[PHOTA_ALIAS_TAG];
+    ngx_str_t  *tag;
+
+    tag = &ctx->upward->tag;
+
+    if (phota_alias_tag(&ngx_http_phota_worker.conf->aliases, ctx->tenant.id,
+                        ctx->tenant.name, tag->data, tag->len, alias)
+        != PHOTA_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_phota_edit(r, ctx, edits, PHOTA_SPOT_TAG, "\"%s\"",
+                               alias);
+}
+
+
+/* the upstream calls the gateway, or nobody: then the job is polled */
+
+static ngx_int_t
+ngx_http_phota_edit_callback(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    ngx_http_phota_edits_t *edits)
+{
+    char                         name[PHOTA_CALLBACK_NAME];
+    ngx_http_phota_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_phota_worker.conf;
+
+    if (pmcf->callbacks_url.len == 0) {
+        return ngx_http_phota_edit(r, ctx, edits, PHOTA_SPOT_CALLBACK,
+                                   "null");
+    }
+
+    if (phota_callback_format(&pmcf->aliases, &ctx->purchase->charge.id, name)
+        != PHOTA_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_phota_edit(r, ctx, edits, PHOTA_SPOT_CALLBACK,
+                               "\"%V%s\"", &pmcf->callbacks_url, name);
+}
+
+
+/* in their order in the body; what is put there needs no escapes */
+
+static ngx_int_t
+ngx_http_phota_edit(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    ngx_http_phota_edits_t *edits, phota_spot_e spot, const char *fmt, ...)
+{
+    u_char                 *p;
+    va_list                 args;
+    ngx_uint_t              i;
+    ngx_http_phota_edit_t   edit;
+
+    p = ngx_pnalloc(r->pool, NGX_HTTP_PHOTA_EDIT_MAX);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    edit.spot = ctx->scan.spots[spot];
+    edit.text.data = p;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(p, p + NGX_HTTP_PHOTA_EDIT_MAX, fmt, args);
+    va_end(args);
+
+    edit.text.len = p - edit.text.data;
+
+    for (i = edits->n++; i && edits->edits[i - 1].spot.at > edit.spot.at; i--)
+    {
+        edits->edits[i] = edits->edits[i - 1];
+    }
+
+    edits->edits[i] = edit;
+
+    return NGX_OK;
 }
 
 

@@ -20,7 +20,7 @@ typedef struct {
 } ngx_http_phota_quote_t;
 
 
-static ngx_int_t ngx_http_phota_quote(ngx_http_phota_ctx_t *ctx,
+static ngx_int_t ngx_http_phota_quote(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     ngx_http_phota_quote_t *quote);
 static u_char *ngx_http_phota_trial_money(u_char *p, u_char *last,
     const char *name, int64_t amount);
@@ -43,7 +43,9 @@ ngx_http_phota_trial(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
     plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
 
-    if (ctx->hit == NULL && ctx->storable && !ctx->no_cache && plcf->top_up) {
+    if (ctx->hit == NULL && ctx->storable && !ctx->no_cache && plcf->top_up
+        && !ctx->scan.async)
+    {
         needs = ngx_http_phota_needs(r, ctx);
 
         ctx->buys = (needs > ctx->pooled) ? needs - ctx->pooled : 1;
@@ -52,7 +54,7 @@ ngx_http_phota_trial(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
     /* refused as the call itself would be */
 
-    if (ngx_http_phota_quote(ctx, &quote) != NGX_OK) {
+    if (ngx_http_phota_quote(r, ctx, &quote) != NGX_OK) {
         return ctx->refusal.status ? NGX_DECLINED : NGX_ERROR;
     }
 
@@ -68,7 +70,7 @@ ngx_http_phota_trial(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
 
 static ngx_int_t
-ngx_http_phota_quote(ngx_http_phota_ctx_t *ctx,
+ngx_http_phota_quote(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     ngx_http_phota_quote_t *quote)
 {
     ngx_int_t        rc;
@@ -105,7 +107,7 @@ ngx_http_phota_quote(ngx_http_phota_ctx_t *ctx,
 
     charge.time = phota_now();
 
-    rc = ngx_http_phota_offer(ctx, &charge);
+    rc = ngx_http_phota_offer(r, ctx, &charge);
 
     if (rc != NGX_OK) {
         return rc;

@@ -67,6 +67,15 @@ static ngx_http_variable_t  ngx_http_phota_vars[] = {
     { ngx_string("phota_upstream_key"), NULL, ngx_http_phota_upstream_key,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
+    { ngx_string("phota_outbound_url"), NULL,
+      ngx_http_phota_outbound_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("phota_outbound_host"), NULL,
+      ngx_http_phota_outbound_variable, 1, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("phota_outbound_name"), NULL,
+      ngx_http_phota_outbound_variable, 2, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
       ngx_http_null_variable
 };
 
@@ -160,9 +169,8 @@ ngx_http_phota_about_request(ngx_http_phota_ctx_t *ctx, ngx_uint_t var,
 
     case NGX_HTTP_PHOTA_VAR_OPERATION:
         if (ctx->operation) {
-            (void) snprintf(buf, size, "%.*s",
-                            (int) ctx->operation->name.len,
-                            (const char *) ctx->operation->name.data);
+            (void) snprintf(buf, size, "%s",
+                            phota_operation_name(ctx->operation->id));
         }
 
         break;
@@ -226,7 +234,7 @@ ngx_http_phota_about_charge(ngx_http_phota_purchase_t *p, ngx_uint_t var,
         return;
     }
 
-    if (!p->settled) {
+    if (!p->settled || p->charge.state == PHOTA_STATE_HELD) {
         return;
     }
 

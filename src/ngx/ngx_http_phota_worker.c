@@ -153,6 +153,7 @@ ngx_http_phota_tick(ngx_event_t *ev)
 
         if (ngx_worker == 0) {
             ngx_http_phota_tally();
+            ngx_http_phota_follow();
         }
     }
 

@@ -394,7 +394,8 @@ fuzz_handle(const u_char *data, size_t size)
     len = size % sizeof(buf);
 
     if (text.len > size
-        || phota_job_handle(&id, &text, &text, buf, &len) != PHOTA_OK)
+        || phota_job_handle(&id, &text, &text, "queued", buf, &len)
+           != PHOTA_OK)
     {
         return;
     }
@@ -408,7 +409,8 @@ fuzz_handle(const u_char *data, size_t size)
     /* what isn't UTF-8 is the caller's affair */
 
     len = sizeof(buf);
-    fuzz_assert(phota_job_handle(&id, &text, &text, buf, &len) == PHOTA_OK);
+    fuzz_assert(phota_job_handle(&id, &text, &text, "queued", buf, &len)
+                == PHOTA_OK);
 
     json = json_loadb((const char *) buf, len, FUZZ_LOAD, NULL);
 

@@ -420,18 +420,21 @@ test_own(void **state)
     (void) state;
 
     len = sizeof(buf);
-    assert_int_equal(phota_job_handle(&id, &url, &none, buf, &len), PHOTA_OK);
+    assert_int_equal(phota_job_handle(&id, &url, &none, "completed", buf,
+                                      &len), PHOTA_OK);
     assert_int_equal(len, strlen(handle));
     assert_memory_equal(buf, handle, len);
 
     len = sizeof(buf);
-    assert_int_equal(phota_job_handle(&id, &url, &request, buf, &len),
-                     PHOTA_OK);
+    assert_int_equal(phota_job_handle(&id, &url, &request, "queued", buf,
+                                      &len), PHOTA_OK);
     json = json_loadb((char *) buf, len, 0, NULL);
     assert_non_null(json);
     assert_string_equal(json_string_value(json_object_get(json,
                                               "client_request_id")),
                         "r \"\\\t\xc3\xa9");
+    assert_string_equal(json_string_value(json_object_get(json, "status")),
+                        "queued");
     assert_int_equal(json_object_size(json), 4);
     json_decref(json);
 
@@ -439,7 +442,8 @@ test_own(void **state)
 
     for (n = 0; n <= full; n++) {
         len = n;
-        assert_int_equal(phota_job_handle(&id, &url, &request, buf, &len),
+        assert_int_equal(phota_job_handle(&id, &url, &request, "queued", buf,
+                                          &len),
                          (n == full) ? PHOTA_OK : PHOTA_INVALID);
     }
 
