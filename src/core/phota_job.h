@@ -99,11 +99,11 @@ int phota_profiles_filter(const u_char *text, size_t len, phota_keep_pt keep,
 
 
 /*
- * What the gateway says itself of a job that it has the result of, in the shape
- * that we take to be the upstream's: the handle of a submit, and of a poll what
- * stands before and behind the result object.  *len: the room in, the length
- * out; PHOTA_INVALID when it doesn't fit.  request_id: the client's own, len 0
- * none; both texts are escaped here.
+ * What the gateway says itself of a job, in the shape that we take to be the
+ * upstream's: the handle of a submit, and of a poll that has a result what
+ * stands before and behind that object.  *len: the room in, the length out;
+ * PHOTA_INVALID when it doesn't fit.  request_id: the client's own, len 0 none;
+ * all texts are escaped here but status, a word of our own.
  */
 int phota_job_handle(const phota_str_t *id, const phota_str_t *poll_url,
     const phota_str_t *request_id, const char *status, u_char *buf,
