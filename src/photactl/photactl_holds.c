@@ -2,7 +2,8 @@
 /*
  * photactl holds: what is held or unknown, and an operator's word on what
  * became of it: bought or not.  What is in flight belongs to its worker and is
- * refused.  A deadline says it once for all that nobody resolves.
+ * refused; a job's hold has none.  A deadline says it once for all that are
+ * unknown and nobody resolves.
  */
 
 
