@@ -257,7 +257,7 @@ int phota_ledger_reopen(phota_ledger_t *l, phota_error_t *err);
  */
 int phota_ledger_own(phota_ledger_t *l, phota_error_t *err);
 
-/* 1 when the owner's process lives, or that can't be found out; or a job is it */
+/* 1 when the owner's process lives, or can't be asked about; or is a job */
 int phota_ledger_alive(phota_ledger_t *l, MDB_txn *txn,
     const phota_owner_t *owner);
 
