@@ -1,30 +1,23 @@
 
 /*
  * Takes answers apart as the scanner reads them: the members that matter, the
- * elements of the lists or the body, and the bytes of each picture.  A picture
- * is read by the rules that hold for those in requests, decoded into one
- * buffer, and digested or handed on whenever that is full.
+ * elements of the lists or the body.  What is around them becomes the skeleton
+ * (phota_unpack_text), what is in them the pictures (phota_unpack_picture).
  */
 
 
 #include "phota_unpack.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include <openssl/evp.h>
-
-#include "phota_image.h"
 #include "phota_json.h"
+#include "phota_unpack_picture.h"
 #include "phota_unpack_text.h"
 
 
-#define PHOTA_UNPACK_READ    65536
-#define PHOTA_UNPACK_OUT     49152      /* what that many characters become */
-#define PHOTA_UNPACK_PREFIX  5          /* "data:" */
-#define PHOTA_UNPACK_GOOD    200        /* status_code */
+#define PHOTA_UNPACK_READ  65536
+#define PHOTA_UNPACK_GOOD  200          /* status_code */
 
 
 typedef enum {
@@ -43,16 +36,9 @@ typedef struct {
     phota_answer_e         kind;
     phota_json_t           json;
     phota_text_t           text;
-    phota_image_t          image;
-    phota_base64_t         base64;
-    EVP_MD                *md;
-    EVP_MD_CTX            *digest;      /* NULL the second time */
-    phota_picture_pt       handler;
-    void                  *data;
+    phota_taking_t         taking;
     phota_unpacked_t      *unpacked;
     phota_error_t         *err;
-    int                    rc;          /* of the picture's bytes, once it
-                                           isn't PHOTA_OK */
 
     unsigned               depth;
     phota_unpack_member_e  member;      /* of the answer */
@@ -63,16 +49,11 @@ typedef struct {
     unsigned               list:1;      /* in one of the two lists */
     unsigned               body:1;      /* in the string "body" */
     unsigned               counting:1;  /* in "counts" */
-    unsigned               told:1;      /* what kind of image it is */
 
     uint64_t               name_at;
     size_t                 name_len;    /* may be more than was kept */
-    unsigned               prefix_len;
-    size_t                 out_len;
-    u_char                 prefix[PHOTA_UNPACK_PREFIX];
     u_char                 name[PHOTA_SKELETON_MAX];
     u_char                 in[PHOTA_UNPACK_READ];
-    u_char                 out[PHOTA_UNPACK_OUT];
 } phota_unpack_t;
 
 
@@ -101,14 +82,6 @@ static int phota_unpack_name_end(phota_unpack_t *u, uint64_t offset);
 static phota_unpack_member_e phota_unpack_member(phota_unpack_t *u);
 static int phota_unpack_number_end(phota_unpack_t *u);
 static int phota_unpack_element(phota_unpack_t *u, phota_json_event_e event);
-static int phota_unpack_begin(phota_unpack_t *u);
-static int phota_unpack_piece(phota_unpack_t *u, const u_char *p, size_t len,
-    uint64_t offset);
-static int phota_unpack_element_end(phota_unpack_t *u, uint64_t offset);
-static int phota_unpack_no_base64(phota_unpack_t *u);
-static void phota_unpack_base64(void *ctx, const u_char *p, size_t n);
-static int phota_unpack_flush(phota_unpack_t *u);
-static void phota_unpack_complain(phota_unpack_t *u, const char *what);
 
 
 static const struct {
@@ -138,11 +111,11 @@ phota_unpack(phota_answer_e kind, phota_read_pt read, void *ctx,
     u = phota_unpack_create(kind, unpacked, err);
 
     if (u != NULL) {
-        u->md = EVP_MD_fetch(NULL, "SHA256", NULL);
-        u->digest = EVP_MD_CTX_new();
+        u->taking.md = EVP_MD_fetch(NULL, "SHA256", NULL);
+        u->taking.digest = EVP_MD_CTX_new();
     }
 
-    if (u == NULL || u->md == NULL || u->digest == NULL) {
+    if (u == NULL || u->taking.md == NULL || u->taking.digest == NULL) {
         phota_error(err, "answer: no memory to take it apart");
         rc = PHOTA_ERROR;
 
@@ -152,8 +125,8 @@ phota_unpack(phota_answer_e kind, phota_read_pt read, void *ctx,
     }
 
     if (u != NULL) {
-        EVP_MD_CTX_free(u->digest);
-        EVP_MD_free(u->md);
+        EVP_MD_CTX_free(u->taking.digest);
+        EVP_MD_free(u->taking.md);
         free(u);
     }
 
@@ -182,8 +155,8 @@ phota_unpack_pictures(phota_answer_e kind, phota_read_pt read, void *ctx,
         return PHOTA_ERROR;
     }
 
-    u->handler = handler;
-    u->data = data;
+    u->taking.handler = handler;
+    u->taking.data = data;
 
     rc = phota_unpack_run(u, read, ctx, length);
 
@@ -213,7 +186,7 @@ phota_unpack_create(phota_answer_e kind, phota_unpacked_t *unpacked,
 
     phota_json_init(&u->json, phota_unpack_event, u);
     phota_text_init(&u->text, unpacked, u->in);
-    phota_image_init(&u->image, NULL, 0, phota_unpack_base64, u);
+    phota_taking_init(&u->taking, kind, unpacked, err);
 
     return u;
 }
@@ -312,15 +285,15 @@ phota_unpack_event(void *ctx, phota_json_event_e event, const u_char *p,
             return PHOTA_OK;
         }
 
-        return (u->list || u->body) ? phota_unpack_piece(u, p, len, offset)
-                                    : PHOTA_OK;
+        return (u->list || u->body)
+               ? phota_taking_piece(&u->taking, p, len, offset) : PHOTA_OK;
 
     case PHOTA_JSON_STRING_END:
         if (u->key) {
             return phota_unpack_name_end(u, offset);
         }
 
-        return u->list ? phota_unpack_element_end(u, offset)
+        return u->list ? phota_taking_end(&u->taking, offset)
                : u->body ? phota_unpack_body_end(u, offset) : PHOTA_OK;
 
     case PHOTA_JSON_KEY:
@@ -441,7 +414,7 @@ phota_unpack_body(phota_unpack_t *u, phota_json_event_e event,
     }
 
     if (event != PHOTA_JSON_STRING) {
-        phota_unpack_complain(u, "is no string");
+        phota_taking_complain(&u->taking, "is no string");
         return PHOTA_DECLINED;
     }
 
@@ -454,7 +427,7 @@ phota_unpack_body(phota_unpack_t *u, phota_json_event_e event,
 
     u->unpacked->images_at = u->unpacked->skeleton_len;
 
-    return phota_unpack_begin(u);
+    return phota_taking_begin(&u->taking);
 }
 
 
@@ -464,7 +437,7 @@ phota_unpack_body_end(phota_unpack_t *u, uint64_t offset)
     u->body = 0;
     phota_text_resume(&u->text, offset);
 
-    return phota_unpack_element_end(u, offset);
+    return phota_taking_end(&u->taking, offset);
 }
 
 
@@ -666,7 +639,7 @@ phota_unpack_element(phota_unpack_t *u, phota_json_event_e event)
     }
 
     if (event != PHOTA_JSON_STRING) {
-        phota_unpack_complain(u, "is no string");
+        phota_taking_complain(&u->taking, "is no string");
         return PHOTA_DECLINED;
     }
 
@@ -675,200 +648,5 @@ phota_unpack_element(phota_unpack_t *u, phota_json_event_e event)
         return PHOTA_DECLINED;
     }
 
-    return phota_unpack_begin(u);
-}
-
-
-static int
-phota_unpack_begin(phota_unpack_t *u)
-{
-    u->told = 0;
-    u->prefix_len = 0;
-    phota_image_begin(&u->image);
-    phota_base64_init(&u->base64);
-
-    if (u->digest && EVP_DigestInit_ex2(u->digest, u->md, NULL) != 1) {
-        phota_unpack_complain(u, "fails at SHA-256");
-        return PHOTA_ERROR;
-    }
-
-    return PHOTA_OK;
-}
-
-
-static int
-phota_unpack_piece(phota_unpack_t *u, const u_char *p, size_t len,
-    uint64_t offset)
-{
-    int     rc;
-    size_t  n;
-
-    n = PHOTA_UNPACK_PREFIX - u->prefix_len;
-    n = (len < n) ? len : n;
-
-    memcpy(&u->prefix[u->prefix_len], p, n);
-    u->prefix_len += (unsigned) n;
-
-    rc = phota_image_update(&u->image, p, len, offset);
-
-    if (u->rc != PHOTA_OK) {
-        return u->rc;
-    }
-
-    return (rc == PHOTA_OK) ? PHOTA_OK : phota_unpack_no_base64(u);
-}
-
-
-static int
-phota_unpack_element_end(phota_unpack_t *u, uint64_t offset)
-{
-    int               rc;
-    size_t            len;
-    phota_picture_t  *picture;
-
-    rc = phota_image_final(&u->image, offset);
-
-    if (u->rc != PHOTA_OK) {
-        return u->rc;
-    }
-
-    if (rc == PHOTA_DECLINED) {
-        phota_unpack_complain(u, "is empty");
-        return PHOTA_DECLINED;
-    }
-
-    if (rc != PHOTA_OK) {
-        return phota_unpack_no_base64(u);
-    }
-
-    /* room is left: all but the last characters became threes of bytes */
-
-    rc = phota_base64_final(&u->base64, u->out + u->out_len, &len);
-    if (rc != PHOTA_OK) {
-        return phota_unpack_no_base64(u);
-    }
-
-    u->out_len += len;
-
-    rc = phota_unpack_flush(u);
-    if (rc != PHOTA_OK) {
-        return rc;
-    }
-
-    picture = &u->unpacked->pictures[u->unpacked->npictures];
-
-    picture->prefixed = (u->prefix_len == PHOTA_UNPACK_PREFIX
-                         && strncasecmp((char *) u->prefix, "data:",
-                                        PHOTA_UNPACK_PREFIX) == 0);
-
-    if (u->digest
-        && EVP_DigestFinal_ex(u->digest, picture->digest, NULL) != 1)
-    {
-        phota_unpack_complain(u, "fails at SHA-256");
-        return PHOTA_ERROR;
-    }
-
-    u->unpacked->npictures++;
-
-    return PHOTA_OK;
-}
-
-
-static int
-phota_unpack_no_base64(phota_unpack_t *u)
-{
-    char  what[64];
-
-    (void) snprintf(what, sizeof(what), "is no base64 at byte %llu",
-                    (unsigned long long) u->image.fault_offset);
-    phota_unpack_complain(u, what);
-
-    return PHOTA_DECLINED;
-}
-
-
-/* the reader of images has checked all of it: only its kind is news */
-
-static void
-phota_unpack_base64(void *ctx, const u_char *p, size_t n)
-{
-    size_t           len, room;
-    phota_unpack_t  *u = ctx;
-
-    if (!u->told) {
-        u->told = 1;
-
-        if (*p == 'u') {
-            phota_unpack_complain(u, "is a link");
-            u->rc = PHOTA_DECLINED;
-        }
-
-        return;
-    }
-
-    while (n && u->rc == PHOTA_OK) {
-        room = (PHOTA_UNPACK_OUT - u->out_len) / 3 * 4;
-
-        if (room == 0) {
-            u->rc = phota_unpack_flush(u);
-            continue;
-        }
-
-        room = (n < room) ? n : room;
-
-        u->rc = phota_base64_update(&u->base64, p, room,
-                                    u->out + u->out_len, &len);
-        u->out_len += len;
-        p += room;
-        n -= room;
-    }
-}
-
-
-static int
-phota_unpack_flush(phota_unpack_t *u)
-{
-    size_t            n;
-    phota_picture_t  *picture;
-
-    if (u->out_len == 0) {
-        return PHOTA_OK;
-    }
-
-    n = u->out_len;
-    u->out_len = 0;
-    picture = &u->unpacked->pictures[u->unpacked->npictures];
-
-    if (picture->length == 0) {
-        picture->type = phota_picture_type(u->out,
-                                           (n < PHOTA_PICTURE_HEAD)
-                                           ? n : PHOTA_PICTURE_HEAD);
-    }
-
-    picture->length += n;
-
-    if (u->handler) {
-        return u->handler(u->data, u->unpacked->npictures, u->out, n);
-    }
-
-    if (EVP_DigestUpdate(u->digest, u->out, n) != 1) {
-        phota_unpack_complain(u, "fails at SHA-256");
-        return PHOTA_ERROR;
-    }
-
-    return PHOTA_OK;
-}
-
-
-/* of the picture that is being read */
-
-static void
-phota_unpack_complain(phota_unpack_t *u, const char *what)
-{
-    if (u->kind == PHOTA_ANSWER_BODY) {
-        phota_error(u->err, "body %s", what);
-
-    } else {
-        phota_error(u->err, "images.%u %s", u->unpacked->npictures, what);
-    }
+    return phota_taking_begin(&u->taking);
 }
