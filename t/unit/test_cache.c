@@ -546,6 +546,72 @@ test_marks(void **state)
 }
 
 
+/* a picture in a body: there and back, and no other result is taken for it */
+
+static void
+test_body(void **state)
+{
+    size_t            len;
+    u_char           *p, buf[PHOTA_RESULT_MAX];
+    unsigned          damaged;
+    test_answer_t     answer;
+    phota_result_t    r, results[PHOTA_POOL_MAX];
+    phota_deposit_t   deposit;
+
+    (void) state;
+
+    memset(&answer, 0, sizeof(answer));
+    answer.text = malloc(200000);
+    p = malloc(100000);
+    assert_true(answer.text && p);
+
+    test_picture(p, 100000, 7);
+    test_append(&answer, "{\"status_code\":200,\"body\":\"");
+    answer.len += phota_base64_encode(answer.text + answer.len, p, 100000);
+    test_append(&answer, "\"}");
+    free(p);
+
+    assert_int_equal(phota_unpack(PHOTA_ANSWER_BODY, test_read, &answer,
+                                  answer.len, &answer.unpacked, &test_err),
+                     PHOTA_OK);
+
+    test_deposit(&deposit, 1, 3);
+    assert_int_equal(test_store_answer(&deposit, &answer), PHOTA_OK);
+    assert_int_equal(test_pool(1, 0, results, &damaged), 1);
+    assert_int_equal(phota_result_kind(&results[0]), PHOTA_ANSWER_BODY);
+    assert_int_equal(results[0].npictures, 1);
+    assert_int_equal(test_load(3, &results[0].pictures[0], 7), PHOTA_OK);
+
+    r = results[0];
+    r.skeleton = answer.unpacked.skeleton;
+    r.subjects = answer.unpacked.subjects;
+    len = sizeof(buf);
+    assert_int_equal(phota_result_encode(&r, buf, &len), 0);
+
+    r.images_at--;
+    assert_int_not_equal(phota_result_encode(&r, buf, &len), 0);
+    r.images_at = 0;
+    assert_int_not_equal(phota_result_encode(&r, buf, &len), 0);
+    r.images_at = r.skeleton_len;
+    assert_int_not_equal(phota_result_encode(&r, buf, &len), 0);
+    r.images_at = UINT32_MAX;
+    assert_int_not_equal(phota_result_encode(&r, buf, &len), 0);
+
+    r.images_at = results[0].images_at;
+    r.counts_at = 1;
+    assert_int_not_equal(phota_result_encode(&r, buf, &len), 0);
+    r.counts_at = 0;
+    r.urls_at = r.images_at;
+    assert_int_not_equal(phota_result_encode(&r, buf, &len), 0);
+    r.urls_at = 0;
+    r.npictures = r.outputs = 2;
+    r.pictures[1] = r.pictures[0];
+    assert_int_not_equal(phota_result_encode(&r, buf, &len), 0);
+
+    free(answer.text);
+}
+
+
 int
 main(void)
 {
@@ -560,7 +626,8 @@ main(void)
         TEST(test_scopes),
         TEST(test_pools),
         TEST(test_replace),
-        TEST(test_marks)
+        TEST(test_marks),
+        TEST(test_body)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
