@@ -24,6 +24,9 @@ static int ngx_http_phota_async_duplicate(ngx_http_phota_purchase_t *p,
     phota_error_t *err);
 static ngx_int_t ngx_http_phota_async_bought(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
+static void ngx_http_phota_async_warm(ngx_http_request_t *r, ngx_int_t rc);
+static ngx_int_t ngx_http_phota_async_ended(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
 static ngx_int_t ngx_http_phota_async_stored(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 static void ngx_http_phota_async_fetched(ngx_http_request_t *r,
@@ -241,10 +244,7 @@ ngx_http_phota_async_poll(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 static ngx_int_t
 ngx_http_phota_async_bought(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
-    size_t         len;
-    MDB_txn       *txn;
-    ngx_int_t      rc;
-    const u_char  *text;
+    ngx_int_t  rc;
 
     rc = ngx_http_phota_async_find(r, ctx, &ctx->ticket->charge);
 
@@ -265,6 +265,59 @@ ngx_http_phota_async_bought(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     if (ctx->job->state == PHOTA_JOB_OPEN) {
         return ngx_http_phota_async_ask(r, ctx);
     }
+
+    if (ctx->job->stored) {
+        rc = ngx_http_phota_fetch(r, ctx->job->fingerprint, 0, NULL,
+                                  ngx_http_phota_async_warm);
+
+        if (rc == NGX_AGAIN) {
+            ctx->state = NGX_HTTP_PHOTA_PROVE;
+            r->write_event_handler = ngx_http_core_run_phases;
+            return NGX_AGAIN;
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return ngx_http_phota_async_ended(r, ctx);
+}
+
+
+static void
+ngx_http_phota_async_warm(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_connection_t      *c;
+    ngx_http_phota_ctx_t  *ctx;
+
+    c = r->connection;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+    rc = ngx_http_phota_async_ended(r, ctx);
+
+    if (rc == NGX_AGAIN) {
+        ngx_http_run_posted_requests(c);
+        return;
+    }
+
+    if (rc == NGX_ERROR) {
+        ngx_http_phota_async_unreadable(ctx);
+    }
+
+    ngx_http_phota_resume(r, NGX_HTTP_PHOTA_ANSWER);
+}
+
+
+/* from what is kept of it, or the upstream tells it once more */
+
+static ngx_int_t
+ngx_http_phota_async_ended(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    size_t         len;
+    MDB_txn       *txn;
+    ngx_int_t      rc;
+    const u_char  *text;
 
     txn = ngx_http_phota_read_books();
 

@@ -80,7 +80,8 @@ ngx_http_phota_callbacks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_phota_loc_conf_t *plcf = conf;
 
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_phota_main_conf_t  *pmcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -101,6 +102,9 @@ ngx_http_phota_callbacks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf->handler = ngx_http_phota_callback_handler;
 
     plcf->callbacks = 1;
+
+    pmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_phota_module);
+    pmcf->called_back = 1;
 
     return NGX_CONF_OK;
 }

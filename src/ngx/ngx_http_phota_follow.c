@@ -8,42 +8,12 @@
  */
 
 
-#include "ngx_http_phota_module.h"
+#include "ngx_http_phota_follow.h"
 
 
 #define NGX_HTTP_PHOTA_FOLLOWED   16        /* at once */
 #define NGX_HTTP_PHOTA_POLL_MAX   120000    /* ms between two polls */
-#define NGX_HTTP_PHOTA_FETCHES    4         /* tries to get its pictures */
-#define NGX_HTTP_PHOTA_TRIES      12        /* of a delivery, in some days */
 #define NGX_HTTP_PHOTA_LATER      10000     /* ms, when it can't be tried */
-
-
-typedef struct {
-    ngx_queue_t                 queue;
-    phota_job_t                 row;
-    phota_charge_t              charge;
-    phota_tenant_t              tenant;
-    u_char                     *text;       /* what the upstream said */
-    size_t                      len;
-
-    phota_report_t              report;     /* of the text */
-    ngx_http_phota_spool_t     *files[PHOTA_PICTURES_MAX];
-    ngx_uint_t                  nfiles;
-    phota_assembly_t            assembly;
-    phota_deposit_t             deposit;
-    ngx_http_phota_job_t        store;
-
-    void                      (*change)(phota_job_t *row, void *data);
-    ngx_http_phota_job_t        write;
-
-    ngx_uint_t                  answered;   /* the receiver's status */
-    const char                 *trouble;
-
-    unsigned                    known:1;    /* the tenant is */
-    unsigned                    reported:1;
-    unsigned                    remove:1;
-    unsigned                    moved:1;    /* the cache is another now */
-} ngx_http_phota_follow_t;
 
 
 static void ngx_http_phota_follow_look(MDB_txn *txn, const phota_id_t *id,
@@ -56,41 +26,18 @@ static ngx_int_t ngx_http_phota_follow_path(ngx_http_phota_follow_t *f,
     ngx_http_phota_errand_t *errand, ngx_str_t *uri);
 static void ngx_http_phota_follow_polled(ngx_http_phota_errand_t *errand);
 static void ngx_http_phota_follow_heard(ngx_http_phota_news_t *news);
-static void ngx_http_phota_follow_fetch(ngx_http_phota_follow_t *f);
-static void ngx_http_phota_follow_next(ngx_http_phota_follow_t *f);
-static void ngx_http_phota_follow_fetched(ngx_http_phota_errand_t *errand);
-static void ngx_http_phota_follow_store(ngx_http_phota_follow_t *f);
-static void ngx_http_phota_follow_deposit(ngx_http_phota_follow_t *f);
-static int ngx_http_phota_follow_store_run(ngx_http_phota_job_t *job,
-    MDB_txn *txn);
-static int ngx_http_phota_follow_slice(void *ctx, u_char *buf, size_t len,
-    uint64_t offset);
-static void ngx_http_phota_follow_stored(ngx_http_phota_job_t *job);
-static void ngx_http_phota_follow_unfetched(ngx_http_phota_follow_t *f,
-    const char *why);
-static void ngx_http_phota_follow_deliver(ngx_http_phota_follow_t *f);
-static ngx_int_t ngx_http_phota_follow_letter(ngx_http_phota_follow_t *f,
-    ngx_http_phota_errand_t *errand, ngx_http_phota_target_t *target);
-static ngx_int_t ngx_http_phota_follow_header(
-    ngx_http_phota_errand_t *errand, const char *name, const char *value);
-static void ngx_http_phota_follow_delivered(ngx_http_phota_errand_t *errand);
-static void ngx_http_phota_follow_write(ngx_http_phota_follow_t *f,
-    void (*change)(phota_job_t *row, void *data));
 static int ngx_http_phota_follow_write_run(ngx_http_phota_job_t *job,
     MDB_txn *txn);
+static int ngx_http_phota_follow_lose(ngx_http_phota_follow_t *f,
+    MDB_txn *txn, phota_error_t *err);
 static void ngx_http_phota_follow_written(ngx_http_phota_job_t *job);
-static void ngx_http_phota_follow_later(phota_job_t *row, void *data);
 static void ngx_http_phota_follow_rest(phota_job_t *row, void *data);
-static void ngx_http_phota_follow_kept(phota_job_t *row, void *data);
-static void ngx_http_phota_follow_missed(phota_job_t *row, void *data);
-static void ngx_http_phota_follow_told(phota_job_t *row, void *data);
-static uint64_t ngx_http_phota_follow_delay(ngx_uint_t n, uint64_t first,
-    uint64_t most);
 static void ngx_http_phota_follow_free(ngx_http_phota_follow_t *f);
 
 
 static ngx_queue_t  ngx_http_phota_followed;
 static ngx_uint_t   ngx_http_phota_nfollowed;
+static ngx_msec_t   ngx_http_phota_follow_at;   /* 0: now */
 
 
 void
@@ -114,6 +61,14 @@ ngx_http_phota_follow(void)
     if (ngx_http_phota_followed.next == NULL) {
         ngx_queue_init(&ngx_http_phota_followed);
     }
+
+    if (ngx_http_phota_follow_at
+        && (ngx_msec_int_t) (ngx_http_phota_follow_at - ngx_current_msec) > 0)
+    {
+        return;
+    }
+
+    ngx_http_phota_follow_at = 0;
 
     if (ngx_http_phota_nfollowed >= NGX_HTTP_PHOTA_FOLLOWED) {
         return;
@@ -177,6 +132,8 @@ ngx_http_phota_follow_look(MDB_txn *txn, const phota_id_t *id,
         return;
     }
 
+    f->row.charge = *id;
+
     if (ngx_http_phota_follow_read(f, txn, id) != NGX_OK) {
         ngx_http_phota_follow_free(f);
         return;
@@ -190,6 +147,7 @@ static ngx_int_t
 ngx_http_phota_follow_read(ngx_http_phota_follow_t *f, MDB_txn *txn,
     const phota_id_t *id)
 {
+    int                       rc;
     size_t                    len;
     const u_char             *text;
     const phota_tenant_t     *tenant;
@@ -197,7 +155,15 @@ ngx_http_phota_follow_read(ngx_http_phota_follow_t *f, MDB_txn *txn,
 
     worker = &ngx_http_phota_worker;
 
-    if (phota_job_get(&worker->jobs, txn, id, &f->row, NULL) != PHOTA_OK) {
+    rc = phota_job_get(&worker->jobs, txn, id, &f->row, NULL);
+
+    if (rc == PHOTA_ERROR) {
+        f->row.charge = *id;
+        f->damaged = 1;
+        return NGX_OK;
+    }
+
+    if (rc != PHOTA_OK) {
         return NGX_ERROR;
     }
 
@@ -242,6 +208,11 @@ ngx_http_phota_follow_step(ngx_http_phota_follow_t *f)
 
     row = &f->row;
 
+    if (f->damaged) {
+        ngx_http_phota_follow_write(f, ngx_http_phota_follow_rest);
+        return;
+    }
+
     if (!f->known) {
         ngx_http_phota_follow_write(f, ngx_http_phota_follow_later);
         return;
@@ -283,8 +254,6 @@ ngx_http_phota_follow_step(ngx_http_phota_follow_t *f)
     ngx_http_phota_follow_write(f, ngx_http_phota_follow_rest);
 }
 
-
-/* --- what has become of it */
 
 static void
 ngx_http_phota_follow_poll(ngx_http_phota_follow_t *f)
@@ -436,518 +405,7 @@ ngx_http_phota_follow_heard(ngx_http_phota_news_t *news)
 }
 
 
-/* --- its pictures */
-
-static void
-ngx_http_phota_follow_fetch(ngx_http_phota_follow_t *f)
-{
-    if (phota_report_read(NGX_HTTP_OK, f->text, f->len, &f->report)
-        != PHOTA_OK)
-    {
-        ngx_http_phota_follow_unfetched(f, "there is no memory");
-        return;
-    }
-
-    f->reported = 1;
-
-    if (f->report.result_len == 0) {
-        f->row.fetches = NGX_HTTP_PHOTA_FETCHES;
-        ngx_http_phota_follow_unfetched(f, "the result can't be read");
-        return;
-    }
-
-    if (f->report.nlinks == 0) {
-        ngx_http_phota_follow_store(f);
-        return;
-    }
-
-    if (phota_assembly_init(&f->assembly, f->text + f->report.result_at,
-                            f->report.result_len)
-        != PHOTA_OK)
-    {
-        ngx_http_phota_follow_unfetched(f, "the result can't be read");
-        return;
-    }
-
-    ngx_http_phota_follow_next(f);
-}
-
-
-static void
-ngx_http_phota_follow_next(ngx_http_phota_follow_t *f)
-{
-    const phota_str_t          *link;
-    ngx_http_phota_target_t     target;
-    ngx_http_phota_errand_t    *errand;
-    ngx_http_phota_loc_conf_t  *plcf;
-
-    if (f->nfiles == f->report.nlinks) {
-        ngx_http_phota_follow_store(f);
-        return;
-    }
-
-    errand = ngx_http_phota_errand_create(f->row.provider, f->row.door);
-
-    if (errand == NULL) {
-        ngx_http_phota_follow_unfetched(f, "there is no door for it");
-        return;
-    }
-
-    plcf = ngx_http_get_module_loc_conf(errand->r, ngx_http_phota_module);
-
-    if (plcf->outbound.len == 0) {
-        ngx_http_phota_errand_free(errand);
-
-        f->row.fetches = NGX_HTTP_PHOTA_FETCHES;
-        ngx_http_phota_follow_unfetched(f, "there is no phota_outbound");
-        return;
-    }
-
-    link = &f->report.links[f->nfiles];
-
-    errand->done = ngx_http_phota_follow_fetched;
-    errand->data = f;
-    errand->outbound = 1;
-    errand->limit = PHOTA_REPORT_MAX;
-    errand->ctx->tenant = f->tenant;
-    errand->url.data = (u_char *) link->data;
-    errand->url.len = link->len;
-
-    ngx_memzero(&target, sizeof(ngx_http_phota_target_t));
-
-    target.method = NGX_HTTP_GET;
-    target.method_name = ngx_http_core_get_method;
-
-    if (ngx_http_phota_outbound_go(errand, &target) != NGX_AGAIN) {
-        ngx_http_phota_follow_unfetched(f, "it could not be asked for");
-    }
-}
-
-
-static void
-ngx_http_phota_follow_fetched(ngx_http_phota_errand_t *errand)
-{
-    ngx_http_phota_follow_t    *f;
-    ngx_http_phota_purchase_t  *p;
-
-    f = errand->data;
-    p = errand->purchase;
-
-    if (!errand->complete || p->status != NGX_HTTP_OK || p->lost
-        || ngx_http_phota_spool_size(p->spool) == 0)
-    {
-        ngx_http_phota_follow_unfetched(f, errand->trouble ? errand->trouble
-                                        : "its host did not give it");
-        return;
-    }
-
-    f->files[f->nfiles++] = p->spool;
-    ngx_http_phota_spool_hold(p->spool);
-
-    if (phota_assembly_add(&f->assembly, ngx_http_phota_spool_read, p->spool,
-                           ngx_http_phota_spool_size(p->spool))
-        != PHOTA_OK)
-    {
-        ngx_http_phota_follow_unfetched(f, "there are too many");
-        return;
-    }
-
-    ngx_http_phota_follow_next(f);
-}
-
-
-static void
-ngx_http_phota_follow_store(ngx_http_phota_follow_t *f)
-{
-    if (!ngx_http_phota_worker.cache_open) {
-        ngx_http_phota_follow_unfetched(f, "the cache is closed");
-        return;
-    }
-
-    ngx_http_phota_follow_deposit(f);
-
-    f->store.run = ngx_http_phota_follow_store_run;
-    f->store.done = ngx_http_phota_follow_stored;
-
-    ngx_http_phota_post(&ngx_http_phota_worker.cache_writer, &f->store);
-}
-
-
-static void
-ngx_http_phota_follow_deposit(ngx_http_phota_follow_t *f)
-{
-    uint64_t         now;
-    phota_job_t     *row;
-    phota_result_t  *result;
-
-    now = phota_now();
-    row = &f->row;
-    result = &f->deposit.result;
-
-    result->id = row->charge;
-    result->stored = now;
-    result->expires = now + row->valid * 1000;
-    result->tenant = row->tenant;
-    result->scope = row->scope;
-    result->status = NGX_HTTP_OK;
-    result->identity_low = f->charge.identity_low;
-    result->identity_high = f->charge.identity_high;
-    result->cost = f->charge.cost;
-    result->operation = row->operation;
-    result->nmarks = row->nmarks;
-    result->unmarked = row->unmarked;
-
-    if (row->links) {
-        result->linked = now
-                 + (uint64_t) ngx_http_phota_worker.conf->results_valid * 1000
-                 + NGX_HTTP_PHOTA_LINK_SPARE;
-    }
-
-    ngx_memcpy(result->tag, row->tag, sizeof(result->tag));
-    ngx_memcpy(result->request_id, f->charge.request_id,
-               sizeof(result->request_id));
-    ngx_memcpy(result->marks, row->marks, sizeof(result->marks));
-    ngx_memcpy(result->origin, row->fingerprint, PHOTA_SHA256_LEN);
-    ngx_memcpy(f->deposit.fingerprint, row->fingerprint, PHOTA_SHA256_LEN);
-
-    f->deposit.since = row->since;
-}
-
-
-static int
-ngx_http_phota_follow_store_run(ngx_http_phota_job_t *job, MDB_txn *txn)
-{
-    int                       rc;
-    void                     *ctx;
-    uint64_t                  length;
-    phota_read_pt             read;
-    phota_answer_e            kind;
-    phota_unpacked_t         *unpacked;
-    ngx_http_phota_follow_t  *f;
-    ngx_http_phota_worker_t  *worker;
-
-    f = (ngx_http_phota_follow_t *)
-            ((u_char *) job - offsetof(ngx_http_phota_follow_t, store));
-
-    worker = &ngx_http_phota_worker;
-    kind = phota_operations[f->row.operation].answer;
-
-    if (f->nfiles) {
-        read = phota_assembly_read;
-        ctx = &f->assembly;
-        length = phota_assembly_length(&f->assembly);
-
-    } else {
-        read = ngx_http_phota_follow_slice;
-        ctx = f;
-        length = f->report.result_len;
-    }
-
-    unpacked = ngx_alloc(sizeof(phota_unpacked_t), ngx_cycle->log);
-    if (unpacked == NULL) {
-        phota_error(&job->err, "no memory");
-        return PHOTA_ERROR;
-    }
-
-    rc = phota_unpack(kind, read, ctx, length, unpacked, &job->err);
-
-    if (rc == PHOTA_OK) {
-        rc = phota_cache_store(&worker->cache, &f->deposit, 1, 0, unpacked,
-                               read, ctx, &job->err);
-    }
-
-    ngx_free(unpacked);
-
-    if (rc == PHOTA_OK && phota_store_moved(&worker->cache_store)) {
-        f->moved = 1;
-        phota_error(&job->err, "the cache was replaced meanwhile");
-        return PHOTA_ERROR;
-    }
-
-    return rc;
-}
-
-
-static int
-ngx_http_phota_follow_slice(void *ctx, u_char *buf, size_t len,
-    uint64_t offset)
-{
-    ngx_http_phota_follow_t *f = ctx;
-
-    if (offset > f->report.result_len
-        || len > f->report.result_len - offset)
-    {
-        return PHOTA_ERROR;
-    }
-
-    ngx_memcpy(buf, f->text + f->report.result_at + offset, len);
-
-    return PHOTA_OK;
-}
-
-
-static void
-ngx_http_phota_follow_stored(ngx_http_phota_job_t *job)
-{
-    ngx_http_phota_follow_t  *f;
-
-    f = (ngx_http_phota_follow_t *)
-            ((u_char *) job - offsetof(ngx_http_phota_follow_t, store));
-
-    if (f->moved && !ngx_http_phota_worker.exiting) {
-        ngx_http_phota_cache_moved();
-    }
-
-    if (job->rc == PHOTA_OK) {
-        ngx_http_phota_follow_write(f, ngx_http_phota_follow_kept);
-        return;
-    }
-
-    ngx_http_phota_follow_unfetched(f, job->err.text);
-}
-
-
-/* it was paid for, and is told by the upstream's own links while they live */
-
-static void
-ngx_http_phota_follow_unfetched(ngx_http_phota_follow_t *f, const char *why)
-{
-    char        id[PHOTA_ID_TEXT];
-    ngx_uint_t  level;
-
-    f->row.fetches++;
-
-    phota_id_format(id, &f->row.charge);
-
-    level = (f->row.fetches < NGX_HTTP_PHOTA_FETCHES) ? NGX_LOG_NOTICE
-                                                      : NGX_LOG_WARN;
-
-    ngx_log_error(level, ngx_cycle->log, 0,
-                  "phota: a picture of job %s could not be stored: %s", id,
-                  why);
-
-    ngx_http_phota_follow_write(f, ngx_http_phota_follow_missed);
-}
-
-
-/* --- the tenant's callback */
-
-static void
-ngx_http_phota_follow_deliver(ngx_http_phota_follow_t *f)
-{
-    size_t                      len;
-    ngx_http_phota_target_t     target;
-    ngx_http_phota_errand_t    *errand;
-    ngx_http_phota_loc_conf_t  *plcf;
-
-    errand = ngx_http_phota_errand_create(f->row.provider, f->row.door);
-
-    if (errand == NULL) {
-        ngx_http_phota_follow_write(f, ngx_http_phota_follow_later);
-        return;
-    }
-
-    plcf = ngx_http_get_module_loc_conf(errand->r, ngx_http_phota_module);
-    len = ngx_strlen(f->row.callback);
-
-    errand->done = ngx_http_phota_follow_delivered;
-    errand->data = f;
-    errand->outbound = 1;
-    errand->limit = 65536;
-    errand->ctx->tenant = f->tenant;
-
-    ngx_memzero(&target, sizeof(ngx_http_phota_target_t));
-
-    errand->url.data = ngx_pnalloc(errand->r->pool, len);
-
-    if (errand->url.data == NULL || plcf->outbound.len == 0
-        || ngx_http_phota_follow_letter(f, errand, &target) != NGX_OK)
-    {
-        f->trouble = plcf->outbound.len ? "it could not be written"
-                                        : "there is no phota_outbound";
-        ngx_http_phota_errand_free(errand);
-        ngx_http_phota_follow_write(f, ngx_http_phota_follow_told);
-        return;
-    }
-
-    errand->url.len = len;
-    ngx_memcpy(errand->url.data, f->row.callback, len);
-
-    if (ngx_http_phota_outbound_go(errand, &target) != NGX_AGAIN) {
-        f->trouble = "it could not be sent";
-        ngx_http_phota_follow_write(f, ngx_http_phota_follow_told);
-    }
-}
-
-
-/* what a poll would tell, signed with the tenant's own secret */
-
-static ngx_int_t
-ngx_http_phota_follow_letter(ngx_http_phota_follow_t *f,
-    ngx_http_phota_errand_t *errand, ngx_http_phota_target_t *target)
-{
-    int                           rc;
-    char                          signature[PHOTA_SIGNATURE_TEXT];
-    char                          secret[PHOTA_ALIAS_SECRET];
-    u_char                       *out, *last;
-    size_t                        len;
-    ngx_buf_t                    *b;
-    ngx_chain_t                  *cl;
-    char                          name[PHOTA_JOB_NAME];
-    phota_ticket_t                ticket;
-    ngx_http_request_body_t      *body;
-    ngx_http_phota_main_conf_t   *pmcf;
-
-    pmcf = ngx_http_phota_worker.conf;
-    out = NULL;
-    rc = PHOTA_INVALID;
-
-    ngx_memzero(&ticket, sizeof(phota_ticket_t));
-
-    ticket.bought = 1;
-    ticket.charge = f->row.charge;
-
-    if (phota_ticket_format(&pmcf->aliases, &ticket, name) != PHOTA_OK) {
-        return NGX_ERROR;
-    }
-
-    if (f->text) {
-        rc = ngx_http_phota_tell_receiver(&f->row, &f->tenant, f->text,
-                                          f->len, &out, &len);
-    }
-
-    if (rc == PHOTA_ERROR) {
-        return NGX_ERROR;
-    }
-
-    if (rc != PHOTA_OK) {
-        len = sizeof("{\"job_id\":\"\",\"status\":\"\"}") + PHOTA_JOB_NAME
-              + 16;
-
-        out = ngx_alloc(len, ngx_cycle->log);
-        if (out == NULL) {
-            return NGX_ERROR;
-        }
-
-        last = ngx_slprintf(out, out + len,
-                            "{\"job_id\":\"%s\",\"status\":\"%s\"}", name,
-                            f->row.state == PHOTA_JOB_DONE ? "completed"
-                            : f->row.state == PHOTA_JOB_FAILED ? "failed"
-                                                               : "expired");
-        len = last - out;
-    }
-
-    b = ngx_create_temp_buf(errand->r->pool, len);
-    cl = ngx_alloc_chain_link(errand->r->pool);
-    body = ngx_pcalloc(errand->r->pool, sizeof(ngx_http_request_body_t));
-
-    if (b == NULL || cl == NULL || body == NULL) {
-        ngx_free(out);
-        return NGX_ERROR;
-    }
-
-    b->last = ngx_cpymem(b->last, out, len);
-    b->last_buf = 1;
-
-    ngx_free(out);
-
-    cl->buf = b;
-    cl->next = NULL;
-    body->bufs = cl;
-
-    rc = phota_alias_secret(&pmcf->aliases, f->row.tenant, secret);
-
-    if (rc == PHOTA_OK) {
-        rc = phota_sign(secret, phota_now() / 1000, b->pos, len, signature);
-    }
-
-    phota_cleanse(secret, sizeof(secret));
-
-    target->method = NGX_HTTP_POST;
-    ngx_str_set(&target->method_name, "POST");
-    target->body = body;
-    target->length = len;
-
-    if (rc != PHOTA_OK
-        || ngx_http_phota_follow_header(errand, "Content-Type",
-                                        "application/json")
-           != NGX_OK
-        || ngx_http_phota_follow_header(errand, "User-Agent", "nginx-phota")
-           != NGX_OK
-        || ngx_http_phota_follow_header(errand, "X-Phota-Job-Id", name)
-           != NGX_OK
-        || ngx_http_phota_follow_header(errand, "X-Phota-Signature",
-                                        signature)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_phota_follow_header(ngx_http_phota_errand_t *errand,
-    const char *name, const char *value)
-{
-    size_t            len;
-    ngx_pool_t       *pool;
-    ngx_table_elt_t  *h;
-
-    pool = errand->r->pool;
-    len = ngx_strlen(value);
-
-    h = ngx_list_push(&errand->r->headers_in.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-    h->key.len = ngx_strlen(name);
-    h->key.data = (u_char *) name;
-    h->value.len = len;
-    h->value.data = ngx_pnalloc(pool, len);
-    h->lowcase_key = ngx_pnalloc(pool, h->key.len);
-
-    if (h->value.data == NULL || h->lowcase_key == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(h->value.data, value, len);
-    h->hash = ngx_hash_strlow(h->lowcase_key, h->key.data, h->key.len);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_phota_follow_delivered(ngx_http_phota_errand_t *errand)
-{
-    ngx_http_phota_follow_t  *f;
-
-    f = errand->data;
-
-    /* who has said that it is well has it, whatever becomes of the rest */
-
-    f->answered = errand->purchase ? errand->purchase->status : 0;
-
-    if (f->answered == 0) {
-        f->trouble = errand->trouble ? errand->trouble
-                                     : "the receiver did not answer";
-
-    } else if (f->answered < 200 || f->answered >= 300) {
-        f->trouble = "the receiver refused it";
-    }
-
-    ngx_http_phota_follow_write(f, ngx_http_phota_follow_told);
-}
-
-
-/* --- the books */
-
-static void
+void
 ngx_http_phota_follow_write(ngx_http_phota_follow_t *f,
     void (*change)(phota_job_t *row, void *data))
 {
@@ -986,6 +444,10 @@ ngx_http_phota_follow_write_run(ngx_http_phota_job_t *job, MDB_txn *txn)
 
     rc = phota_job_get(jobs, txn, &f->row.charge, &row, &job->err);
 
+    if (rc == PHOTA_ERROR && f->damaged) {
+        return ngx_http_phota_follow_lose(f, txn, &job->err);
+    }
+
     if (rc != PHOTA_OK) {
         return (rc == PHOTA_DECLINED) ? PHOTA_OK : rc;
     }
@@ -993,6 +455,36 @@ ngx_http_phota_follow_write_run(ngx_http_phota_job_t *job, MDB_txn *txn)
     f->change(&row, f);
 
     return phota_job_put(jobs, txn, &row, NULL, 0, &job->err);
+}
+
+
+/* a row that can't be read: nobody knows what to ask for any more */
+
+static int
+ngx_http_phota_follow_lose(ngx_http_phota_follow_t *f, MDB_txn *txn,
+    phota_error_t *err)
+{
+    int              rc;
+    phota_outcome_t  outcome;
+
+    ngx_memzero(&outcome, sizeof(phota_outcome_t));
+
+    outcome.state = PHOTA_STATE_UNKNOWN;
+    outcome.reason = PHOTA_REASON_JOB_LOST;
+
+    rc = phota_ledger_end(&ngx_http_phota_worker.ledger, txn, &f->row.charge,
+                          &outcome, NULL, err);
+
+    if (rc == PHOTA_ERROR) {
+        return rc;
+    }
+
+    ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                  "phota: the record of a job is damaged: it is not followed "
+                  "any more, and its charge is unknown if it was open");
+
+    return phota_job_remove(&ngx_http_phota_worker.jobs, txn, &f->row.charge,
+                            err);
 }
 
 
@@ -1008,13 +500,17 @@ ngx_http_phota_follow_written(ngx_http_phota_job_t *job)
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "phota: a job could not be written, it is done again: "
                       "%s", job->err.text);
+
+        /* not at once: the upstream would be asked as often */
+
+        ngx_http_phota_follow_at = ngx_current_msec + NGX_HTTP_PHOTA_LATER;
     }
 
     ngx_http_phota_follow_free(f);
 }
 
 
-static void
+void
 ngx_http_phota_follow_later(phota_job_t *row, void *data)
 {
     row->due = phota_now() + NGX_HTTP_PHOTA_LATER;
@@ -1029,15 +525,7 @@ ngx_http_phota_follow_rest(phota_job_t *row, void *data)
 }
 
 
-static void
-ngx_http_phota_follow_kept(phota_job_t *row, void *data)
-{
-    row->stored = 1;
-    row->due = phota_now();
-}
-
-
-static void
+void
 ngx_http_phota_follow_missed(phota_job_t *row, void *data)
 {
     ngx_http_phota_follow_t *f = data;
@@ -1045,49 +533,16 @@ ngx_http_phota_follow_missed(phota_job_t *row, void *data)
     row->fetches = f->row.fetches;
     row->due = phota_now();
 
-    if (f->nfiles < f->report.nlinks) {
-        row->due += ngx_http_phota_follow_delay(row->fetches, 1000,
+    if (row->fetches < NGX_HTTP_PHOTA_FETCHES) {
+        row->due += ngx_http_phota_follow_delay(2 * row->fetches, 1000,
                                                 NGX_HTTP_PHOTA_POLL_MAX);
     }
 }
 
 
-static void
-ngx_http_phota_follow_told(phota_job_t *row, void *data)
-{
-    ngx_http_phota_follow_t *f = data;
-
-    uint64_t  now;
-
-    now = phota_now();
-
-    row->tries++;
-    row->answered = f->answered;
-    row->due = now;
-
-    if (f->trouble == NULL) {
-        row->delivery = PHOTA_DELIVERY_DONE;
-        row->trouble[0] = '\0';
-        return;
-    }
-
-    (void) snprintf(row->trouble, sizeof(row->trouble), "%s", f->trouble);
-
-    if (row->tries >= NGX_HTTP_PHOTA_TRIES) {
-        row->delivery = PHOTA_DELIVERY_GIVEN_UP;
-        return;
-    }
-
-    /* 5 s, then twice as long each time, 12 h at the most */
-
-    row->due = now + ngx_http_phota_follow_delay(2 * (row->tries - 1), 5000,
-                                                 43200000);
-}
-
-
 /* half as long again with each of n */
 
-static uint64_t
+uint64_t
 ngx_http_phota_follow_delay(ngx_uint_t n, uint64_t first, uint64_t most)
 {
     uint64_t  delay;

@@ -703,10 +703,12 @@ ngx_http_phota_init(ngx_conf_t *cf)
             return NGX_ERROR;
         }
 
-        if (pmcf->results.len) {
+        if (pmcf->results.len || pmcf->called_back) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "\"phota_results\" needs \"phota_data\" and "
-                          "\"phota_master_key\" in http");
+                          "\"%s\" needs \"phota_data\" and "
+                          "\"phota_master_key\" in http",
+                          pmcf->called_back ? "phota_callbacks"
+                                            : "phota_results");
             return NGX_ERROR;
         }
 

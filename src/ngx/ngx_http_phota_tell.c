@@ -29,6 +29,8 @@ static ngx_int_t ngx_http_phota_words(ngx_http_phota_words_t *words,
     const u_char *text, size_t len, u_char **out, size_t *out_len);
 static ngx_int_t ngx_http_phota_words_links(ngx_http_phota_words_t *words,
     const phota_report_t *report);
+static phota_result_t *ngx_http_phota_words_result(
+    ngx_http_phota_words_t *words);
 static ngx_int_t ngx_http_phota_words_link(ngx_http_phota_words_t *words,
     const phota_result_t *result, ngx_uint_t i, uint64_t expires,
     const phota_str_t *from);
@@ -205,41 +207,28 @@ static ngx_int_t
 ngx_http_phota_words_links(ngx_http_phota_words_t *words,
     const phota_report_t *report)
 {
-    int              rc;
-    MDB_txn         *txn;
     uint64_t         expires;
     ngx_uint_t       i;
     phota_result_t  *result;
 
-    rc = PHOTA_DECLINED;
     result = NULL;
     expires = phota_now() / 1000 + ngx_http_phota_worker.conf->results_valid;
 
     if (words->base.len && report->nlinks) {
-        result = ngx_palloc(words->pool, sizeof(phota_result_t));
-        if (result == NULL) {
-            return NGX_ERROR;
-        }
-
-        txn = ngx_http_phota_read_cache();
-
-        if (txn) {
-            rc = phota_cache_find_charge(&ngx_http_phota_worker.cache, txn,
-                                         &words->row->charge, result);
-            ngx_http_phota_read_end(txn);
-        }
+        result = ngx_http_phota_words_result(words);
     }
 
-    if (rc == PHOTA_OK && result->npictures == report->nlinks) {
-        ngx_http_phota_count_use(result, expires * 1000);
+    if (result && result->npictures != report->nlinks) {
+        result = NULL;
+    }
 
-    } else {
-        rc = PHOTA_DECLINED;
+    if (result) {
+        ngx_http_phota_count_use(result, expires * 1000);
     }
 
     for (i = 0; i < report->nlinks; i++) {
 
-        if (rc != PHOTA_OK) {
+        if (result == NULL) {
             ngx_http_phota_words_add(words, report->links[i].data,
                                      report->links[i].len,
                                      report->links[i].data,
@@ -254,6 +243,52 @@ ngx_http_phota_words_links(ngx_http_phota_words_t *words,
     }
 
     return NGX_OK;
+}
+
+
+/* what the job has left in its pool, or NULL: it may be gone again */
+
+static phota_result_t *
+ngx_http_phota_words_result(ngx_http_phota_words_t *words)
+{
+    MDB_txn            *txn;
+    unsigned            i, n, damaged;
+    phota_result_t     *results, *found;
+    const phota_job_t  *row;
+
+    row = words->row;
+    found = NULL;
+
+    results = ngx_palloc(words->pool,
+                         PHOTA_POOL_MAX * sizeof(phota_result_t));
+    if (results == NULL) {
+        return NULL;
+    }
+
+    txn = ngx_http_phota_read_cache();
+    if (txn == NULL) {
+        return NULL;
+    }
+
+    if (phota_cache_pool(&ngx_http_phota_worker.cache, txn, row->fingerprint,
+                         phota_now(), 0, results, &n, &damaged)
+        == PHOTA_OK)
+    {
+        for (i = 0; i < n && found == NULL; i++) {
+
+            if (results[i].scope == row->scope
+                && ngx_memcmp(&results[i].id, &row->charge,
+                              sizeof(phota_id_t))
+                   == 0)
+            {
+                found = &results[i];
+            }
+        }
+    }
+
+    ngx_http_phota_read_end(txn);
+
+    return found;
 }
 
 

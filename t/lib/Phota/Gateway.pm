@@ -68,12 +68,18 @@ sub free_port {
 # workers; text for main, http, server, door, results; params: changes to phota_params,
 # name => value or undef to leave it out; location: another text for the
 # upstream location; scheme of proxy_pass; config: a function that may change
-# the whole text; env: a hash of nginx's environment; ctl_env: of photactl's
+# the whole text; env: a hash of nginx's environment; ctl_env: of photactl's;
+# allow: networks that calls to others may go to besides (default: the
+# loopback, '' none); job_poll: when a job is first asked for (default 1s);
+# callbacks => 0: the upstream isn't asked to call back; photio => 1: a door for
+# Photio
 
 sub new {
     my ($class, %o) = @_;
 
     my $self = bless { workers => 2, scheme => 'http', data => "$o{dir}/data",
+        allow => '127.0.0.0/8', job_poll => '1s', callbacks => 1,
+        photio_door => '',
         port => free_port(), port2 => free_port(), %o }, $class;
 
     mkdir $self->{dir};
@@ -116,6 +122,11 @@ sub _config {
     my $location = $self->{location} // $self->_location;
     my $server = $self->{upstream};
 
+    my $allow = $self->{allow} ? "phota_outbound_allow $self->{allow};" : '';
+    my $callbacks = !$self->{callbacks} ? ''
+        : "phota_callbacks_url http://127.0.0.1:$self->{port}/called/;";
+    my $photio = $self->{photio} ? $self->_photio : '';
+
     $server = "server $server;" unless $server =~ /;/;
 
     return <<"EOF_CONFIG";
@@ -148,6 +159,9 @@ http {
 
     phota_data $self->{data};
     phota_master_key $dir/master.key;
+    phota_job_poll $self->{job_poll};
+    $allow
+    $callbacks
 $text{http}
 
     upstream phota_api {
@@ -162,7 +176,18 @@ $text{server}
 
         location /v1/phota/ {
             phota_pass /upstream/;
+            phota_outbound /outbound/;
 $text{door}
+        }
+
+        location /outbound/ {
+            internal;
+            include $top/conf/phota_outbound_params;
+            proxy_pass \$phota_outbound_url;
+        }
+
+        location /called/ {
+            phota_callbacks;
         }
 
         location /phota/results/ {
@@ -171,9 +196,28 @@ $text{results}
         }
 
 $location
+$photio
     }
 }
 EOF_CONFIG
+}
+
+sub _photio {
+    my ($self) = @_;
+
+    return <<"EOF_LOCATION";
+        location /v1/inference/ {
+            phota_pass /photio/;
+            phota_provider photio;
+$self->{photio_door}
+        }
+
+        location /photio/ {
+            internal;
+            include $top/conf/phota_params_photio;
+            proxy_pass $self->{scheme}://phota_api/;
+        }
+EOF_LOCATION
 }
 
 sub _location {

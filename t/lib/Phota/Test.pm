@@ -63,7 +63,7 @@ sub new {
 
     my $profiles = delete $o{profiles} // $self->_first_owns(@$names);
 
-    if (delete $o{photio}) {
+    if ($o{photio}) {
         $self->{photio} = { map { $_ => 'pt-' . random() } 'shared',
             keys %{$self->{own}} };
     }
