@@ -26,6 +26,8 @@
 
 #define SHA256    "5bdcc146bf60754e6a042426089575c7"                          \
                   "5a003f089d2739839dec58b964ec3843"
+#define UPPER     "5BDCC146BF60754E6A042426089575C7"                          \
+                  "5A003F089D2739839DEC58B964EC3843"
 #define BASE256   "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM="
 #define SHA512    "164b7a7bfcf819e2e395fbe73b56e0a3"                          \
                   "87bd64222e831fd610270cd7ea250554"                          \
@@ -130,8 +132,7 @@ spellings(void **state)
         "sha512=" SHA256, " " SHA256 "\t", "v0=abc, v1=" SHA256,
         "v1=" SHA256 ",", ",,v1=" SHA256, "t=1,v1=" SHA256, "t=x, " SHA256,
         "v1=00,v1=" SHA256,
-        "5BDCC146BF60754E6A042426089575C7"
-        "5A003F089D2739839DEC58B964EC3843"
+        UPPER
     };
 
     static const char  *bad[] = {
