@@ -94,8 +94,8 @@ int ngx_http_phota_async_write(ngx_http_phota_purchase_t *p, MDB_txn *txn,
     phota_charge_t *charge, phota_error_t *err);
 
 /*
- * A tenant asks for a job of his: NGX_AGAIN; NGX_DECLINED: refused, or ctx->told
- * or ctx->hit has the answer; NGX_ERROR.
+ * A tenant asks for a job of his: NGX_AGAIN; NGX_DECLINED: refused, or
+ * ctx->told or ctx->hit has the answer; NGX_ERROR.
  */
 ngx_int_t ngx_http_phota_async_poll(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
@@ -190,8 +190,9 @@ const char *ngx_http_phota_outbound_fault(ngx_str_t *text);
 /*
  * Goes to a URL that isn't ours: its name is resolved, its address looked at,
  * and only then called.  target: method, body and length; uri and args are
- * filled in.  errand->url is set; NGX_AGAIN: done() will be called, trouble says
- * why there is no answer; otherwise as ngx_http_phota_errand_go().
+ * filled in.  errand->url is set; NGX_AGAIN: done() will be called, trouble
+ * says why there is no answer, whatever the status; otherwise as
+ * ngx_http_phota_errand_go().
  */
 ngx_int_t ngx_http_phota_outbound_go(ngx_http_phota_errand_t *errand,
     ngx_http_phota_target_t *target);
@@ -199,10 +200,10 @@ ngx_int_t ngx_http_phota_outbound_go(ngx_http_phota_errand_t *errand,
 /* ngx_http_phota_profile.c */
 
 /*
- * After the upstream was asked, all three: NGX_AGAIN when something is to be done
- * before it is told, and the request is resumed then; NGX_DECLINED.  The list
- * of profiles without what isn't the tenant's; how a training ended; a profile
- * that is gone.
+ * After the upstream was asked, all three: NGX_AGAIN when something is to be
+ * done before it is told, and the request is resumed then; NGX_DECLINED.  The
+ * list of profiles without what isn't the tenant's; how a training ended; a
+ * profile that is gone.
  */
 ngx_int_t ngx_http_phota_filter_profiles(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);

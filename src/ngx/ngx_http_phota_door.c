@@ -1,8 +1,8 @@
 
 /*
- * Doors: the locations that tenants call, with the provider behind each and the
- * internal locations that lead out of it.  They are looked at when nginx starts,
- * and found again for calls that no client makes.
+ * Doors: the locations that tenants call, with the provider behind each and
+ * the internal locations that lead out of it.  They are looked at when nginx
+ * starts, and found again for calls that no client makes.
  */
 
 

@@ -35,7 +35,10 @@ ngx_http_phota_follow_fetch(ngx_http_phota_follow_t *f)
 
     f->reported = 1;
 
-    if (f->report.result_len == 0) {
+    if (f->report.result_len == 0
+        || (f->report.nlinks
+            && f->report.nlinks != f->report.delivery.outputs))
+    {
         f->row.fetches = NGX_HTTP_PHOTA_FETCHES;
         ngx_http_phota_follow_unfetched(f, "the result can't be read");
         return;

@@ -1,7 +1,7 @@
 
 /*
- * A job that is followed, from the look that found it due until what was done is
- * written: shared by those who poll, who fetch pictures and who deliver.
+ * A job that is followed, from the look that found it due until what was done
+ * is written: shared by those who poll, who fetch pictures and who deliver.
  */
 
 

@@ -61,7 +61,7 @@ typedef struct {
     ngx_str_t                   callbacks_url;  /* len 0: none are asked for */
     ngx_uint_t                  called_back;    /* there is phota_callbacks */
     ngx_array_t                *outbound_allow; /* phota_net_t, or NULL */
-    phota_scheme_t              scheme;         /* of the upstream's callbacks */
+    phota_scheme_t              scheme;         /* of the upstream's */
     ngx_str_t                   signature;      /* header that has it */
     ngx_str_t                   timestamp;      /* header, len 0: none */
     time_t                      job_poll;       /* s, until the first poll */
@@ -179,8 +179,9 @@ struct ngx_http_phota_ctx_s {
     ngx_http_phota_upward_t    *upward;         /* NULL: nothing is written
                                                    otherwise */
     ngx_http_phota_told_t      *told;           /* NULL: as it came */
-    phota_ticket_t             *ticket;         /* a job that is asked for ... */
-    phota_job_t                *job;            /* ... or told, in the books */
+    phota_ticket_t             *ticket;         /* a job that is asked for */
+    phota_job_t                *job;            /* in the books: that one, or
+                                                   what a submit became */
     ngx_http_phota_errand_t    *errand;         /* nobody's request */
     phota_fingerprint_t        *fingerprint;
     phota_scan_t                scan;

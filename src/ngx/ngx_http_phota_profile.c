@@ -1,9 +1,9 @@
 
 /*
- * Profiles: who trains one owns it, from the transaction that settles it; their
- * list shows a tenant its own; a training that ends in error is given back where
- * the price list says so; and one that is deleted takes with it what was made
- * with it: such results leave the cache before the client is told.
+ * Profiles: who trains one owns it, from the transaction that settles it;
+ * their list shows a tenant its own; a training that ends in error is given back
+ * where the price list says so; and one that is deleted takes with it what was
+ * made with it: such results leave the cache before the client is told.
  */
 
 

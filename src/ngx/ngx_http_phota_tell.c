@@ -18,7 +18,7 @@ typedef struct {
     ngx_pool_t             *pool;
     const phota_job_t      *row;
     unsigned                fenced:1;
-    phota_str_t             poll_url;       /* absolute, len 0: a path will do */
+    phota_str_t             poll_url;       /* absolute; len 0: its path */
     phota_str_t             base;           /* of links, len 0: none */
     phota_swap_t            swaps[NGX_HTTP_PHOTA_SWAPS];
     unsigned                n;

@@ -20,7 +20,8 @@ typedef struct {
 } ngx_http_phota_quote_t;
 
 
-static ngx_int_t ngx_http_phota_quote(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+static ngx_int_t ngx_http_phota_quote(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx,
     ngx_http_phota_quote_t *quote);
 static u_char *ngx_http_phota_trial_money(u_char *p, u_char *last,
     const char *name, int64_t amount);
