@@ -25,7 +25,9 @@
 
 typedef enum {
     PHOTA_JOB_IMAGES = 0,
-    PHOTA_JOB_TRAINING              /* no tenant asks for it by its id */
+    PHOTA_JOB_TRAINING,             /* no tenant asks for it by its id */
+    PHOTA_JOB_STORED                /* of a stored result: only its delivery;
+                                       upstream is its name, charge is none */
 } phota_job_e;
 
 

@@ -74,7 +74,7 @@ phota_job_sane(const phota_job_t *job)
     return job->tenant != 0
            && job->provider < PHOTA_PROVIDER_MAX
            && job->operation < PHOTA_OP_MAX
-           && job->kind <= PHOTA_JOB_TRAINING
+           && job->kind <= PHOTA_JOB_STORED
            && job->state <= PHOTA_JOB_LOST
            && job->delivery <= PHOTA_DELIVERY_GIVEN_UP
            && job->nmarks <= PHOTA_MARKS_MAX;

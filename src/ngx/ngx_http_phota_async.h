@@ -114,6 +114,10 @@ ngx_int_t ngx_http_phota_async_find(ngx_http_request_t *r,
 ngx_int_t ngx_http_phota_tell_handle(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 
+/* ctx->handle: the name of a job that ctx->hit is the result of */
+ngx_int_t ngx_http_phota_tell_repeat(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
 /* ctx->told: what the upstream said of ctx->job; NGX_DECLINED: it is no JSON */
 ngx_int_t ngx_http_phota_tell_job(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, ngx_uint_t status, const u_char *text,
@@ -137,6 +141,15 @@ ngx_int_t ngx_http_phota_send_result(ngx_http_request_t *r,
 int ngx_http_phota_tell_receiver(const phota_job_t *row,
     const phota_tenant_t *tenant, const u_char *text, size_t len,
     u_char **out, size_t *out_len);
+
+/* ngx_http_phota_repeat.c */
+
+/*
+ * A hit that is asked for as a job, with a callback: NGX_AGAIN while that is
+ * written; NGX_DECLINED: there is nothing to write.
+ */
+ngx_int_t ngx_http_phota_repeat(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
 
 /* ngx_http_phota_news.c */
 

@@ -95,11 +95,30 @@ ngx_http_phota_follow_letter(ngx_http_phota_follow_t *f,
     ticket.bought = 1;
     ticket.charge = f->row.charge;
 
-    if (phota_ticket_format(&pmcf->aliases, &ticket, name) != PHOTA_OK) {
+    if (f->row.kind == PHOTA_JOB_STORED) {
+        (void) snprintf(name, sizeof(name), "%s", f->row.upstream);
+
+    } else if (phota_ticket_format(&pmcf->aliases, &ticket, name)
+               != PHOTA_OK)
+    {
         return NGX_ERROR;
     }
 
-    if (f->text) {
+    if (f->text && f->row.kind == PHOTA_JOB_STORED) {
+
+        /* it was told in our words to begin with */
+
+        out = ngx_alloc(f->len, ngx_cycle->log);
+        if (out == NULL) {
+            return NGX_ERROR;
+        }
+
+        len = f->len;
+        ngx_memcpy(out, f->text, len);
+
+        rc = PHOTA_OK;
+
+    } else if (f->text) {
         rc = ngx_http_phota_tell_receiver(&f->row, &f->tenant, f->text,
                                           f->len, &out, &len);
     }

@@ -227,6 +227,7 @@ ngx_http_phota_follow_step(ngx_http_phota_follow_t *f)
               && row->fetches < NGX_HTTP_PHOTA_FETCHES);
 
     if (f->text == NULL && row->state == PHOTA_JOB_DONE
+        && row->kind == PHOTA_JOB_IMAGES
         && row->fetches < NGX_HTTP_PHOTA_FETCHES
         && (wanted || row->delivery == PHOTA_DELIVERY_WAITING))
     {

@@ -180,6 +180,7 @@ struct ngx_http_phota_ctx_s {
                                                    otherwise */
     ngx_http_phota_told_t      *told;           /* NULL: as it came */
     phota_ticket_t             *ticket;         /* a job that is asked for */
+    phota_str_t                 handle;         /* of one that is stored */
     phota_job_t                *job;            /* in the books: that one, or
                                                    what a submit became */
     ngx_http_phota_errand_t    *errand;         /* nobody's request */
@@ -234,6 +235,7 @@ struct ngx_http_phota_ctx_s {
     unsigned                    composed:1;     /* it was tried, once */
     unsigned                    storable:1;     /* what is bought is kept */
     unsigned                    refund:1;       /* of a training in ERROR */
+    unsigned                    repeated:1;     /* its callback is written */
     unsigned                    hopeless:1;     /* what is stored is damaged
                                                    and stays so */
 };

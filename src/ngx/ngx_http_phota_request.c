@@ -97,6 +97,10 @@ ngx_http_phota_precontent(ngx_http_request_t *r)
         break;
     }
 
+    if (rc == NGX_DECLINED) {
+        rc = ngx_http_phota_repeat(r, ctx);
+    }
+
     if (rc != NGX_DECLINED) {
         return rc;
     }

@@ -44,8 +44,8 @@ static ngx_int_t ngx_http_phota_tell_name(ngx_pool_t *pool,
 static ngx_int_t ngx_http_phota_tell_path(ngx_pool_t *pool,
     ngx_uint_t provider, const phota_str_t *name, ngx_str_t *path);
 static ngx_int_t ngx_http_phota_tell_own(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx, const phota_ticket_t *ticket,
-    ngx_uint_t provider, const char *status);
+    ngx_http_phota_ctx_t *ctx, const phota_str_t *name, ngx_uint_t provider,
+    const char *status);
 
 
 ngx_int_t
@@ -492,6 +492,7 @@ ngx_http_phota_tell_handle(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     off_t                       size;
     u_char                     *text;
     ngx_int_t                   rc;
+    phota_str_t                 name;
     phota_ticket_t              ticket;
     ngx_http_phota_purchase_t  *p;
 
@@ -523,10 +524,34 @@ ngx_http_phota_tell_handle(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         ticket.bought = 1;
         ticket.charge = ctx->job->charge;
 
-        return ngx_http_phota_tell_own(r, ctx, &ticket, ctx->job->provider,
+        if (ngx_http_phota_tell_name(r->pool, &ticket, &name) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_phota_tell_own(r, ctx, &name, ctx->job->provider,
                                        ctx->job->state == PHOTA_JOB_OPEN
                                        ? "queued" : "completed");
     }
+
+    if (ngx_http_phota_tell_repeat(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_phota_tell_own(r, ctx, &ctx->handle,
+                                   ctx->operation->provider, "completed");
+}
+
+
+ngx_int_t
+ngx_http_phota_tell_repeat(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
+{
+    phota_ticket_t  ticket;
+
+    if (ctx->handle.len) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&ticket, sizeof(phota_ticket_t));
 
     ticket.tenant = ctx->tenant.id;
     ticket.operation = ctx->operation->id;
@@ -538,23 +563,20 @@ ngx_http_phota_tell_handle(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
     ngx_memcpy(ticket.fingerprint, ctx->scan.digest, PHOTA_SHA256_LEN);
 
-    return ngx_http_phota_tell_own(r, ctx, &ticket, ctx->operation->provider,
-                                   "completed");
+    return ngx_http_phota_tell_name(r->pool, &ticket, &ctx->handle);
 }
 
 
 static ngx_int_t
 ngx_http_phota_tell_own(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
-    const phota_ticket_t *ticket, ngx_uint_t provider, const char *status)
+    const phota_str_t *name, ngx_uint_t provider, const char *status)
 {
     size_t       len;
     u_char      *buf;
     ngx_str_t    path;
-    phota_str_t  name, url, request_id;
+    phota_str_t  url, request_id;
 
-    if (ngx_http_phota_tell_name(r->pool, ticket, &name) != NGX_OK
-        || ngx_http_phota_tell_path(r->pool, provider, &name, &path)
-           != NGX_OK
+    if (ngx_http_phota_tell_path(r->pool, provider, name, &path) != NGX_OK
         || ngx_http_phota_absolute(r, &path, &url) != NGX_OK)
     {
         return NGX_ERROR;
@@ -565,14 +587,14 @@ ngx_http_phota_tell_own(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 
     /* an escaped byte takes six at most */
 
-    len = 256 + name.len + 6 * (url.len + request_id.len);
+    len = 256 + name->len + 6 * (url.len + request_id.len);
 
     buf = ngx_pnalloc(r->pool, len);
     if (buf == NULL) {
         return NGX_ERROR;
     }
 
-    if (phota_job_handle(&name, &url, &request_id, status, buf, &len)
+    if (phota_job_handle(name, &url, &request_id, status, buf, &len)
         != PHOTA_OK)
     {
         return NGX_ERROR;

@@ -112,6 +112,8 @@ photactl_job_row(void *ctx, const phota_job_t *job)
     char         whose[PHOTACTL_WHOSE];
     const char  *provider;
 
+    static const char  *kinds[] = { "images", "training", "stored" };
+
     if (!photactl_query_wants(query, job->tenant)
         || (query->state != PHOTACTL_JOB_ANY && query->state != job->state))
     {
@@ -130,8 +132,7 @@ photactl_job_row(void *ctx, const phota_job_t *job)
         photactl_text(photactl_whose(query->ctl, job->tenant, whose)),
         photactl_text(provider),
         photactl_text(phota_operation_name(job->operation)),
-        photactl_text(job->kind == PHOTA_JOB_TRAINING ? "training"
-                                                      : "images"),
+        photactl_text(kinds[job->kind]),
         photactl_text(phota_job_state_name(job->state)),
         photactl_time(job->submitted),
         photactl_time(job->ended),
@@ -159,6 +160,11 @@ photactl_job_name(const phota_job_t *job, char name[PHOTA_JOB_NAME])
 {
     phota_ticket_t   ticket;
     phota_aliases_t  none;
+
+    if (job->kind == PHOTA_JOB_STORED) {
+        (void) snprintf(name, PHOTA_JOB_NAME, "%s", job->upstream);
+        return;
+    }
 
     memset(&none, 0, sizeof(none));
     memset(&ticket, 0, sizeof(ticket));
