@@ -96,7 +96,8 @@ ngx_http_phota_follow_letter(ngx_http_phota_follow_t *f,
     ticket.charge = f->row.charge;
 
     if (f->row.kind == PHOTA_JOB_STORED) {
-        (void) snprintf(name, sizeof(name), "%s", f->row.upstream);
+        (void) ngx_cpystrn((u_char *) name, (u_char *) f->row.upstream,
+                           sizeof(name));
 
     } else if (phota_ticket_format(&pmcf->aliases, &ticket, name)
                != PHOTA_OK)
