@@ -81,7 +81,7 @@ ngx_http_phota_follow_letter(ngx_http_phota_follow_t *f,
     size_t                        len;
     ngx_buf_t                    *b;
     ngx_chain_t                  *cl;
-    char                          name[PHOTA_JOB_NAME];
+    char                          name[PHOTA_JOB_ID_MAX + 1];
     phota_ticket_t                ticket;
     ngx_http_request_body_t      *body;
     ngx_http_phota_main_conf_t   *pmcf;
@@ -129,7 +129,7 @@ ngx_http_phota_follow_letter(ngx_http_phota_follow_t *f,
     }
 
     if (rc != PHOTA_OK) {
-        len = sizeof("{\"job_id\":\"\",\"status\":\"\"}") + PHOTA_JOB_NAME
+        len = sizeof("{\"job_id\":\"\",\"status\":\"\"}") + sizeof(name)
               + 16;
 
         out = ngx_alloc(len, ngx_cycle->log);

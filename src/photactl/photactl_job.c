@@ -162,7 +162,8 @@ photactl_job_name(const phota_job_t *job, char name[PHOTA_JOB_NAME])
     phota_aliases_t  none;
 
     if (job->kind == PHOTA_JOB_STORED) {
-        (void) snprintf(name, PHOTA_JOB_NAME, "%s", job->upstream);
+        (void) snprintf(name, PHOTA_JOB_NAME, "%.*s", PHOTA_JOB_NAME - 1,
+                        job->upstream);
         return;
     }
 
