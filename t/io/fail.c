@@ -3,7 +3,8 @@
  * Makes writes fail on order: preloaded into nginx or photactl, counts what is
  * written below some directories and lets the calls that a test names fail.
  * Orders come through the file that PHOTA_FAIL names, shared by everyone who
- * maps it; t/lib/Phota/Fail.pm writes it.
+ * maps it; t/lib/Phota/Fail.pm writes it.  They can have the clock go fast as
+ * well, which is for times that no test waits for.
  */
 
 
@@ -19,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 
@@ -44,7 +46,7 @@ typedef struct {
     volatile uint32_t  how;
     volatile uint32_t  calls;
     volatile uint32_t  failed;
-    volatile uint32_t  unused;
+    volatile uint32_t  clock;       /* seconds that the clock goes fast */
     char               under[FAIL_DIRS][FAIL_PATH];
     char               trace[FAIL_TRACE];
 } fail_order_t;
@@ -415,4 +417,20 @@ int
 open64(const char *path, int flags, ...)
 {
     fail_open(open64)
+}
+
+
+int
+clock_gettime(clockid_t id, struct timespec *ts)
+{
+    int  rc;
+    fail_real(clock_gettime)
+
+    rc = real(id, ts);
+
+    if (rc == 0 && id == CLOCK_REALTIME && fail_order != NULL) {
+        ts->tv_sec += (time_t) fail_order->clock;
+    }
+
+    return rc;
 }

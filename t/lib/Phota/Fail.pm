@@ -78,6 +78,14 @@ sub clear {
     $self->_write(0, pack('L', 0));
 }
 
+# the module's clock goes so many seconds fast; it never goes back
+
+sub clock {
+    my ($self, $seconds) = @_;
+
+    $self->_write(28, pack('L', $seconds));
+}
+
 sub calls { $_[0]->_number(5) }
 sub failed { $_[0]->_number(6) }
 
