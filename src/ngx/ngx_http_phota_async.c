@@ -66,7 +66,9 @@ ngx_http_phota_async_accept(ngx_http_phota_purchase_t *p,
     if (ngx_http_phota_spool_read(p->spool, text, size, 0) == PHOTA_OK
         && phota_report_read(p->status, text, size, &report) == PHOTA_OK)
     {
-        if (report.id.len && report.state == PHOTA_REPORT_PENDING) {
+        /* a submit that is repeated may be told the end of it */
+
+        if (report.id.len) {
             rc = ngx_http_phota_async_row(p, ctx, &report);
         }
 
@@ -92,7 +94,8 @@ ngx_http_phota_async_row(ngx_http_phota_purchase_t *p,
         return NGX_DECLINED;
     }
 
-    plcf = ngx_http_get_module_loc_conf(p->r, ngx_http_phota_module);
+    plcf = ngx_http_get_module_loc_conf(ctx->call->main,
+                                        ngx_http_phota_module);
     upward = ctx->upward;
 
     row->charge = p->charge.id;

@@ -58,6 +58,7 @@ struct ngx_http_phota_news_s {
     unsigned                    overdue:1;      /* what is pending is lost */
     unsigned                    called_back:1;  /* its words aren't a poll's */
     unsigned                    ended:1;        /* by this */
+    unsigned                    whole:1;        /* text has the result */
     phota_job_t                 row;            /* as it is now */
 };
 
@@ -234,6 +235,13 @@ ngx_int_t ngx_http_phota_profile_made(ngx_http_phota_purchase_t *p,
     ngx_http_phota_ctx_t *ctx);
 int ngx_http_phota_profile_write(ngx_http_phota_purchase_t *p, MDB_txn *txn,
     phota_error_t *err);
+
+/*
+ * ctx->told: what the training of a settled charge was answered; NGX_DECLINED:
+ * its profile isn't known, or the books can't be read, with a refusal.
+ */
+ngx_int_t ngx_http_phota_profile_again(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, const phota_charge_t *charge);
 
 
 #endif /* _NGX_HTTP_PHOTA_ASYNC_H_INCLUDED_ */

@@ -11,7 +11,8 @@
 #include "ngx_http_phota_follow.h"
 
 
-#define NGX_HTTP_PHOTA_FOLLOWED   16        /* at once */
+#define NGX_HTTP_PHOTA_FOLLOWED   8         /* at once */
+#define NGX_HTTP_PHOTA_POLLED     (16 * 1024 * 1024)    /* bytes of a poll */
 #define NGX_HTTP_PHOTA_POLL_MAX   120000    /* ms between two polls */
 #define NGX_HTTP_PHOTA_LATER      10000     /* ms, when it can't be tried */
 
@@ -26,6 +27,7 @@ static ngx_int_t ngx_http_phota_follow_path(ngx_http_phota_follow_t *f,
     ngx_http_phota_errand_t *errand, ngx_str_t *uri);
 static void ngx_http_phota_follow_polled(ngx_http_phota_errand_t *errand);
 static void ngx_http_phota_follow_heard(ngx_http_phota_news_t *news);
+static void ngx_http_phota_follow_on(ngx_http_phota_follow_t *f);
 static int ngx_http_phota_follow_write_run(ngx_http_phota_job_t *job,
     MDB_txn *txn);
 static int ngx_http_phota_follow_lose(ngx_http_phota_follow_t *f,
@@ -271,7 +273,7 @@ ngx_http_phota_follow_poll(ngx_http_phota_follow_t *f)
 
     errand->done = ngx_http_phota_follow_polled;
     errand->data = f;
-    errand->limit = PHOTA_REPORT_MAX;
+    errand->limit = NGX_HTTP_PHOTA_POLLED;
     errand->ctx->tenant = f->tenant;
 
     ngx_memzero(&target, sizeof(ngx_http_phota_target_t));
@@ -357,6 +359,8 @@ ngx_http_phota_follow_polled(ngx_http_phota_errand_t *errand)
     news->charge = f->row.charge;
 
     if (errand->complete && !p->lost && p->key_given) {
+        ngx_http_phota_account_trouble(p->status, f->tenant.name);
+
         news->status = p->status;
         news->spool = p->spool;
 
@@ -383,6 +387,24 @@ ngx_http_phota_follow_heard(ngx_http_phota_news_t *news)
 
     f = news->data;
 
+    if (news->job.rc == PHOTA_OK && news->row.state == PHOTA_JOB_DONE
+        && news->row.kind == PHOTA_JOB_IMAGES && news->whole && news->text
+        && f->text == NULL && !ngx_http_phota_worker.exiting)
+    {
+        /* on with it, while what is too long to be kept is at hand */
+
+        f->text = news->text;
+        f->len = news->len;
+        news->text = NULL;
+
+        news->row.fetches = f->row.fetches;
+        f->row = news->row;
+
+        ngx_http_phota_news_free(news);
+        ngx_http_phota_follow_on(f);
+        return;
+    }
+
     if (news->job.rc == PHOTA_OK && !news->ended
         && f->row.state != PHOTA_JOB_OPEN && !ngx_http_phota_worker.exiting)
     {
@@ -403,6 +425,29 @@ ngx_http_phota_follow_heard(ngx_http_phota_news_t *news)
 
     ngx_http_phota_news_free(news);
     ngx_http_phota_follow_write(f, ngx_http_phota_follow_later);
+}
+
+
+static void
+ngx_http_phota_follow_on(ngx_http_phota_follow_t *f)
+{
+    MDB_txn  *txn;
+
+    txn = ngx_http_phota_read_books();
+
+    if (txn == NULL
+        || phota_ledger_get(&ngx_http_phota_worker.ledger, txn,
+                            &f->row.charge, &f->charge)
+           != PHOTA_OK)
+    {
+        f->row.storable = 0;
+    }
+
+    if (txn) {
+        ngx_http_phota_read_end(txn);
+    }
+
+    ngx_http_phota_follow_step(f);
 }
 
 

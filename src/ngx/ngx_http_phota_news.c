@@ -81,6 +81,8 @@ ngx_http_phota_news_run(ngx_http_phota_job_t *job, MDB_txn *txn)
         return rc;
     }
 
+    news->whole = (report.state == PHOTA_REPORT_DONE && !news->called_back);
+
     if (news->row.state == PHOTA_JOB_OPEN) {
         rc = ngx_http_phota_news_apply(news, txn, &report);
 
@@ -163,6 +165,16 @@ ngx_http_phota_news_apply(ngx_http_phota_news_t *news, MDB_txn *txn,
     phota_report_e  state;
 
     state = report->state;
+
+    if (report->id.len
+        && (report->id.len != ngx_strlen(news->row.upstream)
+            || ngx_memcmp(report->id.data, news->row.upstream, report->id.len)
+               != 0))
+    {
+        /* it speaks of another one */
+
+        state = PHOTA_REPORT_NOTHING;
+    }
 
     if (state == PHOTA_REPORT_NOTHING || state == PHOTA_REPORT_PENDING) {
 

@@ -44,7 +44,7 @@ ngx_http_phota_judge(ngx_http_phota_purchase_t *p, ngx_http_phota_ctx_t *ctx,
         return;
     }
 
-    if (p->metered && p->complete && !p->parsed
+    if (p->metered && p->complete
         && (p->status == NGX_HTTP_ACCEPTED
             || (p->status == NGX_HTTP_OK && ctx->scan.async))
         && ngx_http_phota_async_accept(p, ctx) == NGX_OK)
@@ -170,19 +170,14 @@ ngx_http_phota_translate(ngx_http_phota_purchase_t *p,
 
     case NGX_HTTP_UNAUTHORIZED:
     case NGX_HTTP_FORBIDDEN:
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: the upstream refused the key of tenant \"%s\" "
-                      "with %ui: set another with photactl key set",
-                      ctx->tenant.name, status);
+        ngx_http_phota_account_trouble(status, ctx->tenant.name);
         ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "UPSTREAM_AUTH",
                               "the upstream refused the gateway's key; "
                               "nothing was bought");
         return;
 
     case 402:
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: the upstream account that tenant \"%s\" buys "
-                      "from has no balance left", ctx->tenant.name);
+        ngx_http_phota_account_trouble(status, ctx->tenant.name);
         ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
                               "UPSTREAM_BALANCE",
                               "the upstream account has no balance left; "
@@ -207,6 +202,25 @@ ngx_http_phota_translate(ngx_http_phota_purchase_t *p,
         ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "OUTCOME_UNKNOWN",
                               "the upstream answered, but the gateway had no "
                               "room to keep the answer");
+    }
+}
+
+
+/* what no tenant can mend, for who can */
+
+void
+ngx_http_phota_account_trouble(ngx_uint_t status, const char *tenant)
+{
+    if (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "phota: the upstream refused the key of tenant \"%s\" "
+                      "with %ui: set another with photactl key set",
+                      tenant, status);
+
+    } else if (status == 402) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "phota: the upstream account that tenant \"%s\" buys "
+                      "from has no balance left", tenant);
     }
 }
 

@@ -57,11 +57,6 @@ static void ngx_http_phota_forget_done(ngx_event_t *ev);
 static void ngx_http_phota_forget_end(ngx_http_phota_forget_t *forget);
 
 
-/* ms until a training is looked at for the first time */
-
-#define NGX_HTTP_PHOTA_TRAINING  60000
-
-
 ngx_int_t
 ngx_http_phota_profile_made(ngx_http_phota_purchase_t *p,
     ngx_http_phota_ctx_t *ctx)
@@ -96,7 +91,8 @@ ngx_http_phota_profile_made(ngx_http_phota_purchase_t *p,
         return NGX_ERROR;
     }
 
-    plcf = ngx_http_get_module_loc_conf(p->r, ngx_http_phota_module);
+    plcf = ngx_http_get_module_loc_conf(ctx->call->main,
+                                        ngx_http_phota_module);
 
     p->training->charge = p->charge.id;
     p->training->tenant = p->charge.tenant;
@@ -104,7 +100,8 @@ ngx_http_phota_profile_made(ngx_http_phota_purchase_t *p,
     p->training->operation = p->charge.operation;
     p->training->kind = PHOTA_JOB_TRAINING;
     p->training->submitted = profile->created;
-    p->training->due = profile->created + NGX_HTTP_PHOTA_TRAINING;
+    p->training->due = profile->created
+               + (uint64_t) ngx_http_phota_worker.conf->job_poll * 1000;
 
     ngx_memcpy(p->training->upstream, profile->id, sizeof(profile->id));
 
@@ -133,6 +130,64 @@ ngx_http_phota_profile_write(ngx_http_phota_purchase_t *p, MDB_txn *txn,
 
     return phota_job_put(&ngx_http_phota_worker.jobs, txn, p->training, NULL,
                          0, err);
+}
+
+
+ngx_int_t
+ngx_http_phota_profile_again(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    const phota_charge_t *charge)
+{
+    int               rc;
+    size_t            len;
+    u_char           *text, *last;
+    MDB_txn          *txn;
+    phota_profile_t   profile;
+
+    txn = ngx_http_phota_read_books();
+    rc = PHOTA_ERROR;
+
+    if (txn) {
+        rc = phota_profile_trained(&ngx_http_phota_worker.profiles, txn,
+                                   ctx->tenant.id, &charge->id, &profile,
+                                   NULL);
+        ngx_http_phota_read_end(txn);
+    }
+
+    if (rc == PHOTA_ERROR) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
+                              "BOOKS_UNAVAILABLE",
+                              "the books cannot be read; nothing was bought");
+        ctx->refusal.retry_after = 1;
+        return NGX_DECLINED;
+    }
+
+    if (rc != PHOTA_OK) {
+        return NGX_DECLINED;
+    }
+
+    len = ngx_strlen(profile.id);
+    text = ngx_pnalloc(r->pool, sizeof("{\"profile_id\":\"\"}") + len
+                       + ngx_escape_json(NULL, (u_char *) profile.id, len));
+
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    last = ngx_cpymem(text, "{\"profile_id\":\"",
+                      sizeof("{\"profile_id\":\"") - 1);
+    last = (u_char *) ngx_escape_json(last, (u_char *) profile.id, len);
+    last = ngx_cpymem(last, "\"}", sizeof("\"}") - 1);
+
+    if (charge->request_id[0] && !ctx->trial
+        && ngx_http_phota_header(r, "X-Request-Id",
+                                 (u_char *) charge->request_id,
+                                 ngx_strlen(charge->request_id))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_phota_tell(r, ctx, NGX_HTTP_OK, text, last - text);
 }
 
 
