@@ -13,7 +13,8 @@ use Test::More;
 use Time::HiRes qw/ sleep /;
 
 my $t = Phota::Test->new(tenants => [ qw/ acme other shared owner / ],
-    own => { owner => 'phk-owner-of-a-key' });
+    own => { owner => 'phk-owner-of-a-key' },
+    profiles => { other => [ 'prof_late' ] });
 my $g = $t->gateway;
 
 # its head and a first part of its body are there, the last part isn't
@@ -21,7 +22,8 @@ my $g = $t->gateway;
 sub begin {
     my ($tenant) = @_;
 
-    my $body = remix(prompt => "late $tenant");
+    my $body = remix(prompt => "late $tenant",
+        $tenant eq 'other' ? (profile_ids => [ 'prof_late' ]) : ());
     my $c = $t->connect;
     my $half = int(length($body) / 2);
 
@@ -80,7 +82,7 @@ $t->tenant('other');
 
 is(said(end($late{shared})), '401 UNAUTHORIZED',
     'a body that came too late buys nothing');
-is(said(end($late{owner})), '502 UPSTREAM_AUTH',
+is(said(end($late{owner})), '401 UNAUTHORIZED',
     'and not with another key, when its own is gone');
 is(said(end($late{other})), '401 UNAUTHORIZED',
     'another of its name is another');

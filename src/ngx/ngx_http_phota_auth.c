@@ -267,6 +267,27 @@ ngx_http_phota_identify(ngx_http_phota_ctx_t *ctx,
 }
 
 
+/* whoever was let in and is gone since buys nothing, and is told why */
+
+ngx_uint_t
+ngx_http_phota_removed(ngx_http_phota_ctx_t *ctx)
+{
+    const phota_tenant_t  *tenant;
+
+    if (phota_directory_tenant(ngx_http_phota_worker.directory,
+                               ctx->tenant.id, &tenant)
+        == PHOTA_OK)
+    {
+        return 0;
+    }
+
+    ngx_http_phota_refuse(ctx, NGX_HTTP_UNAUTHORIZED, "UNAUTHORIZED",
+                          "the tenant was removed; nothing was bought");
+
+    return 1;
+}
+
+
 ngx_int_t
 ngx_http_phota_preaccess(ngx_http_request_t *r)
 {

@@ -245,6 +245,10 @@ ngx_http_phota_offer(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 
     worker = &ngx_http_phota_worker;
 
+    if (ngx_http_phota_removed(ctx)) {
+        return NGX_DECLINED;
+    }
+
     if (worker->price_list == NULL
         || phota_price_find(worker->price_list, ctx->operation,
                             ctx->scan.model, ctx->scan.resolution,

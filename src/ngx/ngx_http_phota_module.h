@@ -468,6 +468,9 @@ ngx_int_t ngx_http_phota_log(ngx_http_request_t *r);
 void ngx_http_phota_authorize(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 
+/* true, with a refusal, when the tenant is gone since he was let in */
+ngx_uint_t ngx_http_phota_removed(ngx_http_phota_ctx_t *ctx);
+
 /* ngx_http_phota_variables.c */
 
 ngx_int_t ngx_http_phota_add_variables(ngx_conf_t *cf);
@@ -571,6 +574,9 @@ ngx_int_t ngx_http_phota_upstream_key(ngx_http_request_t *r,
 /* by the table of what happened; fills outcome, complete and parsed */
 void ngx_http_phota_judge(ngx_http_phota_purchase_t *p,
     ngx_http_phota_ctx_t *ctx, ngx_int_t rc, ngx_uint_t sent);
+
+/* logs an upstream's 401, 402 or 403 */
+void ngx_http_phota_account_trouble(ngx_uint_t status, const char *tenant);
 
 /* what the gateway itself must say instead of the upstream's answer, if so */
 void ngx_http_phota_translate(ngx_http_phota_purchase_t *p,

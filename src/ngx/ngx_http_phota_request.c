@@ -324,7 +324,7 @@ ngx_http_phota_decide(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
             return ngx_http_phota_serve(r, ctx);
         }
 
-        if (rc == NGX_ERROR || ctx->refusal.status || ctx->job) {
+        if (rc == NGX_ERROR || ctx->refusal.status || ctx->replay) {
             return rc;
         }
     }
@@ -651,7 +651,7 @@ ngx_http_phota_finish_scan(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     int          rc;
     phota_str_t  scope, args;
 
-    if (ctx->spoilt) {
+    if (ctx->spoilt || ngx_http_phota_removed(ctx)) {
         return NGX_DECLINED;
     }
 
