@@ -15,7 +15,8 @@
 
 
 #define PHOTA_PROFILE_VERSION  1
-#define PHOTA_PROFILE_LEN      (1 + 4 + 8 + sizeof(phota_id_t) + 2            \
+#define PHOTA_PROFILE_CHARGE   (1 + 4 + 8)  /* where it stands in a row */
+#define PHOTA_PROFILE_LEN      (PHOTA_PROFILE_CHARGE + sizeof(phota_id_t) + 2 \
                                 + PHOTA_PROFILE_TAG_MAX + PHOTA_DIGEST_LEN)
 #define PHOTA_OWNED_MAX        (4 + PHOTA_PROFILE_ID_MAX)   /* tenant, id */
 #define PHOTA_PROFILES_BATCH   32
@@ -39,6 +40,9 @@ static int phota_profile_write(phota_profiles_t *p, MDB_txn *txn,
     const phota_profile_t *profile);
 static int phota_profile_decode(phota_profile_t *profile, const MDB_val *key,
     const MDB_val *value);
+static int phota_profile_seek(phota_profiles_t *p, MDB_txn *txn,
+    MDB_cursor *cursor, uint32_t tenant, const phota_id_t *charge,
+    phota_profile_t *profile);
 static void phota_profile_owned(u_char key[PHOTA_OWNED_MAX], uint32_t tenant,
     const void *id, size_t len);
 static int phota_profile_batch(phota_profiles_t *p,
@@ -250,6 +254,79 @@ phota_profile_decode(phota_profile_t *profile, const MDB_val *key,
     memcpy(profile->id, key->mv_data, key->mv_size);
 
     return PHOTA_OK;
+}
+
+
+int
+phota_profile_trained(phota_profiles_t *p, MDB_txn *txn, uint32_t tenant,
+    const phota_id_t *charge, phota_profile_t *profile, phota_error_t *err)
+{
+    int          rc;
+    MDB_cursor  *cursor;
+
+    rc = mdb_cursor_open(txn, p->owned, &cursor);
+
+    if (rc == 0) {
+        rc = phota_profile_seek(p, txn, cursor, tenant, charge, profile);
+        mdb_cursor_close(cursor);
+    }
+
+    if (rc == MDB_NOTFOUND) {
+        return PHOTA_DECLINED;
+    }
+
+    return (rc == 0) ? PHOTA_OK : phota_profile_fail(p, rc, err);
+}
+
+
+/* an MDB code; rows of other charges aren't taken apart */
+
+static int
+phota_profile_seek(phota_profiles_t *p, MDB_txn *txn, MDB_cursor *cursor,
+    uint32_t tenant, const phota_id_t *charge, phota_profile_t *profile)
+{
+    int      rc;
+    u_char   first[4];
+    MDB_val  owned, key, value;
+
+    phota_put_be(first, tenant, 4);
+
+    owned.mv_data = first;
+    owned.mv_size = 4;
+
+    rc = mdb_cursor_get(cursor, &owned, &value, MDB_SET_RANGE);
+
+    while (rc == 0) {
+
+        if (owned.mv_size <= 4 || owned.mv_size > PHOTA_OWNED_MAX) {
+            return MDB_CORRUPTED;
+        }
+
+        if (phota_get_be(owned.mv_data, 4) != tenant) {
+            return MDB_NOTFOUND;
+        }
+
+        key.mv_data = (u_char *) owned.mv_data + 4;
+        key.mv_size = owned.mv_size - 4;
+
+        rc = mdb_get(txn, p->profiles, &key, &value);
+
+        if (rc == 0
+            && value.mv_size >= PHOTA_PROFILE_CHARGE + sizeof(phota_id_t)
+            && memcmp((u_char *) value.mv_data + PHOTA_PROFILE_CHARGE, charge,
+                      sizeof(phota_id_t))
+               == 0)
+        {
+            return (phota_profile_decode(profile, &key, &value) == PHOTA_OK)
+                   ? 0 : MDB_CORRUPTED;
+        }
+
+        if (rc == 0 || rc == MDB_NOTFOUND) {
+            rc = mdb_cursor_get(cursor, &owned, &value, MDB_NEXT);
+        }
+    }
+
+    return rc;
 }
 
 

@@ -52,6 +52,10 @@ int phota_profile_put(phota_profiles_t *p, MDB_txn *txn,
 int phota_profile_get(phota_profiles_t *p, MDB_txn *txn, const u_char *id,
     size_t len, phota_profile_t *profile, phota_error_t *err);
 
+/* the one of a tenant's that a charge has paid for; PHOTA_DECLINED */
+int phota_profile_trained(phota_profiles_t *p, MDB_txn *txn, uint32_t tenant,
+    const phota_id_t *charge, phota_profile_t *profile, phota_error_t *err);
+
 /* PHOTA_DECLINED when the tenant has no such profile */
 int phota_profile_remove(phota_profiles_t *p, MDB_txn *txn, uint32_t tenant,
     const u_char *id, size_t len, phota_error_t *err);

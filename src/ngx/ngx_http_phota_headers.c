@@ -144,7 +144,7 @@ ngx_http_phota_source(ngx_http_phota_ctx_t *ctx, char *buf, size_t size)
         return;
     }
 
-    if (ctx->replay && ctx->job) {
+    if (ctx->replay && ctx->hit == NULL) {
         (void) snprintf(buf, size, "phota; hit; ttl=0");
         return;
     }

@@ -18,6 +18,8 @@ static ngx_int_t ngx_http_phota_replay_find(ngx_http_phota_ctx_t *ctx,
 static void ngx_http_phota_replay_unreadable(ngx_http_phota_ctx_t *ctx);
 static ngx_int_t ngx_http_phota_replay_answer(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, phota_charge_t *charge);
+static ngx_int_t ngx_http_phota_replay_tell(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, phota_charge_t *charge);
 static void ngx_http_phota_replay_open(ngx_http_phota_ctx_t *ctx,
     phota_charge_t *charge);
 static void ngx_http_phota_replay_refuse(ngx_http_phota_ctx_t *ctx,
@@ -39,16 +41,16 @@ ngx_http_phota_replay(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
     /* what became a job is told as one, whatever has become of that */
 
-    rc = ngx_http_phota_async_find(r, ctx, &charge.id);
+    if (ctx->operation->answer == PHOTA_ANSWER_IMAGES) {
+        rc = ngx_http_phota_async_find(r, ctx, &charge.id);
 
-    if (rc == NGX_OK) {
-        ctx->replay = 1;
-        ctx->replayed = charge.id;
-        return NGX_DECLINED;
-    }
+        if (rc == NGX_OK) {
+            return ngx_http_phota_replay_tell(r, ctx, &charge);
+        }
 
-    if (rc == NGX_ERROR || ctx->refusal.status) {
-        return rc;
+        if (rc == NGX_ERROR || ctx->refusal.status) {
+            return rc;
+        }
     }
 
     switch (charge.state) {
@@ -194,8 +196,22 @@ ngx_http_phota_replay_answer(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     u_char     fingerprint[PHOTA_SHA256_LEN];
     ngx_int_t  rc;
 
-    if (charge->cached == PHOTA_CACHED_HIT
-        || charge->cached == PHOTA_CACHED_JOIN)
+    if (ctx->operation->answer == PHOTA_ANSWER_PROFILE) {
+
+        /* it is no picture, and stands in the books */
+
+        rc = ngx_http_phota_profile_again(r, ctx, charge);
+
+        if (rc == NGX_OK) {
+            return ngx_http_phota_replay_tell(r, ctx, charge);
+        }
+
+        if (ctx->refusal.status) {
+            return NGX_DECLINED;
+        }
+
+    } else if (charge->cached == PHOTA_CACHED_HIT
+               || charge->cached == PHOTA_CACHED_JOIN)
     {
         /* what was sold then is what would be sold now */
 
@@ -224,6 +240,19 @@ ngx_http_phota_replay_answer(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     }
 
     return rc;
+}
+
+
+/* in ctx->told, or as ctx->job; NGX_DECLINED */
+
+static ngx_int_t
+ngx_http_phota_replay_tell(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
+    phota_charge_t *charge)
+{
+    ctx->replay = 1;
+    ctx->replayed = charge->id;
+
+    return ctx->trial ? ngx_http_phota_trial(r, ctx) : NGX_DECLINED;
 }
 
 

@@ -49,7 +49,9 @@ static ngx_chain_t **ngx_http_phota_paste(ngx_pool_t *pool, ngx_str_t *text,
 void
 ngx_http_phota_store(ngx_http_phota_purchase_t *p)
 {
-    if ((!p->storable && !p->keyed) || p->lost
+    /* a profile stands in the books, and is no picture */
+
+    if ((!p->storable && !p->keyed) || p->lost || p->delivery.profile[0]
         || !ngx_http_phota_worker.cache_open)
     {
         return;

@@ -643,6 +643,9 @@ ngx_http_phota_send_told(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         (void) ngx_http_phota_hit_money(ctx, &cost, &price, &saved);
         rc = ngx_http_phota_money_headers(r, cost, price, saved);
 
+    } else if (rc == NGX_OK && ctx->replay && ctx->job == NULL) {
+        rc = ngx_http_phota_money_headers(r, 0, 0, 0);
+
     } else if (rc == NGX_OK) {
         rc = ngx_http_phota_amount_headers(r, ctx);
     }

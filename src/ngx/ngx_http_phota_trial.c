@@ -151,7 +151,7 @@ ngx_http_phota_send_trial(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    cache = ctx->hit ? "hit"
+    cache = (ctx->hit || ctx->replay) ? "hit"
             : (ctx->cache == NGX_HTTP_PHOTA_CACHE_BYPASS) ? "bypass" : "miss";
 
     p = b->last;
