@@ -13,6 +13,8 @@ static int ngx_http_phota_news_run(ngx_http_phota_job_t *job, MDB_txn *txn);
 static int ngx_http_phota_news_text(ngx_http_phota_news_t *news);
 static int ngx_http_phota_news_read(ngx_http_phota_news_t *news,
     phota_report_t *report);
+static ngx_uint_t ngx_http_phota_news_doubtful(
+    const ngx_http_phota_news_t *news, const phota_report_t *report);
 static int ngx_http_phota_news_apply(ngx_http_phota_news_t *news,
     MDB_txn *txn, const phota_report_t *report);
 static int ngx_http_phota_news_keep(ngx_http_phota_news_t *news,
@@ -83,7 +85,13 @@ ngx_http_phota_news_run(ngx_http_phota_job_t *job, MDB_txn *txn)
 
     news->whole = (report.state == PHOTA_REPORT_DONE && !news->called_back);
 
-    if (news->row.state == PHOTA_JOB_OPEN) {
+    if (news->row.state == PHOTA_JOB_OPEN
+        && ngx_http_phota_news_doubtful(news, &report))
+    {
+        rc = phota_job_hurry(&ngx_http_phota_worker.jobs, txn, &news->charge,
+                             phota_now(), &job->err);
+
+    } else if (news->row.state == PHOTA_JOB_OPEN) {
         rc = ngx_http_phota_news_apply(news, txn, &report);
 
     } else if (report.state == PHOTA_REPORT_DONE) {
@@ -155,6 +163,32 @@ ngx_http_phota_news_read(ngx_http_phota_news_t *news, phota_report_t *report)
     }
 
     return phota_report_read(news->status, text, news->len, report);
+}
+
+
+/*
+ * A callback proves who wrote it, not which job it was sent for; and one that
+ * merely says that there is a result tells of no picture.  The upstream is
+ * asked then.
+ */
+
+static ngx_uint_t
+ngx_http_phota_news_doubtful(const ngx_http_phota_news_t *news,
+    const phota_report_t *report)
+{
+    size_t  len;
+
+    if (!news->called_back) {
+        return 0;
+    }
+
+    len = ngx_strlen(news->row.upstream);
+
+    return report->state == PHOTA_REPORT_LOST
+           || (report->id.len
+               && (report->id.len != len
+                   || ngx_memcmp(report->id.data, news->row.upstream, len)
+                      != 0));
 }
 
 
