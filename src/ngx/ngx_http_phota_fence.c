@@ -39,7 +39,8 @@ ngx_http_phota_fence_route(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return ngx_http_phota_async_poll(r, ctx);
 
     case PHOTA_ROUTE_SECRET:
-        return ngx_http_phota_tell_secret(r, ctx);
+        return (ngx_http_phota_tell_secret(r, ctx) == NGX_OK) ? NGX_DECLINED
+                                                              : NGX_ERROR;
 
     case PHOTA_ROUTE_PROFILES:
         break;
