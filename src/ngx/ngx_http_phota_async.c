@@ -37,6 +37,8 @@ static void ngx_http_phota_async_proved(ngx_http_request_t *r, ngx_int_t rc);
 static ngx_int_t ngx_http_phota_async_ask(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 static void ngx_http_phota_async_heard(ngx_http_phota_news_t *news);
+static ngx_uint_t ngx_http_phota_async_passes(ngx_http_phota_news_t *news,
+    const ngx_http_phota_ctx_t *ctx);
 static void ngx_http_phota_async_none(ngx_http_phota_ctx_t *ctx);
 static void ngx_http_phota_async_unreadable(ngx_http_phota_ctx_t *ctx);
 
@@ -606,7 +608,9 @@ ngx_http_phota_async_heard(ngx_http_phota_news_t *news)
                                          news->len);
         }
 
-        if (rc != NGX_OK) {
+        if (rc == NGX_ERROR
+            || (rc == NGX_DECLINED && !ngx_http_phota_async_passes(news, ctx)))
+        {
             ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY,
                                   "UPSTREAM_FAILED",
                                   "the upstream's answer could not be read");
@@ -617,6 +621,36 @@ ngx_http_phota_async_heard(ngx_http_phota_news_t *news)
     ngx_http_phota_purchase_release(p);
 
     ngx_http_phota_resume(r, NGX_HTTP_PHOTA_ANSWER);
+}
+
+
+/* an error that is no JSON, as a proxy's page: when it names no job */
+
+static ngx_uint_t
+ngx_http_phota_async_passes(ngx_http_phota_news_t *news,
+    const ngx_http_phota_ctx_t *ctx)
+{
+    const char  *name;
+
+    if (news->status < NGX_HTTP_BAD_REQUEST) {
+        return 0;
+    }
+
+    if (news->status > NGX_HTTP_BAD_REQUEST
+        && news->status <= NGX_HTTP_FORBIDDEN)
+    {
+        /* told in the gateway's own words */
+
+        return 1;
+    }
+
+    if (news->text == NULL) {
+        return (ngx_http_phota_spool_size(news->spool) == 0);
+    }
+
+    name = ctx->job->upstream;
+
+    return (memmem(news->text, news->len, name, ngx_strlen(name)) == NULL);
 }
 
 
