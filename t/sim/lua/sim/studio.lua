@@ -14,11 +14,18 @@ local state = require "sim.state"
 local _M = {}
 
 
+-- where they are no fields they can be anything
+
+local function text(value, preset)
+    return type(value) == "string" and value or preset
+end
+
+
 local function rate_of(operation, body)
     local rates = state.config().rates
-    local model = operation .. "/" .. (body.base_model or "nb2")
+    local model = operation .. "/" .. text(body.base_model, "nb2")
 
-    return rates[model .. "/" .. (body.resolution or "1K")] or rates[model]
+    return rates[model .. "/" .. text(body.resolution, "1K")] or rates[model]
            or rates[operation]
 end
 
