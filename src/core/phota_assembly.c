@@ -49,7 +49,7 @@ typedef struct {
 
 static int phota_assembly_event(void *ctx, phota_json_event_e event,
     const u_char *p, size_t len, uint64_t offset);
-static void phota_assembly_value(phota_assembly_scan_t *scan,
+static int phota_assembly_value(phota_assembly_scan_t *scan,
     phota_json_event_e event, uint64_t offset);
 static phota_assembly_list_e phota_assembly_name(
     const phota_assembly_scan_t *scan);
@@ -149,13 +149,14 @@ phota_assembly_event(void *ctx, phota_json_event_e event, const u_char *p,
         return PHOTA_OK;
 
     default:
-        phota_assembly_value(scan, event, offset);
-        return PHOTA_OK;
+        return phota_assembly_value(scan, event, offset);
     }
 }
 
 
-static void
+/* of two lists of one name nobody knows which is meant */
+
+static int
 phota_assembly_value(phota_assembly_scan_t *scan, phota_json_event_e event,
     uint64_t offset)
 {
@@ -166,13 +167,17 @@ phota_assembly_value(phota_assembly_scan_t *scan, phota_json_event_e event,
 
     } else if (scan->depth == 1 && scan->list != assembly_other) {
         span = &scan->spans[scan->list];
+
+        if (span->end != 0
+            || (event != PHOTA_JSON_ARRAY && event != PHOTA_JSON_NULL))
+        {
+            return PHOTA_INVALID;
+        }
+
         span->at = (size_t) offset;
 
         if (event == PHOTA_JSON_NULL) {
             span->end = span->at + sizeof("null") - 1;
-        }
-
-        if (event != PHOTA_JSON_ARRAY) {
             scan->list = assembly_other;
         }
     }
@@ -180,6 +185,8 @@ phota_assembly_value(phota_assembly_scan_t *scan, phota_json_event_e event,
     if (event == PHOTA_JSON_OBJECT || event == PHOTA_JSON_ARRAY) {
         scan->depth++;
     }
+
+    return PHOTA_OK;
 }
 
 

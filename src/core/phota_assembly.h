@@ -31,7 +31,8 @@ typedef struct {
 
 /*
  * result: the object with "images" and "download_urls", as it stands in the
- * text of a job.  PHOTA_INVALID when it isn't one; PHOTA_ERROR: no memory.
+ * text of a job.  PHOTA_INVALID when it isn't one, has one of them twice, or as
+ * what is no list and not null; PHOTA_ERROR: no memory.
  */
 int phota_assembly_init(phota_assembly_t *a, const u_char *result,
     size_t len);
