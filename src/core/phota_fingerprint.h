@@ -102,6 +102,8 @@ typedef struct {
     unsigned        async:1;        /* the answer may be a job */
     unsigned        vague:1;        /* it may name profiles that we can't
                                        read: who is fenced may not ask so */
+    unsigned        nameless:1;     /* a client_request_id that can't be any
+                                       tenant's own: empty, or no text */
     unsigned        seeded:1;       /* the same call makes the same picture */
 } phota_scan_t;
 

@@ -435,7 +435,14 @@ phota_fp_field(phota_fingerprint_t *fp, phota_json_event_e event,
 
     case PHOTA_FIELD_ASYNC:
     case PHOTA_FIELD_CALLBACK:
+        return PHOTA_DECLINED;
+
     case PHOTA_FIELD_REQUEST_ID:
+
+        /* two quotes and nothing between them, or no text at all */
+
+        fp->scan.nameless = (event != PHOTA_JSON_NULL
+                             && (!string || end - fp->at <= 2));
         return PHOTA_DECLINED;
 
     case PHOTA_FIELD_PROFILES:

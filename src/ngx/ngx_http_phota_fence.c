@@ -188,6 +188,16 @@ ngx_http_phota_alias_body(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return NGX_ERROR;
     }
 
+    if (ctx->scan.nameless && phota_tenant_fenced(&ctx->tenant)) {
+
+        /* the account may have a job of that name, of whatever tenant */
+
+        ngx_http_phota_fence_field(ctx, "client_request_id",
+                                   ctx->scan.spots[PHOTA_SPOT_REQUEST_ID].at,
+                                   "it must be a string that isn't empty");
+        return NGX_DECLINED;
+    }
+
     if (upward->request_id.len > PHOTA_JOB_ID_MAX) {
         ngx_http_phota_fence_field(ctx, "client_request_id",
                                    ctx->scan.spots[PHOTA_SPOT_REQUEST_ID].at,
