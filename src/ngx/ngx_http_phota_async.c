@@ -490,9 +490,8 @@ ngx_http_phota_async_proved(ngx_http_request_t *r, ngx_int_t rc)
 static ngx_int_t
 ngx_http_phota_async_ask(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
-    u_char                     *path, *p;
-    size_t                      len;
-    const phota_route_t        *route;
+    ngx_str_t                   path;
+    phota_str_t                 name;
     ngx_http_phota_target_t     target;
     ngx_http_phota_loc_conf_t  *plcf;
 
@@ -507,28 +506,21 @@ ngx_http_phota_async_ask(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     }
 
     plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
-    route = ctx->route;
 
-    len = route->before.len + ngx_strlen(ctx->job->upstream)
-          + route->after.len;
-
-    path = ngx_pnalloc(r->pool, len);
-    if (path == NULL) {
-        return NGX_ERROR;
-    }
-
-    p = ngx_cpymem(path, route->before.data, route->before.len);
-    p = ngx_cpymem(p, ctx->job->upstream, ngx_strlen(ctx->job->upstream));
-    ngx_memcpy(p, route->after.data, route->after.len);
+    name.data = (u_char *) ctx->job->upstream;
+    name.len = ngx_strlen(ctx->job->upstream);
 
     ngx_memzero(&target, sizeof(ngx_http_phota_target_t));
 
-    target.args = r->args;
     target.method = NGX_HTTP_GET;
     target.method_name = ngx_http_core_get_method;
 
-    if (ngx_http_phota_inside(r->pool, &plcf->pass, path, len, &target.uri)
-        != NGX_OK)
+    if (ngx_http_phota_route_path(r->pool, ctx->job->provider,
+                                  PHOTA_ROUTE_JOB, &name, &path)
+        != NGX_OK
+        || ngx_http_phota_inside(r->pool, &plcf->pass, path.data, path.len,
+                                 &target.uri)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -562,6 +554,7 @@ ngx_http_phota_async_polled(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     news->data = p;
     news->charge = ctx->job->charge;
     news->status = p->status;
+    news->by_tenant = 1;
     news->spool = p->spool;
 
     ngx_http_phota_spool_hold(p->spool);

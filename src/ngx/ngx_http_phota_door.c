@@ -206,3 +206,36 @@ ngx_http_phota_door(ngx_uint_t provider, const char *prefix)
 
     return other;
 }
+
+
+ngx_int_t
+ngx_http_phota_route_path(ngx_pool_t *pool, ngx_uint_t provider,
+    phota_route_e id, const phota_str_t *name, ngx_str_t *path)
+{
+    u_char               *p;
+    unsigned              i;
+    const phota_route_t  *route;
+
+    for (i = 0; i < phota_nroutes; i++) {
+        route = &phota_routes[i];
+
+        if (route->id != id || route->provider != provider) {
+            continue;
+        }
+
+        path->len = route->before.len + name->len + route->after.len;
+
+        path->data = ngx_pnalloc(pool, path->len);
+        if (path->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        p = ngx_cpymem(path->data, route->before.data, route->before.len);
+        p = ngx_cpymem(p, name->data, name->len);
+        ngx_memcpy(p, route->after.data, route->after.len);
+
+        return NGX_OK;
+    }
+
+    return NGX_ERROR;
+}

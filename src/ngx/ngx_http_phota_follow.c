@@ -297,42 +297,28 @@ static ngx_int_t
 ngx_http_phota_follow_path(ngx_http_phota_follow_t *f,
     ngx_http_phota_errand_t *errand, ngx_str_t *uri)
 {
-    u_char                     *path, *p;
-    size_t                      len;
-    unsigned                    i;
+    ngx_str_t                   path;
+    phota_str_t                 name;
     phota_route_e               id;
-    const phota_route_t        *route;
     ngx_http_phota_loc_conf_t  *plcf;
 
     id = (f->row.kind == PHOTA_JOB_TRAINING) ? PHOTA_ROUTE_PROFILE_STATUS
                                              : PHOTA_ROUTE_JOB;
 
-    for (i = 0; i < phota_nroutes; i++) {
-        route = &phota_routes[i];
+    name.data = (u_char *) f->row.upstream;
+    name.len = ngx_strlen(f->row.upstream);
 
-        if (route->id != id || route->provider != f->row.provider) {
-            continue;
-        }
-
-        plcf = ngx_http_get_module_loc_conf(errand->r, ngx_http_phota_module);
-
-        len = route->before.len + ngx_strlen(f->row.upstream)
-              + route->after.len;
-
-        path = ngx_pnalloc(errand->r->pool, len);
-        if (path == NULL) {
-            return NGX_ERROR;
-        }
-
-        p = ngx_cpymem(path, route->before.data, route->before.len);
-        p = ngx_cpymem(p, f->row.upstream, ngx_strlen(f->row.upstream));
-        ngx_memcpy(p, route->after.data, route->after.len);
-
-        return ngx_http_phota_inside(errand->r->pool, &plcf->pass, path, len,
-                                     uri);
+    if (ngx_http_phota_route_path(errand->r->pool, f->row.provider, id,
+                                  &name, &path)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
-    return NGX_ERROR;
+    plcf = ngx_http_get_module_loc_conf(errand->r, ngx_http_phota_module);
+
+    return ngx_http_phota_inside(errand->r->pool, &plcf->pass, path.data,
+                                 path.len, uri);
 }
 
 

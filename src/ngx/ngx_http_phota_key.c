@@ -8,9 +8,6 @@
 #include "ngx_http_phota_module.h"
 
 
-static const char *ngx_http_phota_unsafe(ngx_http_request_t *r);
-
-
 ngx_int_t
 ngx_http_phota_have_key(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
@@ -81,7 +78,7 @@ ngx_http_phota_upstream_key(ngx_http_request_t *r,
     p = ctx->purchase;
     p->key_asked = 1;
 
-    p->unsafe = ngx_http_phota_unsafe(r);
+    p->unsafe = ngx_http_phota_unsafe(r, r->upstream->conf);
 
     if (p->unsafe) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -119,15 +116,11 @@ ngx_http_phota_upstream_key(ngx_http_request_t *r,
 }
 
 
-/* what would lose money in the operator's location, or NULL */
-
-static const char *
-ngx_http_phota_unsafe(ngx_http_request_t *r)
+const char *
+ngx_http_phota_unsafe(ngx_http_request_t *r, ngx_http_upstream_conf_t *conf)
 {
     ngx_http_core_loc_conf_t  *clcf;
-    ngx_http_upstream_conf_t  *conf;
 
-    conf = r->upstream->conf;
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     if (!conf->ignore_client_abort) {

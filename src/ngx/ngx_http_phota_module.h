@@ -72,7 +72,14 @@ typedef struct {
     ngx_shm_zone_t             *zone;
     ngx_thread_pool_t          *pool;
     ngx_int_t                   request_id;     /* index of $request_id */
-    ngx_int_t                   upstream_key;   /* $phota_upstream_key */
+    ngx_int_t                   upstream_key;   /*
+ * What in an operator's location would lose money, or lead elsewhere than the
+ * module meant, or NULL.
+ */
+const char *ngx_http_phota_unsafe(ngx_http_request_t *r,
+    ngx_http_upstream_conf_t *conf);
+
+/* $phota_upstream_key */
     ngx_array_t                 doors;          /* ngx_http_phota_door_t */
 } ngx_http_phota_main_conf_t;
 
@@ -455,6 +462,10 @@ ngx_int_t ngx_http_phota_check_door(ngx_conf_t *cf,
  */
 ngx_http_phota_door_t *ngx_http_phota_door(ngx_uint_t provider,
     const char *prefix);
+
+/* the path of a provider's route with this id in it; NGX_ERROR: it has none */
+ngx_int_t ngx_http_phota_route_path(ngx_pool_t *pool, ngx_uint_t provider,
+    phota_route_e id, const phota_str_t *name, ngx_str_t *path);
 
 /* ngx_http_phota_auth.c */
 

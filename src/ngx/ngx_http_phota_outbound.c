@@ -625,30 +625,12 @@ ngx_http_phota_outbound_name(ngx_str_t *host, ngx_http_variable_value_t *v)
 static const char *
 ngx_http_phota_outbound_unsafe(ngx_http_request_t *r)
 {
-    ngx_http_core_loc_conf_t  *clcf;
     ngx_http_upstream_conf_t  *conf;
 
     conf = ngx_http_phota_outbound_conf(r);
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     if (conf == NULL) {
         return "it needs \"proxy_pass\"";
-    }
-
-    if (!conf->ignore_client_abort) {
-        return "it needs \"proxy_ignore_client_abort on\"";
-    }
-
-    if (!(conf->next_upstream & NGX_HTTP_UPSTREAM_FT_OFF)) {
-        return "it needs \"proxy_next_upstream off\"";
-    }
-
-    if (conf->store) {
-        return "it needs \"proxy_store off\"";
-    }
-
-    if (conf->intercept_errors && clcf->error_pages) {
-        return "it needs \"proxy_intercept_errors off\"";
     }
 
     /* or a stranger would be shown around in here */
@@ -657,17 +639,7 @@ ngx_http_phota_outbound_unsafe(ngx_http_request_t *r)
         return "it needs \"proxy_ignore_headers X-Accel-Redirect\"";
     }
 
-#if (NGX_HTTP_CACHE)
-
-    /* its key is the same for all URLs */
-
-    if (conf->cache) {
-        return "it needs \"proxy_cache off\"";
-    }
-
-#endif
-
-    return NULL;
+    return ngx_http_phota_unsafe(r, conf);
 }
 
 

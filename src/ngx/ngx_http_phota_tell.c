@@ -41,8 +41,6 @@ static void ngx_http_phota_words_add(ngx_http_phota_words_t *words,
     unsigned within);
 static ngx_int_t ngx_http_phota_tell_name(ngx_pool_t *pool,
     const phota_ticket_t *ticket, phota_str_t *name);
-static ngx_int_t ngx_http_phota_tell_path(ngx_pool_t *pool,
-    ngx_uint_t provider, const phota_str_t *name, ngx_str_t *path);
 static ngx_int_t ngx_http_phota_tell_own(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, const phota_str_t *name, ngx_uint_t provider,
     const char *status);
@@ -102,8 +100,8 @@ ngx_http_phota_tell_job(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     ticket.charge = ctx->job->charge;
 
     if (ngx_http_phota_tell_name(r->pool, &ticket, &name) != NGX_OK
-        || ngx_http_phota_tell_path(r->pool, ctx->job->provider, &name,
-                                    &path)
+        || ngx_http_phota_route_path(r->pool, ctx->job->provider,
+                                     PHOTA_ROUTE_JOB, &name, &path)
            != NGX_OK
         || ngx_http_phota_absolute(r, &path, &words->poll_url) != NGX_OK)
     {
@@ -347,7 +345,8 @@ ngx_http_phota_words_names(ngx_http_phota_words_t *words,
     ticket.charge = row->charge;
 
     if (ngx_http_phota_tell_name(words->pool, &ticket, &name) != NGX_OK
-        || ngx_http_phota_tell_path(words->pool, row->provider, &name, &path)
+        || ngx_http_phota_route_path(words->pool, row->provider,
+                                     PHOTA_ROUTE_JOB, &name, &path)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -449,43 +448,6 @@ ngx_http_phota_tell_name(ngx_pool_t *pool, const phota_ticket_t *ticket,
 }
 
 
-/* where the tenant polls it: the provider's own path */
-
-static ngx_int_t
-ngx_http_phota_tell_path(ngx_pool_t *pool, ngx_uint_t provider,
-    const phota_str_t *name, ngx_str_t *path)
-{
-    u_char               *p;
-    unsigned              i;
-    const phota_route_t  *route;
-
-    for (i = 0; i < phota_nroutes; i++) {
-        route = &phota_routes[i];
-
-        if (route->id != PHOTA_ROUTE_JOB || route->provider != provider) {
-            continue;
-        }
-
-        path->len = route->before.len + name->len + route->after.len;
-
-        path->data = ngx_pnalloc(pool, path->len);
-        if (path->data == NULL) {
-            return NGX_ERROR;
-        }
-
-        p = ngx_cpymem(path->data, route->before.data, route->before.len);
-        p = ngx_cpymem(p, name->data, name->len);
-        ngx_memcpy(p, route->after.data, route->after.len);
-
-        return NGX_OK;
-    }
-
-    ngx_str_null(path);
-
-    return NGX_OK;
-}
-
-
 ngx_int_t
 ngx_http_phota_tell_handle(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
@@ -576,7 +538,9 @@ ngx_http_phota_tell_own(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     ngx_str_t    path;
     phota_str_t  url, request_id;
 
-    if (ngx_http_phota_tell_path(r->pool, provider, name, &path) != NGX_OK
+    if (ngx_http_phota_route_path(r->pool, provider, PHOTA_ROUTE_JOB, name,
+                                  &path)
+        != NGX_OK
         || ngx_http_phota_absolute(r, &path, &url) != NGX_OK)
     {
         return NGX_ERROR;
