@@ -72,14 +72,7 @@ typedef struct {
     ngx_shm_zone_t             *zone;
     ngx_thread_pool_t          *pool;
     ngx_int_t                   request_id;     /* index of $request_id */
-    ngx_int_t                   upstream_key;   /*
- * What in an operator's location would lose money, or lead elsewhere than the
- * module meant, or NULL.
- */
-const char *ngx_http_phota_unsafe(ngx_http_request_t *r,
-    ngx_http_upstream_conf_t *conf);
-
-/* $phota_upstream_key */
+    ngx_int_t                   upstream_key;   /* $phota_upstream_key */
     ngx_array_t                 doors;          /* ngx_http_phota_door_t */
 } ngx_http_phota_main_conf_t;
 
@@ -575,6 +568,13 @@ void ngx_http_phota_settle_again(ngx_queue_t *q);
 /* NGX_DECLINED when the tenant has no key, not even the default one */
 ngx_int_t ngx_http_phota_have_key(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
+
+/*
+ * What in an operator's location would lose money, or lead elsewhere than the
+ * module meant, or NULL.
+ */
+const char *ngx_http_phota_unsafe(ngx_http_request_t *r,
+    ngx_http_upstream_conf_t *conf);
 
 /* $phota_upstream_key */
 ngx_int_t ngx_http_phota_upstream_key(ngx_http_request_t *r,
