@@ -10,8 +10,18 @@
 #include "photactl_job.h"
 
 
+/* a job of a stored result, by its name */
+
+typedef struct {
+    const char   *name;
+    phota_id_t   *charge;
+    unsigned      found:1;
+} photactl_named_t;
+
+
 static int photactl_job_state(photactl_t *ctl, unsigned *state);
 static int photactl_job_row(void *ctx, const phota_job_t *job);
+static int photactl_job_is_named(void *ctx, const phota_job_t *job);
 
 
 /* jobs of any state are one more than those of each */
@@ -182,8 +192,10 @@ photactl_job_name(const phota_job_t *job, char name[PHOTA_JOB_NAME])
 int
 photactl_parse_job(photactl_t *ctl, const char *text, phota_id_t *charge)
 {
-    phota_ticket_t   ticket;
-    phota_aliases_t  none;
+    int               rc;
+    phota_ticket_t    ticket;
+    phota_aliases_t   none;
+    photactl_named_t  named;
 
     if (phota_id_parse(charge, text, strlen(text)) == PHOTA_OK) {
         return PHOTA_OK;
@@ -192,14 +204,43 @@ photactl_parse_job(photactl_t *ctl, const char *text, phota_id_t *charge)
     memset(&none, 0, sizeof(none));
 
     if (phota_ticket_parse(&none, (const u_char *) text, strlen(text),
-                           phota_now() / 1000, &ticket) != PHOTA_OK
-        || !ticket.bought)
+                           phota_now() / 1000, &ticket) == PHOTA_OK
+        && ticket.bought)
     {
-        return photactl_wrong(ctl, "\"%.64s\": not the id of a job or of its "
-                              "charge", text);
+        *charge = ticket.charge;
+        return PHOTA_OK;
     }
 
-    *charge = ticket.charge;
+    named.name = text;
+    named.charge = charge;
+    named.found = 0;
 
-    return PHOTA_OK;
+    rc = phota_jobs_each(&ctl->jobs, 0, photactl_job_is_named, &named,
+                         &ctl->err);
+
+    if (named.found) {
+        return PHOTA_OK;
+    }
+
+    return (rc != PHOTA_OK)
+           ? rc : photactl_wrong(ctl, "\"%.64s\": not the id of a job or of "
+                                 "its charge", text);
+}
+
+
+static int
+photactl_job_is_named(void *ctx, const phota_job_t *job)
+{
+    photactl_named_t  *named = ctx;
+
+    if (job->kind != PHOTA_JOB_STORED
+        || strcmp(job->upstream, named->name) != 0)
+    {
+        return PHOTA_OK;
+    }
+
+    *named->charge = job->charge;
+    named->found = 1;
+
+    return PHOTA_DECLINED;
 }

@@ -377,6 +377,31 @@ retries(void **state)
 }
 
 
+/* a job of a stored result is shown by its own name, and found by it */
+
+static void
+stored(void **state)
+{
+    phota_job_t  job;
+
+    (void) state;
+
+    test_job(&job, 1, "job_stored-1", PHOTA_JOB_DONE,
+             PHOTA_DELIVERY_GIVEN_UP);
+    job.kind = PHOTA_JOB_STORED;
+    test_put(&job);
+
+    assert_int_equal(test_run("callback list --undelivered"), 0);
+    test_says("job_stored-1");
+
+    assert_int_equal(test_run("callback retry job_stored-2"), 2);
+    test_says("not the id of a job");
+    assert_int_equal(test_run("callback retry job_stored-1"), 0);
+    assert_string_equal(test_said, "");
+    test_retried(&job, 1);
+}
+
+
 static void
 webhook_secret(void **state)
 {
@@ -417,6 +442,7 @@ main(void)
         TEST(jobs),
         TEST(callbacks),
         TEST(retries),
+        TEST(stored),
         TEST(webhook_secret)
     };
 
