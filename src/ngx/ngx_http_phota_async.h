@@ -29,6 +29,7 @@ struct ngx_http_phota_errand_s {
     ngx_socket_t                peer;           /* of the connection */
     ngx_event_t                 end;
     off_t                       limit;          /* bytes of an answer */
+    ngx_uint_t                  status;         /* that it began with, 0 none */
     ngx_str_t                   url;            /* outbound: as it was told */
     ngx_str_t                   host;           /* for Host and TLS */
     ngx_str_t                   resolved;       /* with an address for host */

@@ -1,15 +1,15 @@
 
 /*
  * The tenant's callback: what a poll would tell, signed with the tenant's own
- * secret, to the URL that it gave, again and again for some days until somebody
- * there says that it is well.
+ * secret, to the URL that it gave, again and again for some hours until
+ * somebody there says that it is well.
  */
 
 
 #include "ngx_http_phota_follow.h"
 
 
-#define NGX_HTTP_PHOTA_TRIES  12            /* in some days */
+#define NGX_HTTP_PHOTA_TRIES  12            /* in eight hours */
 
 
 static ngx_int_t ngx_http_phota_follow_letter(ngx_http_phota_follow_t *f,
@@ -239,8 +239,7 @@ ngx_http_phota_follow_delivered(ngx_http_phota_errand_t *errand)
 
     /* who has said that it is well has it, whatever becomes of the rest */
 
-    f->answered = (errand->purchase && errand->trouble == NULL)
-                  ? errand->purchase->status : 0;
+    f->answered = errand->trouble ? 0 : errand->status;
 
     if (f->answered == 0) {
         f->trouble = errand->trouble ? errand->trouble

@@ -75,6 +75,10 @@ ngx_http_phota_header_filter(ngx_http_request_t *r)
             return NGX_OK;
         }
 
+        if (ctx->errand) {
+            ctx->errand->status = r->headers_out.status;
+        }
+
         return ngx_http_phota_swallow_header(r, ctx->purchase);
     }
 
