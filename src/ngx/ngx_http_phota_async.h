@@ -58,6 +58,7 @@ struct ngx_http_phota_news_s {
                                                    as it stands */
     unsigned                    overdue:1;      /* what is pending is lost */
     unsigned                    called_back:1;  /* its words aren't a poll's */
+    unsigned                    by_tenant:1;    /* by his poll, not by ours */
     unsigned                    ended:1;        /* by this */
     unsigned                    whole:1;        /* text has the result */
     phota_job_t                 row;            /* as it is now */

@@ -91,7 +91,11 @@ ngx_http_phota_news_run(ngx_http_phota_job_t *job, MDB_txn *txn)
         rc = phota_job_hurry(&ngx_http_phota_worker.jobs, txn, &news->charge,
                              phota_now(), &job->err);
 
-    } else if (news->row.state == PHOTA_JOB_OPEN) {
+    } else if (news->row.state == PHOTA_JOB_OPEN
+               || (news->row.state == PHOTA_JOB_LOST && news->whole))
+    {
+        /* what was lost and is found is paid for */
+
         rc = ngx_http_phota_news_apply(news, txn, &report);
 
     } else if (report.state == PHOTA_REPORT_DONE) {
@@ -168,8 +172,9 @@ ngx_http_phota_news_read(ngx_http_phota_news_t *news, phota_report_t *report)
 
 /*
  * A callback proves who wrote it, not which job it was sent for; and one that
- * merely says that there is a result tells of no picture.  The upstream is
- * asked then.
+ * merely says that there is a result tells of no picture.  A tenant's poll has
+ * the tenant's headers, and an error may be about these.  The upstream is asked
+ * then.
  */
 
 static ngx_uint_t
@@ -179,7 +184,9 @@ ngx_http_phota_news_doubtful(const ngx_http_phota_news_t *news,
     size_t  len;
 
     if (!news->called_back) {
-        return 0;
+        return news->by_tenant && news->status / 100 != 2
+               && (report->state == PHOTA_REPORT_FAILED
+                   || report->state == PHOTA_REPORT_LOST);
     }
 
     len = ngx_strlen(news->row.upstream);

@@ -404,6 +404,7 @@ ngx_http_phota_training_told(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     news->done = ngx_http_phota_news_free;
     news->charge = profile.charge;
     news->status = p->status;
+    news->by_tenant = 1;
     news->spool = p->spool;
 
     ngx_http_phota_spool_hold(p->spool);
