@@ -41,8 +41,8 @@ my %sends = (
         ref_image => $link, prompt => 'a boat', seed => 1, @_) },
 );
 
-# What a kind of field carries: the value with which the owner's is named, with
-# a profile or another text.  foreign: how it is refused to others, or a
+# What a kind of field carries: the value with which the owner's is named, by
+# what he has and the label.  foreign: how it is refused to others, or a
 # function that looks at what the vendor was told instead
 
 my %carries = (
@@ -50,7 +50,7 @@ my %carries = (
     prompt => { value => sub { "with [[$_[0]{profile}]]" },
         foreign => 422 },
     tag => { value => sub { $_[0]{tag} }, foreign => \&is_other_tag },
-    request_id => { value => sub { $_[0]{request_id} }, job => 1,
+    request_id => { value => sub { "$_[0]{request_id} $_[1]" }, job => 1,
         foreign => \&is_other_request },
     callback => { value => sub { $_[0]{callback} }, job => 1,
         foreign => \&is_other_callback },
@@ -84,7 +84,7 @@ sub fields {
 
 my $quiet = 'callback=lost';
 my $t = Phota::Test->new(tenants => [ qw/ acme globex halted / ], photio => 1,
-    profiles => {}, job_poll => '600s');
+    profiles => {}, job_poll => '600s', workers => 1);
 my %token = map { $_ => $t->token($_) } qw/ acme globex halted /;
 
 $t->sim->config(size => 'tiny');
@@ -102,7 +102,7 @@ my ($old) = grep { ($_->{label} // '') eq 'old' } map {
 $t->ctl_ok('token', 'revoke', $old->{token_id});
 $t->ctl_ok('tenant', 'suspend', 'halted');
 
-everywhere(sub {
+wait_for(sub {
     $t->get('x', $token{revoked})->status == 401
         && ($t->get('x', $token{halted})->json->{code} // '')
             eq 'TENANT_SUSPENDED';
@@ -185,10 +185,12 @@ sub calls_of {
         my @job = $rule->{job} ? (async => JSON::PP::true(),
             response_mode => 'urls') : ();
         my ($mine, $none) = map { $send->(prompt => "$label $field->{name}",
-            @job, $field->{name} => $rule->{value}->($_)) } \%own, \%unknown;
+            @job, $field->{name} => $rule->{value}->($_, $label)) }
+            \%own, \%unknown;
 
         push @calls, { name => "$label with $field->{name}", body => $mine,
             field => $field->{name}, foreign => $rule->{foreign},
+            value => $rule->{value}->(\%own, $label),
             twin => { body => $none } };
     }
 
@@ -366,27 +368,38 @@ sub is_other_tag {
     unlike($other->{tag}, qr/acme/, 'and no word of the owner');
 }
 
+# what the vendor has heard of since the last one
+
+sub new_job {
+    my ($name) = @_;
+
+    my @all = $t->sim->jobs;
+    my $before = @jobs;
+
+    is(scalar @all, $before + 1, "$name is another job");
+    @jobs = @all;
+
+    return $all[-1];
+}
+
 sub is_other_request {
     my ($answer, $question) = @_;
 
-    my $new = ($t->sim->jobs)[-1];
+    my $new = new_job('the same client_request_id');
 
-    is(scalar(grep { $_->{job_id} eq $new->{job_id} } @jobs), 0,
-        'the same client_request_id is another job');
-    isnt($new->{client_request_id}, $own{request_id}, 'by another name');
-
+    isnt($new->{client_request_id}, $question->{value}, 'by another name');
     is($t->poll_until($token{globex}, $answer)->json->{client_request_id},
-        $own{request_id}, 'and told by its own');
+        $question->{value}, 'and told by its own');
 }
 
 sub is_other_callback {
     my ($answer, $question) = @_;
 
-    my $new = ($t->sim->jobs)[-1];
+    my $new = new_job('the same callback_url');
 
-    isnt($new->{callback_url}, $own{callback}, 'the gateway is called back');
+    isnt($new->{callback_url}, $question->{value}, 'the gateway is called back');
     is(scalar(grep { ($_->{callback_url} // '') eq $new->{callback_url} }
-        @jobs), 0, 'at a place that no other job has');
+        @jobs), 1, 'at a place that no other job has');
     $t->poll_until($token{globex}, $answer);
 }
 
