@@ -262,6 +262,12 @@ phota_report_told(const phota_reading_t *reading, unsigned status,
         return rc;
     }
 
+    if (s->several
+        && (word == PHOTA_REPORT_DONE || word == PHOTA_REPORT_FAILED))
+    {
+        word = PHOTA_REPORT_LOST;
+    }
+
     report->state = phota_report_state(reading, status, word,
                                        report->delivery.outputs);
 
@@ -430,7 +436,7 @@ phota_report_deliver(const phota_seek_t *s, phota_delivery_t *delivery)
 {
     phota_answer_t  *answer;
 
-    if (!s->picked) {
+    if (!s->picked || s->several) {
         return PHOTA_OK;
     }
 

@@ -25,8 +25,9 @@ typedef enum {
     PHOTA_REPORT_PENDING,
     PHOTA_REPORT_DONE,          /* with outputs in delivery */
     PHOTA_REPORT_FAILED,        /* nothing was made, nothing is charged */
-    PHOTA_REPORT_LOST           /* gone, expired, done without a picture: what
-                                   was charged isn't known */
+    PHOTA_REPORT_LOST           /* gone, expired, done without a picture or
+                                   with results that lie side by side: what was
+                                   charged isn't known */
 } phota_report_e;
 
 

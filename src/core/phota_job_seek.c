@@ -252,7 +252,10 @@ phota_seek_string_end(phota_seek_t *s, uint64_t offset)
 }
 
 
-/* of objects that have pictures the result is the one that began first */
+/*
+ * Of objects that have pictures the result is the one around the others; where
+ * there is none, nobody knows which was made and which was sent.
+ */
 
 static void
 phota_seek_element(phota_seek_t *s, size_t len)
@@ -263,12 +266,18 @@ phota_seek_element(phota_seek_t *s, size_t len)
 
     start = s->starts[s->list - 1];
 
-    if (len == 0 || (s->picked && start > s->result_at)) {
+    if (len == 0) {
+        return;
+    }
+
+    if (s->picked && start > s->result_at) {
+        s->several |= (s->result == 0);
         return;
     }
 
     if (!s->picked || start < s->result_at) {
         s->picked = 1;
+        s->several = 0;
         s->result = s->list - 1;
         s->result_at = start;
         s->nimages = 0;

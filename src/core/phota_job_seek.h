@@ -73,6 +73,7 @@ typedef struct {
 
     unsigned               trouble:1;   /* it says what was wrong */
     unsigned               picked:1;    /* there is a result */
+    unsigned               several:1;   /* and another one beside it */
     size_t                 result_at;
     size_t                 result_len;
     phota_find_t           finds[report_places][report_told];
