@@ -12,16 +12,21 @@
 
 
 #define NGX_HTTP_PHOTA_FOLLOWED   8         /* at once */
+#define NGX_HTTP_PHOTA_DELIVERED  16        /* besides, to receivers */
+#define NGX_HTTP_PHOTA_OF_ONE     4         /* of these, one tenant's */
 #define NGX_HTTP_PHOTA_POLLED     (16 * 1024 * 1024)    /* bytes of a poll */
 #define NGX_HTTP_PHOTA_POLL_MAX   120000    /* ms between two polls */
 #define NGX_HTTP_PHOTA_LATER      10000     /* ms, when it can't be tried */
+#define NGX_HTTP_PHOTA_SOON       1000      /* ms, when others are in the way */
 
 
-static void ngx_http_phota_follow_look(MDB_txn *txn, const phota_id_t *id,
-    ngx_queue_t *found);
+static ngx_uint_t ngx_http_phota_follow_look(MDB_txn *txn,
+    const phota_id_t *id, ngx_queue_t *found);
 static ngx_int_t ngx_http_phota_follow_read(ngx_http_phota_follow_t *f,
     MDB_txn *txn, const phota_id_t *id);
 static void ngx_http_phota_follow_step(ngx_http_phota_follow_t *f);
+static ngx_uint_t ngx_http_phota_follow_crowded(
+    const ngx_http_phota_follow_t *f);
 static void ngx_http_phota_follow_poll(ngx_http_phota_follow_t *f);
 static ngx_int_t ngx_http_phota_follow_path(ngx_http_phota_follow_t *f,
     ngx_http_phota_errand_t *errand, ngx_str_t *uri);
@@ -33,6 +38,7 @@ static int ngx_http_phota_follow_write_run(ngx_http_phota_job_t *job,
 static int ngx_http_phota_follow_lose(ngx_http_phota_follow_t *f,
     MDB_txn *txn, phota_error_t *err);
 static void ngx_http_phota_follow_written(ngx_http_phota_job_t *job);
+static void ngx_http_phota_follow_soon(phota_job_t *row, void *data);
 static void ngx_http_phota_follow_rest(phota_job_t *row, void *data);
 static void ngx_http_phota_follow_free(ngx_http_phota_follow_t *f);
 
@@ -47,7 +53,9 @@ ngx_http_phota_follow(void)
 {
     MDB_txn                  *txn;
     unsigned                  i, n;
-    phota_id_t                ids[NGX_HTTP_PHOTA_FOLLOWED];
+    phota_id_t                ids[NGX_HTTP_PHOTA_FOLLOWED
+                                  + NGX_HTTP_PHOTA_DELIVERED];
+    ngx_uint_t                room;
     ngx_queue_t               found, *q;
     ngx_http_phota_follow_t  *f;
     ngx_http_phota_worker_t  *worker;
@@ -83,13 +91,14 @@ ngx_http_phota_follow(void)
 
     ngx_queue_init(&found);
 
-    n = NGX_HTTP_PHOTA_FOLLOWED;
+    n = NGX_HTTP_PHOTA_FOLLOWED + NGX_HTTP_PHOTA_DELIVERED;
+    room = NGX_HTTP_PHOTA_FOLLOWED - ngx_http_phota_nfollowed;
 
     if (phota_jobs_due(&worker->jobs, txn, phota_now(), ids, &n)
         == PHOTA_OK)
     {
-        for (i = 0; i < n; i++) {
-            ngx_http_phota_follow_look(txn, &ids[i], &found);
+        for (i = 0; i < n && room; i++) {
+            room -= ngx_http_phota_follow_look(txn, &ids[i], &found);
         }
     }
 
@@ -109,9 +118,9 @@ ngx_http_phota_follow(void)
 }
 
 
-/* what is under way already is due until it is written */
+/* 1 when it is found: what is under way already is due until it is written */
 
-static void
+static ngx_uint_t
 ngx_http_phota_follow_look(MDB_txn *txn, const phota_id_t *id,
     ngx_queue_t *found)
 {
@@ -125,23 +134,25 @@ ngx_http_phota_follow_look(MDB_txn *txn, const phota_id_t *id,
         f = ngx_queue_data(q, ngx_http_phota_follow_t, queue);
 
         if (ngx_memcmp(&f->row.charge, id, sizeof(phota_id_t)) == 0) {
-            return;
+            return 0;
         }
     }
 
     f = ngx_calloc(sizeof(ngx_http_phota_follow_t), ngx_cycle->log);
     if (f == NULL) {
-        return;
+        return 0;
     }
 
     f->row.charge = *id;
 
     if (ngx_http_phota_follow_read(f, txn, id) != NGX_OK) {
         ngx_http_phota_follow_free(f);
-        return;
+        return 0;
     }
 
     ngx_queue_insert_tail(found, &f->queue);
+
+    return 1;
 }
 
 
@@ -246,6 +257,15 @@ ngx_http_phota_follow_step(ngx_http_phota_follow_t *f)
     }
 
     if (row->delivery == PHOTA_DELIVERY_WAITING) {
+
+        if (ngx_http_phota_follow_crowded(f)) {
+            ngx_http_phota_follow_write(f, ngx_http_phota_follow_soon);
+            return;
+        }
+
+        f->delivers = 1;
+        ngx_http_phota_nfollowed--;
+
         ngx_http_phota_follow_deliver(f);
         return;
     }
@@ -255,6 +275,34 @@ ngx_http_phota_follow_step(ngx_http_phota_follow_t *f)
     }
 
     ngx_http_phota_follow_write(f, ngx_http_phota_follow_rest);
+}
+
+
+/* receivers may be slow: they hold up neither polls nor other tenants' */
+
+static ngx_uint_t
+ngx_http_phota_follow_crowded(const ngx_http_phota_follow_t *f)
+{
+    ngx_uint_t                all, own;
+    ngx_queue_t              *q;
+    ngx_http_phota_follow_t  *other;
+
+    all = 0;
+    own = 0;
+
+    for (q = ngx_queue_head(&ngx_http_phota_followed);
+         q != ngx_queue_sentinel(&ngx_http_phota_followed);
+         q = ngx_queue_next(q))
+    {
+        other = ngx_queue_data(q, ngx_http_phota_follow_t, queue);
+
+        if (other->delivers) {
+            all++;
+            own += (other->row.tenant == f->row.tenant);
+        }
+    }
+
+    return all >= NGX_HTTP_PHOTA_DELIVERED || own >= NGX_HTTP_PHOTA_OF_ONE;
 }
 
 
@@ -550,6 +598,13 @@ ngx_http_phota_follow_later(phota_job_t *row, void *data)
 
 
 static void
+ngx_http_phota_follow_soon(phota_job_t *row, void *data)
+{
+    row->due = phota_now() + NGX_HTTP_PHOTA_SOON;
+}
+
+
+static void
 ngx_http_phota_follow_rest(phota_job_t *row, void *data)
 {
     row->due = (row->delivery == PHOTA_DELIVERY_WAITING)
@@ -596,7 +651,10 @@ ngx_http_phota_follow_free(ngx_http_phota_follow_t *f)
 
     if (f->queue.next) {
         ngx_queue_remove(&f->queue);
-        ngx_http_phota_nfollowed--;
+
+        if (!f->delivers) {
+            ngx_http_phota_nfollowed--;
+        }
     }
 
     for (i = 0; i < f->nfiles; i++) {

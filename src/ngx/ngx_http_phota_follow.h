@@ -40,6 +40,7 @@ struct ngx_http_phota_follow_s {
     const char                 *trouble;
 
     unsigned                    known:1;    /* the tenant is */
+    unsigned                    delivers:1; /* waits for a receiver */
     unsigned                    reported:1;
     unsigned                    remove:1;
     unsigned                    moved:1;    /* the cache is another now */
