@@ -125,19 +125,19 @@ ngx_http_phota_credentials(ngx_http_request_t *r,
 static ngx_uint_t
 ngx_http_phota_carries_token(ngx_table_elt_t *h, ngx_str_t *token)
 {
-    ngx_uint_t  i;
-
-    static ngx_str_t  names[] = {
-        ngx_string("x-api-key"),
-        ngx_string("x-photio-key"),
-        ngx_null_string
-    };
+    ngx_uint_t          i;
+    const phota_str_t  *name;
 
     *token = h->value;
 
-    for (i = 0; names[i].len; i++) {
-        if (h->key.len == names[i].len
-            && ngx_strncasecmp(h->key.data, names[i].data, names[i].len) == 0)
+    /* where the clients of any vendor have their key */
+
+    for (i = 0; i < PHOTA_PROVIDER_MAX; i++) {
+        name = &phota_providers[i].key_header;
+
+        if (h->key.len == name->len
+            && ngx_strncasecmp(h->key.data, (u_char *) name->data, name->len)
+               == 0)
         {
             return token->len != 0;
         }
