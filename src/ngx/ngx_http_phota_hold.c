@@ -312,6 +312,13 @@ ngx_http_phota_hold_run(ngx_http_phota_job_t *job, MDB_txn *txn)
     p->taken = 0;
     p->alike = 0;
 
+    /* of a transaction that failed: it may be another one's by now */
+
+    if (p->job) {
+        ngx_free(p->job);
+        p->job = NULL;
+    }
+
     /* who was removed while the body came buys nothing any more */
 
     rc = phota_tenant_stays(&ngx_http_phota_worker.tenants, txn, p->tenant,
