@@ -52,6 +52,12 @@ ngx_http_phota_async_accept(ngx_http_phota_purchase_t *p,
     ngx_int_t        rc;
     phota_report_t   report;
 
+    /* no other kind has a path that a job could be polled by */
+
+    if (phota_operations[p->charge.operation].answer != PHOTA_ANSWER_IMAGES) {
+        return NGX_DECLINED;
+    }
+
     size = ngx_http_phota_spool_size(p->spool);
 
     if (p->lost || size == 0 || size > NGX_HTTP_PHOTA_HANDLE_MAX) {
