@@ -3,7 +3,7 @@
  * Fuzzes what is read from the upstream's words of jobs and what is told
  * otherwise in its texts.  jansson says what a text was and what has become of
  * it: a swap leaves all but the strings that it is about, a filter none but
- * elements of the list.
+ * elements of the list, an assembly all but its two lists.
  *
  * Where jansson can't judge: it keeps one of several members of one name, and
  * refuses NUL in a name and numbers that are too large for it.
@@ -17,6 +17,7 @@
 
 #include <jansson.h>
 
+#include "phota_assembly.h"
 #include "phota_job.h"
 
 
@@ -380,6 +381,114 @@ fuzz_filter(const u_char *data, size_t size, const json_t *root)
 }
 
 
+static int
+fuzz_file(void *ctx, u_char *buf, size_t len, uint64_t offset)
+{
+    const uint64_t  *length = ctx;
+
+    fuzz_assert(len && offset < *length && len <= *length - offset);
+    memset(buf, 0, len);
+
+    return PHOTA_OK;
+}
+
+
+/* whether an assembly can be made of a text */
+
+static int
+fuzz_is_result(const json_t *root)
+{
+    const json_t  *images, *urls;
+
+    images = json_object_get(root, "images");
+    urls = json_object_get(root, "download_urls");
+
+    return (images || urls)
+           && (images == NULL || json_is_array(images) || json_is_null(images))
+           && (urls == NULL || json_is_array(urls) || json_is_null(urls));
+}
+
+
+static void
+fuzz_assembled(phota_assembly_t *a, const json_t *root)
+{
+    u_char    *whole, *byte;
+    json_t    *is, *was, *images;
+    uint64_t   i, len;
+
+    len = phota_assembly_length(a);
+    whole = fuzz_copy(NULL, 0);
+    whole = realloc(whole, (size_t) len);
+    byte = fuzz_copy(NULL, 0);
+
+    fuzz_assert(whole != NULL);
+    fuzz_assert(phota_assembly_read(a, whole, (size_t) len, 0) == PHOTA_OK);
+    fuzz_assert(phota_assembly_read(a, byte, 1, len) == PHOTA_ERROR);
+
+    for (i = 0; i < len; i++) {
+        fuzz_assert(phota_assembly_read(a, byte, 1, i) == PHOTA_OK);
+        fuzz_assert(byte[0] == whole[i]);
+    }
+
+    free(byte);
+
+    if (root == NULL) {
+        free(whole);
+        return;
+    }
+
+    is = json_loadb((char *) whole, (size_t) len, FUZZ_LOAD, NULL);
+    free(whole);
+
+    images = json_object_get(is, "images");
+    fuzz_assert(json_array_size(images) == 2);
+    fuzz_assert(strcmp(json_string_value(json_array_get(images, 0)), "AAAAAA==")
+                == 0);
+    fuzz_assert(strcmp(json_string_value(json_array_get(images, 1)), "AAA=")
+                == 0);
+
+    was = json_copy((json_t *) root);
+    fuzz_assert(was != NULL);
+    json_object_set_new(was, "images", json_incref(images));
+
+    if (json_object_get(was, "download_urls")) {
+        json_object_set_new(was, "download_urls", json_array());
+    }
+
+    fuzz_assert(json_equal(was, is));
+    json_decref(was);
+    json_decref(is);
+}
+
+
+static void
+fuzz_assembly(const u_char *data, size_t size, const json_t *root)
+{
+    int                rc;
+    u_char            *copy;
+    phota_assembly_t   a;
+
+    static uint64_t  lengths[] = { 4, 2 };
+
+    copy = fuzz_copy(data, size);
+    rc = phota_assembly_init(&a, copy, size);
+    free(copy);
+
+    fuzz_assert(rc == PHOTA_OK || rc == PHOTA_INVALID);
+    fuzz_assert(root == NULL || rc == (fuzz_is_result(root) ? PHOTA_OK
+                                                            : PHOTA_INVALID));
+
+    if (rc == PHOTA_OK) {
+        fuzz_assert(phota_assembly_add(&a, fuzz_file, &lengths[0], 4)
+                    == PHOTA_OK);
+        fuzz_assert(phota_assembly_add(&a, fuzz_file, &lengths[1], 2)
+                    == PHOTA_OK);
+        fuzz_assembled(&a, root);
+        phota_assembly_free(&a);
+    }
+}
+
+
 static void
 fuzz_handle(const u_char *data, size_t size)
 {
@@ -446,6 +555,7 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
 
     fuzz_swap(data, size, root);
     fuzz_filter(data, size, root);
+    fuzz_assembly(data, size, root);
     fuzz_handle(data, size);
 
     json_decref(root);
