@@ -170,6 +170,21 @@ for my $key ("\x{e4}", 'x' x 256) {
 is(keyed($acme, '"' . 'x' x 253 . '"', remix(prompt => 'long'))->status, 200,
     'a long key');
 
+# one that became a job is told as that job, and in a trial as nothing to pay
+
+my @job = ('remix', $acme, { prompt => 'a job' },
+    headers => [ 'Idempotency-Key' => 'job' ]);
+my $job = $t->submit(@job);
+my $trial = $t->submit(@job[0 .. 2], headers => [ 'Idempotency-Key' => 'job',
+    'Phota-Dry-Run' => 1 ]);
+
+is($job->status, 202, 'a job');
+is($trial->status, 200, 'its trial is answered');
+is($trial->json->{cost}, '0.000000', 'and costs nothing');
+is($t->submit(@job)->json->{job_id}, $job->json->{job_id},
+    'its retry is the same job');
+is($t->poll_until($acme, $job)->json->{status}, 'completed', 'which ends');
+
 $t->finish(log => qr/exited on signal 9|sendmsg\(\) failed
     |bind\(\)\ to\ .*\ failed/x, holds => 0);
 

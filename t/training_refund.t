@@ -89,6 +89,22 @@ status($acme, $failed) for 1 .. 3;
 is($g->usage('--tenant', 'acme')->{total}{$_}, '0.000000',
     "once: $_ is as if it had never been") for qw/ cost price /;
 
+# a retry of one that is looked after, and of one that was given back
+
+my @keyed = (headers => [ 'Idempotency-Key' => 'order 1' ],
+    job => 'end=error; refund=negative; delay=' . 1500 * $slow);
+my $original = $t->train($acme, { tag => 'Ann' }, @keyed);
+my $retry = $t->train($acme, { tag => 'Ann' }, @keyed);
+
+is($retry->status, 200, 'a retry of a training is no job\'s');
+is_deeply($retry->json, $original->json, 'it is told of the same profile');
+ok(wait_for(sub { status($acme, $original);
+    state($original) eq 'reversed' }, 10), 'which fails');
+is_deeply($t->train($acme, { tag => 'Ann' }, @keyed)->json, $original->json,
+    'its key trains no other');
+is($g->usage('--tenant', 'acme')->{total}{cost}, '0.000000',
+    'and costs nothing');
+
 # many at once
 
 my @crowd = map { $t->train($globex, {}, job => 'end=error; refund=negative') }
