@@ -209,6 +209,8 @@ reading('other names', { job_shape => $_, job_names => { job_id => 'id',
 reading('links stand in images', { job_result => 'images' });
 reading('links stand in images of a flat one', { job_result => 'images',
     job_shape => 'flat' });
+reading('bytes come, more than is kept of a job', { job_result => 'bytes',
+    size => 'medium' });
 
 reading('nobody is told of', { job_subjects => JSON::PP::false() },
     identity => 0);
