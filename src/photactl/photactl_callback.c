@@ -13,10 +13,11 @@
 
 
 typedef struct {
-    photactl_t   *ctl;
-    phota_id_t   *ids;
-    size_t        n;
-    size_t        size;
+    photactl_t     *ctl;
+    phota_error_t  *err;                /* while they are gathered */
+    phota_id_t     *ids;
+    size_t          n;
+    size_t          size;
 } photactl_retries_t;
 
 
@@ -122,9 +123,10 @@ photactl_callback_failed(const phota_job_t *job)
 int
 photactl_callback_retry(photactl_t *ctl)
 {
-    int                  rc;
+    int                  rc, each;
     MDB_txn             *txn;
     phota_id_t           charge;
+    phota_error_t        err;
     photactl_retries_t   retries;
 
     if ((ctl->nargs == 0) == (ctl->opts[PHOTACTL_OPT_ALL] == NULL)) {
@@ -133,10 +135,21 @@ photactl_callback_retry(photactl_t *ctl)
 
     memset(&retries, 0, sizeof(retries));
     retries.ctl = ctl;
+    retries.err = &err;
 
-    rc = ctl->nargs ? photactl_parse_job(ctl, ctl->args[0], &charge)
-                    : phota_jobs_each(&ctl->jobs, 0, photactl_retry_gather,
-                                      &retries, &ctl->err);
+    rc = PHOTA_OK;
+    each = PHOTA_OK;
+
+    if (ctl->nargs) {
+        rc = photactl_parse_job(ctl, ctl->args[0], &charge);
+
+    } else {
+
+        /* one that can't be read keeps no other from being delivered */
+
+        each = phota_jobs_each(&ctl->jobs, 0, photactl_retry_gather, &retries,
+                               &err);
+    }
 
     if (rc == PHOTA_OK) {
         rc = phota_store_begin(&ctl->store, 1, &txn, &ctl->err);
@@ -155,6 +168,11 @@ photactl_callback_retry(photactl_t *ctl)
     }
 
     free(retries.ids);
+
+    if (rc == PHOTA_OK && each != PHOTA_OK) {
+        ctl->err = err;
+        rc = each;
+    }
 
     return rc;
 }
@@ -177,7 +195,7 @@ photactl_retry_gather(void *ctx, const phota_job_t *job)
 
         ids = realloc(retries->ids, size * sizeof(phota_id_t));
         if (ids == NULL) {
-            phota_error(&retries->ctl->err, "no memory for the jobs");
+            phota_error(retries->err, "no memory for the jobs");
             return PHOTA_ERROR;
         }
 

@@ -377,6 +377,39 @@ retries(void **state)
 }
 
 
+/* one that can't be read is told, and all others are delivered again */
+
+static void
+damaged(void **state)
+{
+    MDB_val         key, value;
+    MDB_txn        *txn;
+    phota_job_t     job;
+    phota_error_t   err;
+
+    (void) state;
+
+    test_job(&job, 1, "up-a", PHOTA_JOB_DONE, PHOTA_DELIVERY_GIVEN_UP);
+
+    test_open();
+    assert_int_equal(phota_store_begin(&test_store, 1, &txn, &err),
+                     PHOTA_OK);
+
+    key.mv_data = (u_char *) "0123456789abcdef";
+    key.mv_size = sizeof(phota_id_t);
+    value.mv_data = (u_char *) "nothing of the kind";
+    value.mv_size = 19;
+
+    assert_int_equal(mdb_put(txn, test_jobs.jobs, &key, &value, 0), 0);
+    assert_int_equal(phota_store_commit(txn, &err), PHOTA_OK);
+    phota_store_close(&test_store);
+
+    assert_int_equal(test_run("callback retry --all"), 1);
+    test_says("is damaged");
+    test_retried(&job, 1);
+}
+
+
 /* a job of a stored result is shown by its own name, and found by it */
 
 static void
@@ -442,6 +475,7 @@ main(void)
         TEST(jobs),
         TEST(callbacks),
         TEST(retries),
+        TEST(damaged),
         TEST(stored),
         TEST(webhook_secret)
     };
