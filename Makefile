@@ -29,7 +29,7 @@ BUILD_PACKAGES    = gcc libc6-dev make nginx nginx-dev liblmdb-dev \
 DEMO_PACKAGES     = $(BUILD_PACKAGES) libnginx-mod-http-lua curl imagemagick \
                     perl openssl lua-cjson
 TEST_PACKAGES     = $(DEMO_PACKAGES) libcmocka-dev nghttp2-client \
-                    lmdb-utils iproute2 tzdata
+                    lmdb-utils iproute2 tzdata patch
 FUZZ_PACKAGES     = $(BUILD_PACKAGES) clang libclang-rt-14-dev
 LINT_PACKAGES     = $(BUILD_PACKAGES) clang clang-tidy cppcheck
 VALGRIND_PACKAGES = $(BUILD_PACKAGES) libcmocka-dev valgrind perl

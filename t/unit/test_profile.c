@@ -147,6 +147,65 @@ test_owner(void **state)
 }
 
 
+/* by the charge whose id has such bytes */
+
+static int
+test_trained(uint32_t tenant, int charge, phota_profile_t *profile)
+{
+    int         rc;
+    MDB_txn    *txn;
+    phota_id_t  id;
+
+    memset(id.b, charge, sizeof(phota_id_t));
+
+    txn = test_begin(0);
+    rc = phota_profile_trained(&test_profiles, txn, tenant, &id, profile,
+                               &test_err);
+    phota_store_abort(txn);
+
+    return rc;
+}
+
+
+static void
+test_by_charge(void **state)
+{
+    int              i;
+    char             id[32];
+    MDB_txn         *txn;
+    phota_profile_t  profile;
+
+    (void) state;
+
+    assert_int_equal(test_trained(1, 1, &profile), PHOTA_DECLINED);
+
+    txn = test_begin(1);
+
+    for (i = 1; i <= 100; i++) {
+        (void) snprintf(id, sizeof(id), "p-%d", i);
+        test_profile(&profile, 1 + (i > 50), id, "");
+        memset(profile.charge.b, i, sizeof(phota_id_t));
+        assert_int_equal(phota_profile_put(&test_profiles, txn, &profile,
+                                           &test_err),
+                         PHOTA_OK);
+    }
+
+    test_commit(txn);
+
+    assert_int_equal(test_trained(1, 37, &profile), PHOTA_OK);
+    assert_string_equal(profile.id, "p-37");
+    assert_int_equal(profile.tenant, 1);
+
+    /* another's, nobody's */
+
+    assert_int_equal(test_trained(1, 51, &profile), PHOTA_DECLINED);
+    assert_int_equal(test_trained(2, 51, &profile), PHOTA_OK);
+    assert_string_equal(profile.id, "p-51");
+    assert_int_equal(test_trained(2, 101, &profile), PHOTA_DECLINED);
+    assert_int_equal(test_trained(3, 51, &profile), PHOTA_DECLINED);
+}
+
+
 static void
 test_ids(void **state)
 {
@@ -336,6 +395,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         TEST_PROFILE(test_owner),
+        TEST_PROFILE(test_by_charge),
         TEST_PROFILE(test_ids),
         TEST_PROFILE(test_lists),
         TEST_PROFILE(test_damage),
