@@ -29,6 +29,7 @@
 #define PHOTA_REQUEST_ID_MAX 128    /* the upstream's request id, kept bytes */
 
 #define PHOTA_PROFILE_ID_MAX 128    /* bytes; a longer one is nobody's */
+#define PHOTA_PROFILE_TAG_MAX 512   /* bytes: 128 characters */
 #define PHOTA_JOB_ID_MAX     255    /* bytes, the upstream's */
 #define PHOTA_URL_MAX        2048   /* bytes, of callbacks and links */
 #define PHOTA_ID_TEXT        30     /* "ch_" + 26 characters + NUL */

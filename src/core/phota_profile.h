@@ -14,9 +14,6 @@
 #include "phota_store.h"
 
 
-#define PHOTA_PROFILE_TAG_MAX  512      /* bytes: 128 characters */
-
-
 typedef struct {
     uint32_t         tenant;
     uint64_t         created;           /* ms */

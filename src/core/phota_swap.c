@@ -66,11 +66,13 @@ typedef struct {
     size_t                 tag_end;
     size_t                 id_len;
     u_char                 id[PHOTA_PROFILE_ID_MAX];
+    phota_str_t            own;         /* tag, in own_buf; data NULL: none */
+    u_char                 own_buf[PHOTA_PROFILE_TAG_MAX];
 
     size_t                 string_at;
     phota_filter_member_e  string;      /* what the string is */
     phota_value_t          value;
-    u_char                 buf[PHOTA_PROFILE_ID_MAX];
+    u_char                 buf[PHOTA_PROFILE_TAG_MAX];
     phota_out_t            out;
 } phota_filter_t;
 
@@ -422,6 +424,8 @@ phota_filter_element(phota_filter_t *f, phota_json_event_e event,
     f->better = 0;
     f->tagged = 0;
     f->tag_at = 0;
+    f->own.len = 0;
+    f->own.data = NULL;
     f->id_len = 0;
 
     if (event == PHOTA_JSON_STRING) {
@@ -492,6 +496,13 @@ phota_filter_string_end(phota_filter_t *f, size_t end)
     case filter_tag:
         f->tag_at = f->string_at;
         f->tag_end = end;
+
+        if (f->value.len <= f->value.room) {
+            f->own.len = f->value.len;
+            f->own.data = f->own_buf;
+            memcpy(f->own_buf, f->buf, f->own.len);
+        }
+
         break;
 
     case filter_profile_id:
@@ -499,7 +510,7 @@ phota_filter_string_end(phota_filter_t *f, size_t end)
 
         /* one that is too long is nobody's */
 
-        if (f->value.len <= f->value.room) {
+        if (f->value.len <= sizeof(f->id)) {
             f->id_len = f->value.len;
             memcpy(f->id, f->buf, f->id_len);
         }
@@ -549,7 +560,7 @@ phota_filter_keep(phota_filter_t *f, size_t end)
     tag.len = 0;
     tag.data = NULL;
 
-    rc = f->keep(f->ctx, &id, &tag);
+    rc = f->keep(f->ctx, &id, &f->own, &tag);
 
     if (rc != PHOTA_OK) {
         return (rc == PHOTA_DECLINED) ? PHOTA_OK : rc;

@@ -79,7 +79,7 @@ ngx_int_t ngx_http_phota_fence_body(ngx_http_request_t *r,
 ngx_int_t ngx_http_phota_alias_body(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 
-/* the query of a list of profiles, with the tenant's tag as the account's */
+/* the query of a list of profiles, but for the tag: ctx->listed */
 ngx_int_t ngx_http_phota_alias_args(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, ngx_str_t *args);
 

@@ -27,7 +27,7 @@ static ngx_int_t ngx_http_phota_alias_callback(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_phota_alias_present(ngx_http_phota_ctx_t *ctx,
     phota_spot_e spot);
 static ngx_int_t ngx_http_phota_alias_query(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx, u_char **out, u_char *value, size_t len);
+    u_char *value, size_t len, ngx_str_t *text);
 
 
 ngx_int_t
@@ -310,58 +310,59 @@ ngx_http_phota_alias_callback(ngx_http_request_t *r,
 }
 
 
+/*
+ * By which tag profiles are listed is looked at here, not by the upstream: those
+ * that were adopted have tags of their own.
+ */
+
 ngx_int_t
 ngx_http_phota_alias_args(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     ngx_str_t *args)
 {
-    u_char     *p, *last, *next, *out;
-    ngx_uint_t  n;
+    u_char  *p, *last, *next, *end, *out;
 
     if (ctx->route == NULL || ctx->route->id != PHOTA_ROUTE_PROFILES
-        || !phota_tenant_fenced(&ctx->tenant))
+        || !phota_tenant_fenced(&ctx->tenant) || args->len == 0)
     {
         return NGX_OK;
     }
 
-    last = args->data + args->len;
-
-    for (n = 1, p = args->data; p < last; p++) {
-        n += (*p == '&');
-    }
-
-    out = ngx_pnalloc(r->pool, args->len + n * PHOTA_ALIAS_TAG);
+    out = ngx_pnalloc(r->pool, args->len);
     if (out == NULL) {
         return NGX_ERROR;
     }
 
     p = args->data;
+    last = p + args->len;
+
     args->data = out;
 
     for ( /* void */ ; p < last; p = next) {
 
-        next = ngx_strlchr(p, last, '&');
-        next = next ? next + 1 : last;
+        end = ngx_strlchr(p, last, '&');
+        next = end ? end + 1 : last;
+        end = end ? end : last;
 
-        if ((size_t) (next - p) <= sizeof("tag=") - 1
+        /* an empty one is the upstream's to refuse */
+
+        if ((size_t) (end - p) <= sizeof("tag=") - 1
             || ngx_strncmp(p, "tag=", sizeof("tag=") - 1) != 0)
         {
             out = ngx_cpymem(out, p, next - p);
             continue;
         }
 
-        out = ngx_cpymem(out, p, sizeof("tag=") - 1);
         p += sizeof("tag=") - 1;
 
-        if (ngx_http_phota_alias_query(r, ctx, &out, p,
-                                       next - p - (next[-1] == '&'))
+        if (ngx_http_phota_alias_query(r, p, end - p, &ctx->listed)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
+    }
 
-        if (next[-1] == '&') {
-            *out++ = '&';
-        }
+    if (out > args->data && out[-1] == '&') {
+        out--;
     }
 
     args->len = out - args->data;
@@ -370,42 +371,28 @@ ngx_http_phota_alias_args(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 }
 
 
-/* an alias needs no escapes in a query */
-
 static ngx_int_t
-ngx_http_phota_alias_query(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
-    u_char **out, u_char *value, size_t len)
+ngx_http_phota_alias_query(ngx_http_request_t *r, u_char *value, size_t len,
+    ngx_str_t *text)
 {
-    char     alias[PHOTA_ALIAS_TAG];
-    u_char  *text, *src, *dst;
+    u_char  *src, *dst;
     size_t   i;
 
-    if (len == 0) {
-        return NGX_OK;
-    }
-
-    text = ngx_pnalloc(r->pool, len);
-    if (text == NULL) {
+    text->data = ngx_pnalloc(r->pool, len);
+    if (text->data == NULL) {
         return NGX_ERROR;
     }
 
     for (i = 0; i < len; i++) {
-        text[i] = (value[i] == '+') ? ' ' : value[i];
+        text->data[i] = (value[i] == '+') ? ' ' : value[i];
     }
 
-    src = text;
-    dst = text;
+    src = text->data;
+    dst = text->data;
 
     ngx_unescape_uri(&dst, &src, len, 0);
 
-    if (phota_alias_tag(&ngx_http_phota_worker.conf->aliases, ctx->tenant.id,
-                        ctx->tenant.name, text, dst - text, alias)
-        != PHOTA_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    *out = ngx_cpymem(*out, alias, ngx_strlen(alias));
+    text->len = dst - text->data;
 
     return NGX_OK;
 }

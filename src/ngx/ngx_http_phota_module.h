@@ -176,6 +176,7 @@ struct ngx_http_phota_ctx_s {
     const phota_operation_t    *operation;      /* NULL: another path */
     const phota_route_t        *route;          /* of another path, or NULL */
     phota_str_t                 route_id;       /* that it is about */
+    ngx_str_t                   listed;         /* tag of profiles, len 0: all */
     ngx_http_phota_upward_t    *upward;         /* NULL: nothing is written
                                                    otherwise */
     ngx_http_phota_told_t      *told;           /* NULL: as it came */

@@ -38,6 +38,8 @@ typedef struct {
     ngx_http_phota_purchase_t  *p;
     MDB_txn                    *txn;
     uint32_t                    tenant;
+    ngx_str_t                   wanted;     /* tag, len 0: any */
+    u_char                      tag[PHOTA_PROFILE_TAG_MAX + 1];
     phota_profile_t             profile;
     u_char                     *out;
     size_t                      len;
@@ -47,7 +49,7 @@ typedef struct {
 
 static void ngx_http_phota_list_thread(void *data, ngx_log_t *log);
 static int ngx_http_phota_list_keep(void *ctx, const phota_str_t *id,
-    phota_str_t *tag);
+    const phota_str_t *own, phota_str_t *tag);
 static void ngx_http_phota_list_done(ngx_event_t *ev);
 static void ngx_http_phota_list_refuse(ngx_http_phota_ctx_t *ctx);
 static ngx_int_t ngx_http_phota_forget_post(ngx_http_phota_forget_t *forget);
@@ -218,6 +220,12 @@ ngx_http_phota_filter_profiles(ngx_http_request_t *r,
     list->p = p;
     list->tenant = ctx->tenant.id;
 
+    /* the request's memory lives as long as it has a purchase to wait for */
+
+    list->wanted.data = list->tag;
+    list->wanted.len = ngx_min(ctx->listed.len, sizeof(list->tag));
+    ngx_memcpy(list->tag, ctx->listed.data, list->wanted.len);
+
     list->task.ctx = list;
     list->task.handler = ngx_http_phota_list_thread;
     list->task.event.data = list;
@@ -278,11 +286,13 @@ ngx_http_phota_list_thread(void *data, ngx_log_t *log)
 
 
 static int
-ngx_http_phota_list_keep(void *ctx, const phota_str_t *id, phota_str_t *tag)
+ngx_http_phota_list_keep(void *ctx, const phota_str_t *id,
+    const phota_str_t *own, phota_str_t *tag)
 {
     ngx_http_phota_list_t *list = ctx;
 
-    int  rc;
+    int          rc;
+    phota_str_t  told;
 
     rc = phota_profile_get(&ngx_http_phota_worker.profiles, list->txn,
                            id->data, id->len, &list->profile, NULL);
@@ -297,9 +307,20 @@ ngx_http_phota_list_keep(void *ctx, const phota_str_t *id, phota_str_t *tag)
 
     /* one that was adopted without a tag keeps the account's */
 
+    told = *own;
+
     if (list->profile.tag[0]) {
         tag->data = (u_char *) list->profile.tag;
         tag->len = ngx_strlen(list->profile.tag);
+
+        told = *tag;
+    }
+
+    if (list->wanted.len
+        && (told.len != list->wanted.len
+            || ngx_memcmp(told.data, list->wanted.data, told.len) != 0))
+    {
+        return PHOTA_DECLINED;
     }
 
     return PHOTA_OK;

@@ -265,7 +265,8 @@ fuzz_swap(const u_char *data, size_t size, const json_t *root)
 /* every other profile, by its length; "tag" becomes another, or none */
 
 static int
-fuzz_keep(void *ctx, const phota_str_t *id, phota_str_t *tag)
+fuzz_keep(void *ctx, const phota_str_t *id, const phota_str_t *own,
+    phota_str_t *tag)
 {
     unsigned  *kept = ctx;
 

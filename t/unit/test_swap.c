@@ -244,7 +244,8 @@ typedef struct {
 /* "mine..." is kept, with a tag of its own where the id says so */
 
 static int
-test_keep(void *ctx, const phota_str_t *id, phota_str_t *tag)
+test_keep(void *ctx, const phota_str_t *id, const phota_str_t *own,
+    phota_str_t *tag)
 {
     test_keep_t  *keep = ctx;
 
