@@ -271,6 +271,7 @@ fuzz_keep(void *ctx, const phota_str_t *id, const phota_str_t *own,
     unsigned  *kept = ctx;
 
     fuzz_assert(id->len && id->len <= PHOTA_PROFILE_ID_MAX);
+    fuzz_assert(own->data == NULL || own->len <= PHOTA_PROFILE_TAG_MAX);
 
     if (id->len % 2) {
         return PHOTA_DECLINED;

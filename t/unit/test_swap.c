@@ -238,6 +238,7 @@ test_large(void **state)
 typedef struct {
     unsigned       calls;
     int            fail;            /* at the call, 0: never */
+    char           tags[64];        /* the elements' own, "-" for none */
 } test_keep_t;
 
 
@@ -249,8 +250,15 @@ test_keep(void *ctx, const phota_str_t *id, const phota_str_t *own,
 {
     test_keep_t  *keep = ctx;
 
+    size_t        used;
+
     assert_in_range(id->len, 1, PHOTA_PROFILE_ID_MAX);
     assert_null(tag->data);
+
+    used = strlen(keep->tags);
+    (void) snprintf(keep->tags + used, sizeof(keep->tags) - used, "%.*s,",
+                    own->data ? (int) own->len : 1,
+                    own->data ? (const char *) own->data : "-");
 
     if ((int) ++keep->calls == keep->fail) {
         return PHOTA_ERROR;
@@ -366,6 +374,8 @@ test_profiles(void **state)
 
     (void) state;
 
+    memset(&keep, 0, sizeof(test_keep_t));
+
     for (i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
         memset(&keep, 0, sizeof(keep));
         rc = test_filter(pairs[i].text, &keep, &answer);
@@ -399,6 +409,29 @@ test_profiles(void **state)
                                     ? text : "{\"profiles\":[]}");
         free(answer);
     }
+}
+
+
+static void
+test_tags(void **state)
+{
+    char         *answer;
+    test_keep_t   keep;
+
+    (void) state;
+
+    memset(&keep, 0, sizeof(test_keep_t));
+
+    assert_int_equal(test_filter("{\"profiles\":[\"mine1\","
+                                 "{\"id\":\"a\",\"tag\":\"x\\u0079\"},"
+                                 "{\"tag\":\"z\",\"id\":\"mine2\"},"
+                                 "{\"id\":\"b\",\"tag\":null},"
+                                 "{\"id\":\"c\"}]}", &keep, &answer),
+                     PHOTA_OK);
+    assert_string_equal(keep.tags, "-,xy,z,-,-,");
+    assert_string_equal(answer, "{\"profiles\":[\"mine1\","
+                                "{\"tag\":\"z\",\"id\":\"mine2\"}]}");
+    free(answer);
 }
 
 
@@ -487,6 +520,7 @@ main(void)
         cmocka_unit_test(test_within),
         cmocka_unit_test(test_large),
         cmocka_unit_test(test_profiles),
+        cmocka_unit_test(test_tags),
         cmocka_unit_test(test_own)
     };
 
