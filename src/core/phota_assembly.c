@@ -47,6 +47,16 @@ typedef struct {
 } phota_assembly_scan_t;
 
 
+/* what is still asked for: nothing, or no byte before the segment at at */
+
+typedef struct {
+    u_char                *buf;
+    size_t                 len;
+    uint64_t               offset;
+    uint64_t               at;
+} phota_assembly_piece_t;
+
+
 static int phota_assembly_event(void *ctx, phota_json_event_e event,
     const u_char *p, size_t len, uint64_t offset);
 static int phota_assembly_value(phota_assembly_scan_t *scan,
@@ -57,6 +67,14 @@ static int phota_assembly_text(phota_assembly_t *a, const u_char *result,
     size_t len, const phota_assembly_span_t *spans);
 static void phota_assembly_put(phota_assembly_t *a, const void *p,
     size_t len);
+static void phota_assembly_copy(phota_assembly_piece_t *piece, const void *p,
+    size_t size);
+static int phota_assembly_file(phota_assembly_piece_t *piece,
+    const phota_file_t *file);
+static size_t phota_assembly_part(const phota_assembly_piece_t *piece,
+    uint64_t size);
+static void phota_assembly_pass(phota_assembly_piece_t *piece, size_t n,
+    uint64_t size);
 static int phota_assembly_base64(const phota_file_t *file, u_char *buf,
     size_t len, uint64_t offset);
 
@@ -329,63 +347,97 @@ phota_assembly_length(const phota_assembly_t *a)
 int
 phota_assembly_read(void *ctx, u_char *buf, size_t len, uint64_t offset)
 {
-    int                  rc;
-    size_t               n;
-    unsigned             i;
-    uint64_t             at, chars;
-    const char          *mark;
-    phota_assembly_t    *a = ctx;
-    const phota_file_t  *file;
+    int                      rc;
+    unsigned                 i;
+    phota_assembly_t        *a = ctx;
+    phota_assembly_piece_t   piece;
 
-    /* segment by segment: text, each picture with what surrounds it, text */
+    piece.buf = buf;
+    piece.len = len;
+    piece.offset = offset;
+    piece.at = 0;
 
-#define phota_assembly_copy(p, size)                                          \
-    if (len && offset < at + (size)) {                                        \
-        n = (size_t) (at + (size) - offset);                                  \
-        n = (n < len) ? n : len;                                              \
-        memcpy(buf, (p) + (offset - at), n);                                  \
-        buf += n;                                                             \
-        len -= n;                                                             \
-        offset += n;                                                          \
-    }                                                                         \
-    at += (size)
+    phota_assembly_copy(&piece, a->text, a->before);
 
-    at = 0;
+    for (i = 0; i < a->nfiles && piece.len; i++) {
+        phota_assembly_copy(&piece, i ? ",\"" : "\"", i ? 2 : 1);
 
-    phota_assembly_copy(a->text, a->before);
-
-    for (i = 0; i < a->nfiles && len; i++) {
-        file = &a->files[i];
-        mark = i ? ",\"" : "\"";
-
-        phota_assembly_copy(mark, strlen(mark));
-
-        chars = phota_assembly_chars(file);
-
-        if (len && offset < at + chars) {
-            n = (size_t) ((at + chars - offset < len) ? at + chars - offset
-                                                      : len);
-
-            rc = phota_assembly_base64(file, buf, n, offset - at);
-            if (rc != PHOTA_OK) {
-                return rc;
-            }
-
-            buf += n;
-            len -= n;
-            offset += n;
+        rc = phota_assembly_file(&piece, &a->files[i]);
+        if (rc != PHOTA_OK) {
+            return rc;
         }
 
-        at += chars;
-
-        phota_assembly_copy("\"", 1);
+        phota_assembly_copy(&piece, "\"", 1);
     }
 
-    phota_assembly_copy(a->text + a->before, a->len - a->before);
+    phota_assembly_copy(&piece, a->text + a->before, a->len - a->before);
 
-#undef phota_assembly_copy
+    return piece.len ? PHOTA_ERROR : PHOTA_OK;
+}
 
-    return len ? PHOTA_ERROR : PHOTA_OK;
+
+/* the next segment, as far as it is asked for */
+
+static void
+phota_assembly_copy(phota_assembly_piece_t *piece, const void *p, size_t size)
+{
+    size_t  n;
+
+    n = phota_assembly_part(piece, size);
+
+    if (n) {
+        memcpy(piece->buf, (const u_char *) p + (piece->offset - piece->at),
+               n);
+    }
+
+    phota_assembly_pass(piece, n, size);
+}
+
+
+static int
+phota_assembly_file(phota_assembly_piece_t *piece, const phota_file_t *file)
+{
+    int       rc;
+    size_t    n;
+    uint64_t  chars;
+
+    chars = phota_assembly_chars(file);
+    n = phota_assembly_part(piece, chars);
+
+    rc = phota_assembly_base64(file, piece->buf, n, piece->offset - piece->at);
+
+    if (rc == PHOTA_OK) {
+        phota_assembly_pass(piece, n, chars);
+    }
+
+    return rc;
+}
+
+
+/* bytes that are asked for of a segment of this size */
+
+static size_t
+phota_assembly_part(const phota_assembly_piece_t *piece, uint64_t size)
+{
+    uint64_t  n;
+
+    if (piece->len == 0 || piece->offset - piece->at >= size) {
+        return 0;
+    }
+
+    n = size - (piece->offset - piece->at);
+
+    return (n < piece->len) ? (size_t) n : piece->len;
+}
+
+
+static void
+phota_assembly_pass(phota_assembly_piece_t *piece, size_t n, uint64_t size)
+{
+    piece->buf += n;
+    piece->len -= n;
+    piece->offset += n;
+    piece->at += size;
 }
 
 
