@@ -13,6 +13,7 @@ use File::Find ();
 use File::Temp ();
 use JSON::PP ();
 use POSIX ();
+use Scalar::Util ();
 use Phota::Body;
 use Phota::Gateway;
 use Phota::HTTP;
@@ -31,6 +32,8 @@ our $slow = $ENV{PHOTA_SLOW} || 1;
 our @profiles = map { "prof_$_" } qw/ a b ann anna ben bert guest none once
     once1 once2 /;
 
+my %alive;
+
 *wait_for = \&Phota::Gateway::wait_for;
 *micro = \&Phota::Gateway::micro;
 
@@ -47,6 +50,8 @@ sub new {
         CLEANUP => !$ENV{PHOTA_KEEP});
     my $self = bless { dir => $dir, pid => $$, tokens => {},
         own => $o{own} || {}, key => 'phk-shared-' . random() }, $class;
+
+    Scalar::Util::weaken($alive{$self} = $self);
 
     chmod 0711, $dir;
     diag("kept: $dir") if $ENV{PHOTA_KEEP};
@@ -767,12 +772,24 @@ sub bill {
     return { map { $_ => $bill->{$_} } qw/ amount outputs identity_outputs / };
 }
 
-# a test that dies leaves no process behind, and shows why
+# a test that dies leaves no process behind, and shows why; one whose functions
+# know it lives until all is destroyed in no order, which is too late for that
+
+END {
+    $_->_abandon for grep { defined } values %alive;
+}
 
 sub DESTROY {
     my ($self) = @_;
 
-    return if $self->{pid} != $$ || $self->{finished};
+    delete $alive{$self};
+    $self->_abandon;
+}
+
+sub _abandon {
+    my ($self) = @_;
+
+    return if $self->{pid} != $$ || $self->{finished}++;
 
     local $?;
 
