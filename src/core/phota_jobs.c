@@ -343,6 +343,46 @@ phota_job_first(MDB_txn *txn, MDB_dbi index, const u_char *prefix, size_t len,
 
 
 int
+phota_jobs_waiting(phota_jobs_t *j, MDB_txn *txn, uint32_t tenant,
+    unsigned *n)
+{
+    int          rc;
+    size_t       len;
+    u_char       prefix[PHOTA_JOB_OPEN_KEY];
+    MDB_val      key, value;
+    unsigned     most;
+    MDB_cursor  *cursor;
+
+    most = *n;
+    *n = 0;
+
+    if (mdb_cursor_open(txn, j->open, &cursor) != 0) {
+        return PHOTA_ERROR;
+    }
+
+    phota_job_waiting_key(prefix, tenant);
+
+    len = sizeof(prefix) - sizeof(phota_id_t);
+    key.mv_data = prefix;
+    key.mv_size = len;
+
+    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+
+    while (rc == 0 && *n < most && key.mv_size == sizeof(prefix)
+           && memcmp(key.mv_data, prefix, len) == 0)
+    {
+        (*n)++;
+
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+
+    mdb_cursor_close(cursor);
+
+    return (rc == 0 || rc == MDB_NOTFOUND) ? PHOTA_OK : PHOTA_ERROR;
+}
+
+
+int
 phota_job_text(phota_jobs_t *j, MDB_txn *txn, const phota_id_t *charge,
     const u_char **text, size_t *len)
 {

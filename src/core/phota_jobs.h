@@ -97,7 +97,8 @@ typedef struct {
     MDB_dbi          due;           /* due (ms, big-endian), charge id */
     MDB_dbi          open;          /* tenant, fingerprint, asked, charge id
                                        of an open PHOTA_JOB_IMAGES that is
-                                       storable */
+                                       storable; or tenant, zeroes, charge id
+                                       of a PHOTA_JOB_STORED that waits */
 } phota_jobs_t;
 
 
@@ -133,6 +134,10 @@ int phota_job_named(phota_jobs_t *j, MDB_txn *txn, uint32_t tenant,
 int phota_job_alike(phota_jobs_t *j, MDB_txn *txn, uint32_t tenant,
     const u_char fingerprint[PHOTA_SHA256_LEN], uint32_t asked,
     phota_id_t *charge);
+
+/* how many PHOTA_JOB_STORED of a tenant's wait for their delivery, up to n */
+int phota_jobs_waiting(phota_jobs_t *j, MDB_txn *txn, uint32_t tenant,
+    unsigned *n);
 
 /* valid as long as txn; PHOTA_DECLINED when nothing was kept */
 int phota_job_text(phota_jobs_t *j, MDB_txn *txn, const phota_id_t *charge,

@@ -292,10 +292,17 @@ phota_job_keys(phota_job_keys_t *keys, const phota_job_t *job)
     }
 
     phota_put_be(keys->due, job->due, 8);
-    phota_job_open_key(keys->open, job->tenant, job->fingerprint, job->asked);
 
-    keys->is_open = (job->state == PHOTA_JOB_OPEN
-                     && job->kind == PHOTA_JOB_IMAGES && job->storable);
+    if (job->kind == PHOTA_JOB_IMAGES) {
+        phota_job_open_key(keys->open, job->tenant, job->fingerprint,
+                           job->asked);
+        keys->is_open = (job->state == PHOTA_JOB_OPEN && job->storable);
+
+    } else {
+        phota_job_waiting_key(keys->open, job->tenant);
+        keys->is_open = (job->kind == PHOTA_JOB_STORED
+                         && job->delivery == PHOTA_DELIVERY_WAITING);
+    }
 
     i = sizeof(phota_id_t);
 
@@ -335,4 +342,14 @@ phota_job_open_key(u_char key[PHOTA_JOB_OPEN_KEY], uint32_t tenant,
     phota_put_be(key, tenant, 4);
     memcpy(key + 4, fingerprint, PHOTA_SHA256_LEN);
     phota_put_be(key + 4 + PHOTA_SHA256_LEN, asked, 4);
+}
+
+
+/* apart from all that are open: nothing has this fingerprint */
+
+void
+phota_job_waiting_key(u_char key[PHOTA_JOB_OPEN_KEY], uint32_t tenant)
+{
+    memset(key, 0, PHOTA_JOB_OPEN_KEY);
+    phota_put_be(key, tenant, 4);
 }

@@ -47,5 +47,8 @@ int phota_job_name_key(u_char key[PHOTA_JOB_NAME_KEY], uint32_t tenant,
 void phota_job_open_key(u_char key[PHOTA_JOB_OPEN_KEY], uint32_t tenant,
     const u_char fingerprint[PHOTA_SHA256_LEN], uint32_t asked);
 
+/* the same of a stored result that waits to be told */
+void phota_job_waiting_key(u_char key[PHOTA_JOB_OPEN_KEY], uint32_t tenant);
+
 
 #endif /* _PHOTA_JOBS_RECORD_H_INCLUDED_ */

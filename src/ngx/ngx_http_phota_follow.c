@@ -18,6 +18,7 @@
 #define NGX_HTTP_PHOTA_POLL_MAX   120000    /* ms between two polls */
 #define NGX_HTTP_PHOTA_LATER      10000     /* ms, when it can't be tried */
 #define NGX_HTTP_PHOTA_SOON       1000      /* ms, when others are in the way */
+#define NGX_HTTP_PHOTA_REPEAT_KEPT  86400000    /* ms, stored results' rows */
 
 
 static ngx_uint_t ngx_http_phota_follow_look(MDB_txn *txn,
@@ -40,6 +41,7 @@ static int ngx_http_phota_follow_lose(ngx_http_phota_follow_t *f,
 static void ngx_http_phota_follow_written(ngx_http_phota_job_t *job);
 static void ngx_http_phota_follow_soon(phota_job_t *row, void *data);
 static void ngx_http_phota_follow_rest(phota_job_t *row, void *data);
+static uint64_t ngx_http_phota_follow_until(const phota_job_t *row);
 static void ngx_http_phota_follow_free(ngx_http_phota_follow_t *f);
 
 
@@ -270,7 +272,7 @@ ngx_http_phota_follow_step(ngx_http_phota_follow_t *f)
         return;
     }
 
-    if (phota_now() >= row->ended + PHOTA_JOB_KEPT) {
+    if (phota_now() >= ngx_http_phota_follow_until(row)) {
         f->remove = 1;
     }
 
@@ -608,7 +610,17 @@ static void
 ngx_http_phota_follow_rest(phota_job_t *row, void *data)
 {
     row->due = (row->delivery == PHOTA_DELIVERY_WAITING)
-               ? phota_now() : row->ended + PHOTA_JOB_KEPT;
+               ? phota_now() : ngx_http_phota_follow_until(row);
+}
+
+
+/* nobody polls for a stored result by its row, and nobody has paid for it */
+
+static uint64_t
+ngx_http_phota_follow_until(const phota_job_t *row)
+{
+    return row->ended + (row->kind == PHOTA_JOB_STORED
+                         ? NGX_HTTP_PHOTA_REPEAT_KEPT : PHOTA_JOB_KEPT);
 }
 
 

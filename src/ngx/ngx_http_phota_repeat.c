@@ -9,6 +9,11 @@
 #include "ngx_http_phota_module.h"
 
 
+/* callbacks that a tenant may wait for: stored results cost nothing */
+
+#define NGX_HTTP_PHOTA_REPEATS  100
+
+
 typedef struct {
     ngx_http_phota_job_t   job;
     ngx_http_request_t    *r;               /* NULL: the client left */
@@ -204,10 +209,24 @@ ngx_http_phota_repeat_text(ngx_http_phota_ctx_t *ctx,
 static int
 ngx_http_phota_repeat_run(ngx_http_phota_job_t *job, MDB_txn *txn)
 {
+    int                       rc;
+    unsigned                  n;
     ngx_http_phota_repeat_t  *repeat;
 
     repeat = (ngx_http_phota_repeat_t *)
                  ((u_char *) job - offsetof(ngx_http_phota_repeat_t, job));
+
+    n = NGX_HTTP_PHOTA_REPEATS;
+
+    rc = phota_jobs_waiting(&ngx_http_phota_worker.jobs, txn,
+                            repeat->row.tenant, &n);
+
+    if (rc != PHOTA_OK || n == NGX_HTTP_PHOTA_REPEATS) {
+        phota_error(&job->err, (rc == PHOTA_OK)
+                               ? "too many of the tenant's wait already"
+                               : "the jobs cannot be read");
+        return (rc == PHOTA_OK) ? PHOTA_REFUSED : rc;
+    }
 
     return phota_job_put(&ngx_http_phota_worker.jobs, txn, &repeat->row,
                          repeat->text, repeat->len, &job->err);
@@ -217,6 +236,7 @@ ngx_http_phota_repeat_run(ngx_http_phota_job_t *job, MDB_txn *txn)
 static void
 ngx_http_phota_repeat_done(ngx_http_phota_job_t *job)
 {
+    ngx_uint_t                level;
     ngx_http_request_t       *r;
     ngx_http_cleanup_t       *cln;
     ngx_http_phota_repeat_t  *repeat;
@@ -230,7 +250,9 @@ ngx_http_phota_repeat_done(ngx_http_phota_job_t *job)
 
         /* callbacks are a courtesy: what the client polls is there */
 
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+        level = (job->rc == PHOTA_REFUSED) ? NGX_LOG_NOTICE : NGX_LOG_ERR;
+
+        ngx_log_error(level, ngx_cycle->log, 0,
                       "phota: a callback for a stored result could not be "
                       "written down, it is not made: %s", job->err.text);
     }

@@ -339,6 +339,58 @@ test_open_ones(void **state)
 }
 
 
+static unsigned
+test_waiting(uint32_t tenant, unsigned most)
+{
+    MDB_txn   *txn;
+    unsigned   n;
+
+    n = most;
+
+    txn = test_begin(0);
+    assert_int_equal(phota_jobs_waiting(&test_jobs, txn, tenant, &n),
+                     PHOTA_OK);
+    phota_store_abort(txn);
+
+    return n;
+}
+
+
+static void
+test_waiting_ones(void **state)
+{
+    unsigned     i;
+    phota_job_t  job;
+
+    (void) state;
+
+    assert_int_equal(test_waiting(1, 10), 0);
+
+    test_job(&job, 1, "stored");
+    job.kind = PHOTA_JOB_STORED;
+    job.state = PHOTA_JOB_DONE;
+    job.delivery = PHOTA_DELIVERY_WAITING;
+
+    for (i = 0; i < 5; i++) {
+        job.charge.b[0] = (u_char) i;
+        assert_int_equal(test_put(&job), PHOTA_OK);
+    }
+
+    assert_int_equal(test_waiting(1, 10), 5);
+    assert_int_equal(test_waiting(1, 3), 3);
+    assert_int_equal(test_waiting(0, 10), 0);
+    assert_int_equal(test_waiting(2, 10), 0);
+
+    /* nobody takes one for a purchase under way */
+
+    assert_int_equal(test_alike(&job, NULL), PHOTA_DECLINED);
+
+    job.delivery = PHOTA_DELIVERY_DONE;
+    assert_int_equal(test_put(&job), PHOTA_OK);
+    assert_int_equal(test_waiting(1, 10), 4);
+}
+
+
 static void
 test_dues(void **state)
 {
@@ -648,6 +700,7 @@ main(void)
         TEST_JOB(test_refused),
         TEST_JOB(test_names),
         TEST_JOB(test_open_ones),
+        TEST_JOB(test_waiting_ones),
         TEST_JOB(test_dues),
         TEST_JOB(test_texts),
         TEST_JOB(test_lists),
