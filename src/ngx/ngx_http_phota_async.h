@@ -28,6 +28,7 @@ struct ngx_http_phota_errand_s {
     ngx_http_phota_purchase_t  *purchase;
     ngx_socket_t                peer;           /* of the connection */
     ngx_event_t                 end;
+    ngx_event_t                 timer;
     off_t                       limit;          /* bytes of an answer */
     ngx_uint_t                  status;         /* that it began with, 0 none */
     ngx_str_t                   url;            /* outbound: as it was told */
@@ -191,6 +192,9 @@ ngx_http_phota_errand_t *ngx_http_phota_errand_create(ngx_uint_t provider,
 ngx_int_t ngx_http_phota_errand_go(ngx_http_phota_errand_t *errand,
     ngx_http_phota_target_t *target);
 void ngx_http_phota_errand_free(ngx_http_phota_errand_t *errand);
+
+/* from now on it has so much time, whatever it waits for */
+void ngx_http_phota_errand_begin(ngx_http_phota_errand_t *errand);
 
 /* ngx_http_phota_outbound.c */
 

@@ -10,6 +10,12 @@
 #include "ngx_http_phota_module.h"
 
 
+/* ms, of all of it: upstreams are patient, strangers mustn't be waited for */
+
+#define NGX_HTTP_PHOTA_ERRAND_OUTBOUND  120000
+#define NGX_HTTP_PHOTA_ERRAND_POLL      900000
+
+
 static ngx_connection_t *ngx_http_phota_errand_connect(
     ngx_http_phota_errand_t *errand, ngx_http_conf_ctx_t *conf_ctx);
 static ngx_int_t ngx_http_phota_errand_request(
@@ -17,6 +23,10 @@ static ngx_int_t ngx_http_phota_errand_request(
 static u_char *ngx_http_phota_errand_log(ngx_log_t *log, u_char *buf,
     size_t len);
 static void ngx_http_phota_errand_wake(ngx_http_request_t *r);
+static void ngx_http_phota_errand_closed(ngx_event_t *rev);
+static void ngx_http_phota_errand_late(ngx_event_t *ev);
+static void ngx_http_phota_errand_stop(ngx_http_phota_errand_t *errand,
+    const char *trouble);
 static void ngx_http_phota_errand_gone(void *data);
 static void ngx_http_phota_errand_end(ngx_event_t *ev);
 
@@ -135,7 +145,7 @@ ngx_http_phota_errand_connect(ngx_http_phota_errand_t *errand,
     c->recv_chain = ngx_recv_chain;
     c->send_chain = ngx_send_chain;
 
-    c->read->handler = ngx_http_empty_handler;
+    c->read->handler = ngx_http_phota_errand_closed;
     c->write->handler = ngx_http_empty_handler;
     c->write->ready = 1;
 
@@ -227,6 +237,10 @@ ngx_http_phota_errand_request(ngx_http_phota_errand_t *errand,
     errand->end.data = errand;
     errand->end.log = ngx_cycle->log;
 
+    errand->timer.handler = ngx_http_phota_errand_late;
+    errand->timer.data = errand;
+    errand->timer.log = ngx_cycle->log;
+
     return NGX_OK;
 }
 
@@ -257,6 +271,15 @@ ngx_http_phota_errand_log(ngx_log_t *log, u_char *buf, size_t len)
 }
 
 
+void
+ngx_http_phota_errand_begin(ngx_http_phota_errand_t *errand)
+{
+    ngx_add_timer(&errand->timer,
+                  errand->outbound ? NGX_HTTP_PHOTA_ERRAND_OUTBOUND
+                                   : NGX_HTTP_PHOTA_ERRAND_POLL);
+}
+
+
 ngx_int_t
 ngx_http_phota_errand_go(ngx_http_phota_errand_t *errand,
     ngx_http_phota_target_t *target)
@@ -269,6 +292,8 @@ ngx_http_phota_errand_go(ngx_http_phota_errand_t *errand,
         ngx_http_phota_errand_free(errand);
         return NGX_ERROR;
     }
+
+    ngx_http_phota_errand_begin(errand);
 
     /* there may be an answer already: done() is called from the event loop */
 
@@ -301,6 +326,51 @@ ngx_http_phota_errand_wake(ngx_http_request_t *r)
 }
 
 
+/* by nginx itself, when worker_shutdown_timeout is over */
+
+static void
+ngx_http_phota_errand_closed(ngx_event_t *rev)
+{
+    ngx_connection_t      *c;
+    ngx_http_request_t    *r;
+    ngx_http_phota_ctx_t  *ctx;
+
+    c = rev->data;
+
+    if (!c->close) {
+        return;
+    }
+
+    r = c->data;
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_phota_module);
+
+    ngx_http_phota_errand_stop(ctx->errand, "the gateway was stopped");
+}
+
+
+static void
+ngx_http_phota_errand_late(ngx_event_t *ev)
+{
+    ngx_http_phota_errand_stop(ev->data, "it took too long");
+}
+
+
+/* what it leaves half done is torn down with its request */
+
+static void
+ngx_http_phota_errand_stop(ngx_http_phota_errand_t *errand,
+    const char *trouble)
+{
+    errand->complete = 0;
+
+    if (errand->status == 0) {
+        errand->trouble = trouble;
+    }
+
+    ngx_post_event(&errand->end, &ngx_posted_events);
+}
+
+
 /* nginx has torn it down itself, as for want of memory */
 
 static void
@@ -322,6 +392,10 @@ ngx_http_phota_errand_end(ngx_event_t *ev)
     ngx_http_phota_errand_t  *errand;
 
     errand = ev->data;
+
+    if (errand->timer.timer_set) {
+        ngx_del_timer(&errand->timer);
+    }
 
     if (errand->r) {
         errand->done(errand);
@@ -359,6 +433,10 @@ ngx_http_phota_errand_free(ngx_http_phota_errand_t *errand)
 
     if (errand->end.posted) {
         ngx_delete_posted_event(&errand->end);
+    }
+
+    if (errand->timer.timer_set) {
+        ngx_del_timer(&errand->timer);
     }
 
     ngx_http_free_request(r, 0);

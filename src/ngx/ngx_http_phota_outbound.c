@@ -173,6 +173,8 @@ ngx_http_phota_outbound_go(ngx_http_phota_errand_t *errand,
     out->errand = errand;
     out->target = *target;
 
+    ngx_http_phota_errand_begin(errand);
+
     if (ngx_http_phota_outbound_begin(out) == NGX_OK) {
         return NGX_AGAIN;
     }
