@@ -189,6 +189,14 @@ ngx_http_phota_async_write(ngx_http_phota_purchase_t *p, MDB_txn *txn,
         return ngx_http_phota_async_duplicate(p, txn, &other, charge, err);
     }
 
+    if (p->named) {
+        rc = ngx_http_phota_name_known(p, txn, err);
+
+        if (rc != PHOTA_OK) {
+            return rc;
+        }
+    }
+
     rc = phota_ledger_accept(&worker->ledger, txn, &p->charge.id, p->status,
                              p->outcome.request_id, charge, err);
 

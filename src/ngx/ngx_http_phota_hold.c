@@ -68,6 +68,10 @@ ngx_http_phota_buy(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
                         && ctx->since == 0);
     }
 
+    if (ngx_http_phota_name(p, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (ctx->flight.number) {
         p->flight = ctx->flight;
         ctx->flight.number = 0;
@@ -349,6 +353,10 @@ ngx_http_phota_hold_run(ngx_http_phota_job_t *job, MDB_txn *txn)
 
     if (rc == PHOTA_OK && p->keyed) {
         rc = ngx_http_phota_replay_take(p, txn, &job->err);
+    }
+
+    if (rc == PHOTA_OK && p->named) {
+        rc = ngx_http_phota_name_take(p, txn, &job->err);
     }
 
     return rc;

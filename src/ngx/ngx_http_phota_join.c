@@ -417,6 +417,12 @@ ngx_http_phota_pilot_left(ngx_http_request_t *r,
         return NGX_HTTP_PHOTA_FLYING;
     }
 
+    if (charge.state == PHOTA_STATE_HELD
+        && charge.owner.slot == PHOTA_OWNER_JOB)
+    {
+        return NGX_HTTP_PHOTA_ABANDONED;
+    }
+
     switch (charge.state) {
 
     case PHOTA_STATE_VOID:
@@ -472,6 +478,12 @@ ngx_http_phota_purchase_land(ngx_http_phota_purchase_t *p)
     } else if (p->outcome.state == PHOTA_STATE_SETTLED) {
         landing.state = p->stored ? NGX_HTTP_PHOTA_STORED
                                   : NGX_HTTP_PHOTA_UNKEPT;
+
+    } else if (p->outcome.state == PHOTA_STATE_HELD) {
+
+        /* a job: who wants one as well finds it, others don't wait for it */
+
+        landing.state = NGX_HTTP_PHOTA_ABANDONED;
 
     } else if (p->outcome.state != PHOTA_STATE_VOID) {
         landing.state = NGX_HTTP_PHOTA_UNKNOWN;

@@ -343,6 +343,7 @@ struct ngx_http_phota_purchase_s {
     phota_limits_t              token_limits;
     phota_shortage_t            shortage;
     u_char                      replay_key[PHOTA_SHA256_LEN];
+    u_char                      name_key[PHOTA_SHA256_LEN];
     ngx_http_phota_flight_t     flight;         /* number 0: none */
     phota_scan_t                scan;
     ngx_uint_t                  variation;      /* from 1, 0: none asked for */
@@ -375,6 +376,7 @@ struct ngx_http_phota_purchase_s {
     unsigned                    refund:1;       /* of a training in ERROR */
     unsigned                    collapses:1;    /* an open job like it does */
     unsigned                    alike:1;        /* there is one: job */
+    unsigned                    named:1;        /* has a client_request_id */
     unsigned                    landed:1;       /* others were told */
     unsigned                    complete:1;
     unsigned                    last:1;         /* last buffer was seen */
@@ -523,6 +525,19 @@ ngx_int_t ngx_http_phota_replay(ngx_http_request_t *r,
 /* in the writer's transaction: PHOTA_REFUSED when another took the key */
 int ngx_http_phota_replay_free(ngx_http_phota_purchase_t *p, MDB_txn *txn);
 int ngx_http_phota_replay_take(ngx_http_phota_purchase_t *p, MDB_txn *txn,
+    phota_error_t *err);
+
+/*
+ * A client_request_id names one job at the upstream, however often it is sent:
+ * p->name_key.  In the writer's transaction: with the hold it is noted whose it
+ * is, and once the job is known, a submit of which nothing was heard has come to
+ * nothing else.
+ */
+ngx_int_t ngx_http_phota_name(ngx_http_phota_purchase_t *p,
+    ngx_http_phota_ctx_t *ctx);
+int ngx_http_phota_name_take(ngx_http_phota_purchase_t *p, MDB_txn *txn,
+    phota_error_t *err);
+int ngx_http_phota_name_known(ngx_http_phota_purchase_t *p, MDB_txn *txn,
     phota_error_t *err);
 
 /* the fingerprint under which the copy of a charge's answer lies */

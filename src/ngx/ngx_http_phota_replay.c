@@ -10,6 +10,11 @@
 #include "ngx_http_phota_module.h"
 
 
+/* ms: how long the upstream remembers a client_request_id isn't documented */
+
+#define NGX_HTTP_PHOTA_NAMED  3600000
+
+
 static int ngx_http_phota_replay_request(
     u_char digest[PHOTA_SHA256_LEN], const u_char *fingerprint,
     ngx_uint_t outputs, ngx_uint_t variation);
@@ -377,4 +382,132 @@ ngx_http_phota_replay_where(const phota_id_t *charge,
 
     return (phota_sha256(fingerprint, buf, sizeof(buf)) == PHOTA_OK)
            ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_phota_name(ngx_http_phota_purchase_t *p, ngx_http_phota_ctx_t *ctx)
+{
+    u_char   *buf;
+    size_t    len;
+
+    if (!ctx->scan.async || ctx->upward == NULL
+        || ctx->upward->request_id.len == 0)
+    {
+        return NGX_OK;
+    }
+
+    /* a NUL first, which no Idempotency-Key can have: it is a header's value */
+
+    len = ctx->upward->request_id.len;
+
+    buf = ngx_pnalloc(p->r->pool, 1 + len);
+    if (buf == NULL) {
+        return NGX_ERROR;
+    }
+
+    buf[0] = '\0';
+    ngx_memcpy(buf + 1, ctx->upward->request_id.data, len);
+
+    if (phota_replay_digest(p->name_key, buf, 1 + len) != PHOTA_OK) {
+        return NGX_ERROR;
+    }
+
+    p->named = 1;
+
+    return NGX_OK;
+}
+
+
+int
+ngx_http_phota_name_take(ngx_http_phota_purchase_t *p, MDB_txn *txn,
+    phota_error_t *err)
+{
+    int                       rc;
+    uint64_t                  now;
+    phota_charge_t            charge;
+    phota_replay_t            replay;
+    ngx_http_phota_worker_t  *worker;
+
+    now = phota_now();
+    worker = &ngx_http_phota_worker;
+
+    rc = phota_replay_get(&worker->replays, txn, p->charge.tenant,
+                          p->name_key, now, &replay);
+
+    if (rc == PHOTA_OK) {
+        rc = phota_ledger_get(&worker->ledger, txn, &replay.charge, &charge);
+
+        /* the first one that nothing was heard of is the one to look for */
+
+        if (rc == PHOTA_OK
+            && (charge.state == PHOTA_STATE_HELD
+                || charge.state == PHOTA_STATE_UNKNOWN))
+        {
+            return PHOTA_OK;
+        }
+    }
+
+    if (rc == PHOTA_ERROR) {
+        phota_error(err, "a client_request_id could not be looked up");
+        return PHOTA_ERROR;
+    }
+
+    ngx_memcpy(replay.fingerprint, p->charge.fingerprint, PHOTA_SHA256_LEN);
+
+    replay.charge = p->charge.id;
+    replay.expires = now + NGX_HTTP_PHOTA_NAMED;
+
+    return phota_replay_put(&worker->replays, txn, p->charge.tenant,
+                            p->name_key, &replay, now, err);
+}
+
+
+int
+ngx_http_phota_name_known(ngx_http_phota_purchase_t *p, MDB_txn *txn,
+    phota_error_t *err)
+{
+    int                       rc;
+    phota_charge_t            charge;
+    phota_replay_t            replay;
+    phota_outcome_t           outcome;
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    rc = phota_replay_get(&worker->replays, txn, p->charge.tenant,
+                          p->name_key, phota_now(), &replay);
+
+    if (rc == PHOTA_OK
+        && ngx_memcmp(&replay.charge, &p->charge.id, sizeof(phota_id_t)) == 0)
+    {
+        return PHOTA_OK;
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = phota_ledger_get(&worker->ledger, txn, &replay.charge, &charge);
+    }
+
+    if (rc == PHOTA_ERROR) {
+        phota_error(err, "a client_request_id could not be looked up");
+        return PHOTA_ERROR;
+    }
+
+    if (rc != PHOTA_OK
+        || (charge.state != PHOTA_STATE_UNKNOWN
+            && (charge.state != PHOTA_STATE_HELD
+                || phota_ledger_alive(&worker->ledger, txn, &charge.owner))))
+    {
+        return PHOTA_OK;
+    }
+
+    ngx_memzero(&outcome, sizeof(phota_outcome_t));
+
+    outcome.state = PHOTA_STATE_VOID;
+    outcome.reason = PHOTA_REASON_DUPLICATE;
+
+    rc = phota_ledger_end(&worker->ledger, txn, &replay.charge, &outcome,
+                          NULL, err);
+
+    return (rc == PHOTA_ERROR) ? rc : PHOTA_OK;
 }

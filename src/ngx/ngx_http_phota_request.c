@@ -355,10 +355,7 @@ ngx_http_phota_decide(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return ngx_http_phota_trial(r, ctx);
     }
 
-    /* a job is bought whole, and nobody can wait for its end here */
-
-    if (ctx->storable && !ctx->scan.async && ngx_http_phota_worker.cache_open)
-    {
+    if (ctx->storable && ngx_http_phota_worker.cache_open) {
         rc = ngx_http_phota_join(r, ctx);
 
         if (rc == NGX_DECLINED) {
@@ -367,6 +364,13 @@ ngx_http_phota_decide(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
         if (rc != NGX_OK) {
             return rc;
+        }
+
+        if (ctx->scan.async) {
+
+            /* a job's result can't be told together with what was there */
+
+            ctx->buys = ctx->scan.outputs;
         }
     }
 
@@ -512,7 +516,6 @@ ngx_http_phota_give(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
     ctx->cache = ctx->joined ? NGX_HTTP_PHOTA_CACHE_JOIN
                              : NGX_HTTP_PHOTA_CACHE_HIT;
-
     if (ctx->trial) {
         return ngx_http_phota_trial(r, ctx);
     }
