@@ -146,17 +146,6 @@ static const phota_reading_t  phota_training_reading = {
 };
 
 
-/* of 4xx those that speak of the call that asked, not of what it asked for */
-
-static const uint16_t  phota_report_calls[] = {
-    401, 402, 403, 405, 406, 407, 408, 409, 411, 412, 413, 414, 415, 416, 417,
-    421, 425, 426, 428, 429, 431
-};
-
-#define PHOTA_REPORT_CALLS                                                    \
-    (sizeof(phota_report_calls) / sizeof(phota_report_calls[0]))
-
-
 int
 phota_report_read(unsigned status, const u_char *text, size_t len,
     phota_report_t *report)
@@ -290,8 +279,6 @@ static phota_report_e
 phota_report_http(const phota_reading_t *reading, unsigned status,
     unsigned trouble)
 {
-    size_t  i;
-
     if (status == 202) {
         return PHOTA_REPORT_PENDING;
     }
@@ -300,17 +287,13 @@ phota_report_http(const phota_reading_t *reading, unsigned status,
         return PHOTA_REPORT_LOST;
     }
 
-    if (status / 100 != 4 || !trouble || reading->training) {
-        return PHOTA_REPORT_NOTHING;
-    }
+    /*
+     * As a call that waits is told that it was blocked.  Any other 4xx speaks of
+     * the poll, and what was paid for isn't void because of that.
+     */
 
-    for (i = 0; i < PHOTA_REPORT_CALLS; i++) {
-        if (status == phota_report_calls[i]) {
-            return PHOTA_REPORT_NOTHING;
-        }
-    }
-
-    return PHOTA_REPORT_FAILED;
+    return (status == 400 && trouble && !reading->training)
+           ? PHOTA_REPORT_FAILED : PHOTA_REPORT_NOTHING;
 }
 
 
