@@ -288,8 +288,8 @@ phota_report_http(const phota_reading_t *reading, unsigned status,
     }
 
     /*
-     * As a call that waits is told that it was blocked.  Any other 4xx speaks of
-     * the poll, and what was paid for isn't void because of that.
+     * As a call that waits is told that it was blocked.  Any other 4xx speaks
+     * of the poll, and what was paid for isn't void because of that.
      */
 
     return (status == 400 && trouble && !reading->training)
