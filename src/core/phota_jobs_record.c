@@ -16,7 +16,7 @@
 #define PHOTA_JOB_VERSION   1
 
 #define PHOTA_JOB_STORABLE  0x01
-#define PHOTA_JOB_STORED    0x02
+#define PHOTA_JOB_IN_CACHE  0x02
 #define PHOTA_JOB_LINKS     0x04
 #define PHOTA_JOB_UNMARKED  0x08
 #define PHOTA_JOB_FLAGS     0x0f
@@ -104,7 +104,7 @@ phota_job_write(phota_writer_t *w, const phota_job_t *job)
     unsigned  i, flags;
 
     flags = (job->storable ? PHOTA_JOB_STORABLE : 0)
-            | (job->stored ? PHOTA_JOB_STORED : 0)
+            | (job->stored ? PHOTA_JOB_IN_CACHE : 0)
             | (job->links ? PHOTA_JOB_LINKS : 0)
             | (job->unmarked ? PHOTA_JOB_UNMARKED : 0);
 
@@ -199,7 +199,7 @@ phota_job_read(phota_reader_t *r, phota_job_t *job)
     job->valid = phota_read_number(r, 8);
 
     job->storable = (flags & PHOTA_JOB_STORABLE) != 0;
-    job->stored = (flags & PHOTA_JOB_STORED) != 0;
+    job->stored = (flags & PHOTA_JOB_IN_CACHE) != 0;
     job->links = (flags & PHOTA_JOB_LINKS) != 0;
     job->unmarked = (flags & PHOTA_JOB_UNMARKED) != 0;
 
