@@ -20,6 +20,7 @@ my $t = Phota::Test->new(tenants => [ qw/ acme globex solo / ], workers => 2,
     job_poll => '1h', profiles => { acme => [ 'prof_anna' ] });
 my ($acme, $globex, $solo) = map { $t->token($_) } qw/ acme globex solo /;
 
+my $held = Phota::Sim::HELD;
 my %small = (input => noise(300, 1), reference => noise(300, 2));
 my $own_job = qr/^job_[0-9A-Z]{26}$/;
 my $serial = 0;
@@ -55,7 +56,7 @@ my %ids = (client_request_id => 'order-1', callback_url =>
     $receiver->url('/hook'));
 
 my $job = buy($acme, { %ids, profile_ids => [ 'prof_anna' ] },
-    job => 'delay=400; callback=lost');
+    job => "$held; callback=lost");
 my $sent = JSON::PP::decode_json($t->sim->last->{body});
 my $up = theirs();
 my $id = $job->json->{job_id};
@@ -96,6 +97,8 @@ for my $http2 (0, 1) {
 my $path = $t->get($job->json->{poll_url} =~ m{(/v1/.*)}, $acme);
 
 is($path->json->{job_id}, $id, 'poll_url leads to it');
+
+$t->sim->end_jobs;
 
 my $end = $t->poll_until($acme, $job);
 
@@ -189,20 +192,29 @@ is($t->poll($solo, 'job_nothing')->status, 404,
 # --- many polls, one charge
 
 for my $version ('HTTP/1.1', 'HTTP/2') {
-    my $raced = buy($acme, { num_output_images => 2 }, job => 'delay=300');
+    my $raced = buy($acme, { num_output_images => 2 }, job => $held);
     my $settled = states()->{settled};
+    my $reports = () = $t->reports;
+    my $many = $version eq 'HTTP/2' ? 4 : 10;
+
+    # each until it has ended and three times more
 
     my @pids = map {
         $t->background(sub {
-            for (1 .. 12) {
+            for (my ($n, $ended) = (0, 0); $n < 1000 && $ended < 4; $n++) {
                 my $answer = $t->poll($acme, $raced,
                     http2 => $version eq 'HTTP/2');
-                $t->report(join(' ', 'poll', $answer->status,
-                    $answer->json->{status}, scalar pictures_of($answer)));
+                my $status = $answer->json->{status};
+
+                $ended++ if $answer->status != 200 || $status eq 'completed';
+                $t->report(join(' ', 'poll', $answer->status, $status,
+                    scalar pictures_of($answer)));
             }
         });
-    } 1 .. ($version eq 'HTTP/2' ? 4 : 10);
+    } 1 .. $many;
 
+    wait_for(sub { $t->reports >= $reports + 2 * $many }, 10);
+    $t->sim->end_jobs;
     $t->reap(@pids);
 
     my $last = $t->poll_until($acme, $raced);
@@ -230,14 +242,14 @@ is_deeply([ grep { !/^poll 200 (?:(?:queued|in_progress) 0|completed 2)$/ }
 
 $t->ctl_ok('tenant', 'set', 'globex', '--budget-total', '0.20', '--markup',
     '50%');
-ok(wait_for(sub {
+ok(everywhere(sub {
     my $dry = $t->submit('remix', $globex, { %small, prompt => 'dry' },
         headers => [ 'Phota-Dry-Run' => '1' ]);
     ($dry->json->{price} // '') eq '0.180000'
         && defined $dry->json->{budget}{tenant}{total};
 }, 10), 'a budget is set');
 
-my $one = buy($globex, {}, job => 'delay=500',
+my $one = buy($globex, {}, job => $held,
     headers => [ 'Phota-Tag' => 'project x' ]);
 
 is($one->status, 202, 'within the budget');
@@ -247,6 +259,7 @@ $t->is_error(buy($globex), 402, 'BUDGET_EXCEEDED',
     'an open job counts against it');
 is($t->calls, $before, 'before the upstream is asked');
 
+$t->sim->end_jobs;
 $t->poll_until($globex, $one);
 
 is($t->charge($one)->{price}, '0.180000', 'it is priced as any other');

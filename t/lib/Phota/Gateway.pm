@@ -602,18 +602,22 @@ sub listening {
         Timeout => 2) ? 1 : 0;
 }
 
-# until the function is true, at most so many seconds, longer on a slow build
+# Until the function is true, at most so many seconds, longer on a slow build
+# and where others keep the machine busy: who waits in vain has failed anyway.
+# It is asked less and less often, for what it does may be some work.
 
 sub wait_for {
     my ($function, $seconds) = @_;
 
-    my $deadline = time() + $seconds * $slow;
+    my $deadline = time() + 3 * $seconds * $slow;
+    my $pause = 0.02;
 
     while (1) {
         my $value = $function->();
         return $value if $value;
         return if time() > $deadline;
-        sleep 0.02;
+        sleep $pause;
+        $pause *= 1.2 if $pause < 0.1;
     }
 }
 

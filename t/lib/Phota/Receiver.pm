@@ -122,7 +122,7 @@ sub got {
 sub wait_for {
     my ($self, $n, $seconds) = @_;
 
-    my $end = time() + ($seconds // 5) * ($ENV{PHOTA_SLOW} || 1);
+    my $end = time() + 3 * ($seconds // 5) * ($ENV{PHOTA_SLOW} || 1);
 
     while (time() < $end) {
         my $text = _read("$self->{dir}/requests");

@@ -16,6 +16,7 @@ use JSON::PP ();
 use POSIX ();
 use Time::HiRes ();
 
+my $slow = 3 * ($ENV{PHOTA_SLOW} || 1);
 my $home = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../../sim');
 
 
@@ -266,6 +267,28 @@ sub call_back {
 }
 
 
+# what is open ends now, however long its delay: all jobs, or those of an account
+# (by name), or one; none goes on by itself that was submitted with HELD
+
+use constant HELD => 'delay=3600000';
+
+sub end_jobs {
+    my ($self, $key, $job) = @_;
+
+    $self->_control('POST', 'end', { $key ? (key => $key) : (),
+        $job ? (job_id => $job) : () });
+}
+
+
+# the same of a training, by its profile
+
+sub end_training {
+    my ($self, $key, $id) = @_;
+
+    $self->_control('POST', 'end', { key => $key, profile_id => $id });
+}
+
+
 # a profile that an account has had before: tag, status, delay (ms)
 
 sub add_profile {
@@ -280,7 +303,7 @@ sub add_profile {
 
 sub wait_jobs {
     my ($self, $seconds) = @_;
-    my $end = Time::HiRes::time() + ($seconds // 10);
+    my $end = Time::HiRes::time() + ($seconds // 10) * $slow;
 
     while (Time::HiRes::time() < $end) {
         my $c = $self->counters();
@@ -305,7 +328,7 @@ sub config {
 
 sub wait_in_flight {
     my ($self, $n, $seconds) = @_;
-    my $end = Time::HiRes::time() + ($seconds // 5);
+    my $end = Time::HiRes::time() + ($seconds // 5) * $slow;
 
     while (Time::HiRes::time() < $end) {
         return 1 if $self->counters()->{in_flight} == $n;

@@ -170,6 +170,21 @@ local function call_back()
 end
 
 
+-- open jobs end at once: all, or {key, job_id}; or a training: {key, profile_id}
+
+local function end_now()
+    local body = read() or {}
+
+    if body.profile_id then
+        profile.hurry(tostring(body.key), body.profile_id)
+    else
+        job.hurry(body.key, body.job_id)
+    end
+
+    give_json({ jobs_open = dict:get("jobs_open") or 0 })
+end
+
+
 -- a profile that was there before: {key, profile_id, tag, status, delay (ms)}
 
 local function set_profile()
@@ -205,6 +220,7 @@ local routes = {
     ["GET profiles"] = function() list(profile.list()) end,
     ["GET callbacks"] = function() give(200, callback.list()) end,
     ["POST callback"] = call_back,
+    ["POST end"] = end_now,
     ["POST profile"] = set_profile,
     ["GET config"] = function() give(200, dict:get("config")) end,
     ["POST config"] = set_config,

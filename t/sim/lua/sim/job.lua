@@ -275,6 +275,19 @@ function _M.settle()
 end
 
 
+-- Open jobs end now, before they are due: an account's, or one of them.
+
+function _M.hurry(name, id)
+    for _, key in ipairs(dict:get_keys(0)) do
+        local of, job = key:match("^job:([^:]+):(.+)$")
+
+        if of and of == (name or of) and job == (id or job) then
+            present(of, job, true)
+        end
+    end
+end
+
+
 -- The job that a request is known by, or a new one.  new: name, request_id,
 -- client_request_id, callback_url, work, bill, reserved, and options: delay
 -- (ms), ends, charge, callback, late.  The second value: it was there before.

@@ -119,6 +119,19 @@ function _M.put(new)
 end
 
 
+-- a training ends now, whenever it was to
+
+function _M.hurry(name, id)
+    local profile = read(name, id)
+
+    if profile then
+        profile.delay = 0
+        save(profile)
+        settle(profile)
+    end
+end
+
+
 -- Every id that begins with prof_ exists, so that tests name what they like;
 -- unless it was deleted, or the configuration is strict.  The account's own, a
 -- stand-in, or nil.
