@@ -116,7 +116,8 @@ sub heard {
 }
 
 # what Phota saw; aliases of tags and request ids are the gateway's business,
-# and that it asks for the bytes of what it is to keep
+# that it asks for the bytes of what it is to keep, and for all profiles to
+# choose from
 
 my %between = map { $_ => 1 } qw/ host x-api-key connection accept-encoding
     content-length /;
@@ -128,7 +129,7 @@ sub seen {
     my $body = $seen->{body} // '';
 
     $body =~ s/("(?:tag|client_request_id|response_mode)": ?")[^"]*"/$1"/g;
-    (my $uri = plain($seen->{uri})) =~ s/tag=[^&]*/tag=/;
+    (my $uri = plain($seen->{uri})) =~ s/\?tag=[^&]*$//;
 
     return [ $seen->{method}, $uri, $body, { map { $_ => $seen->{headers}{$_} }
         grep { !$between{$_} } keys %{$seen->{headers}} } ];

@@ -132,7 +132,7 @@ my %said = (
     'no such thing' => [ 404, \@json, error('NOT_FOUND', 'Not Found'),
         'void refused', 'unknown job_lost' ],
     'a list of faults' => [ 422, \@json, $detail, 'void refused',
-        'void job_failed' ],
+        'held accepted' ],
     'too many' => [ 429, [ @json, 'Retry-After' => 17 ],
         error('RATE_LIMITED', 'Slowly'), 'void refused', 'held accepted' ],
     'too many, at a time' => [ 429, [ @json, 'Retry-After' =>

@@ -143,7 +143,7 @@ events {
 
 http {
     log_format phota '\$status \$request_method \$uri \$request_id'
-        ' tenant=\$phota_tenant token=\$phota_token_id'
+        ' worker=\$pid tenant=\$phota_tenant token=\$phota_token_id'
         ' op=\$phota_operation cache=\$phota_cache_status'
         ' fp=\$phota_fingerprint charge=\$phota_charge_id'
         ' outputs=\$phota_outputs cost=\$phota_cost price=\$phota_price'
@@ -335,6 +335,17 @@ sub workers {
     @pids = sort { $a <=> $b } @pids;
 
     return @pids;
+}
+
+# whether each worker has answered something since the access log was so long
+
+sub heard_all {
+    my ($self, $from) = @_;
+
+    my %heard = map { $_ => 1 }
+        substr($self->log('access.log'), $from) =~ / worker=(\d+) /g;
+
+    return !grep { !$heard{$_} } $self->workers;
 }
 
 # graceful by default: calls in flight are finished.  False when it had to be

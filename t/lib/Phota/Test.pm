@@ -191,13 +191,34 @@ sub issue {
     return $token;
 }
 
-# until a function is true many times in a row: every worker has seen what was
-# changed
+# Until a function is true many times in a row, and every worker has answered
+# meanwhile: all have seen what was changed.  One that answers nothing, because
+# another is always quicker, is given twice the time in which it must.
 
 sub everywhere {
     my ($function, $seconds) = @_;
 
-    return wait_for(sub { !grep { !$function->() } 1 .. 10 }, $seconds);
+    my ($since, %from);
+
+    return wait_for(sub {
+        if (!$since) {
+            $since = time();
+            %from = map { $_ => length $alive{$_}{gateway}->log('access.log') }
+                grep { $alive{$_} && $alive{$_}{gateway} } keys %alive;
+        }
+
+        for (1 .. 10) {
+            next if $function->();
+            undef $since;
+            return 0;
+        }
+
+        my @asked = grep { length $alive{$_}{gateway}->log('access.log')
+            > $from{$_} } keys %from;
+
+        return time() - $since > 2 * $slow || @asked && !grep {
+            !$alive{$_}{gateway}->heard_all($from{$_}) } @asked;
+    }, $seconds);
 }
 
 # remembered as something that finish() must find in no file
