@@ -154,6 +154,14 @@ int phota_key_set(phota_tenants_t *t, const phota_master_t *master,
     const char *tenant, phota_provider_e provider, phota_secret_e what,
     const u_char *key, size_t len, int *shared, phota_error_t *err);
 
+/*
+ * *shared: whether a tenant's key (phota's) is the very same as another's, or
+ * as the default one.  Changes nothing, and can be asked within an edit.
+ * PHOTA_DECLINED when it has none, PHOTA_INVALID when master doesn't open it.
+ */
+int phota_key_shared(phota_tenants_t *t, const phota_master_t *master,
+    uint32_t tenant, int *shared, phota_error_t *err);
+
 
 typedef struct phota_directory_s  phota_directory_t;
 

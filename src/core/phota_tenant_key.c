@@ -3,7 +3,8 @@
  * What is sealed for the accounts at the providers: keys, and the secrets that
  * sign an account's callbacks.  They come in plain and lie here sealed, each
  * for its place alone.  Whoever sets a key that another has too is told so, and
- * the tenants of that account are fenced in from then on.
+ * the tenants of that account are fenced in from then on, as long as they have
+ * it.
  */
 
 
@@ -26,9 +27,13 @@ static int phota_key_remove(phota_tenants_t *t, MDB_txn *txn,
     const phota_seal_t *bound, phota_error_t *err);
 static int phota_key_delete(phota_tenants_t *t, MDB_txn *txn,
     const phota_seal_t *bound, phota_error_t *err);
+static int phota_key_shares(phota_tenants_t *t, MDB_txn *txn,
+    const phota_master_t *master, uint32_t tenant, int *shared,
+    phota_error_t *err);
 static int phota_key_compare(phota_tenants_t *t, MDB_txn *txn,
     const phota_master_t *master, const phota_seal_t *bound,
-    const u_char *key, size_t len, int *shared, phota_error_t *err);
+    const u_char *key, size_t len, int fence, int *shared,
+    phota_error_t *err);
 static int phota_key_same(const phota_master_t *master,
     const phota_key_record_t *record, const u_char *key, size_t len);
 static int phota_key_fence(phota_tenants_t *t, MDB_txn *txn, uint32_t id,
@@ -136,8 +141,8 @@ phota_key_change(phota_tenants_t *t, MDB_txn *txn,
     if (bound->what == PHOTA_SECRET_KEY) {
 
         if (bound->provider == PHOTA_PROVIDER_PHOTA) {
-            rc = phota_key_compare(t, txn, master, bound, key, len, shared,
-                                   err);
+            rc = phota_key_compare(t, txn, master, bound, key, len, 1,
+                                   shared, err);
         }
 
     } else if (bound->tenant != PHOTA_TENANT_DEFAULT) {
@@ -314,12 +319,70 @@ phota_key_forget(phota_tenants_t *t, MDB_txn *txn, uint32_t tenant,
 }
 
 
-/* fences in whoever has the key too, and whom it is for */
+int
+phota_key_shared(phota_tenants_t *t, const phota_master_t *master,
+    uint32_t tenant, int *shared, phota_error_t *err)
+{
+    int       rc;
+    MDB_txn  *txn;
+
+    *shared = 0;
+
+    rc = phota_store_begin(t->store, 0, &txn, err);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    rc = phota_key_shares(t, txn, master, tenant, shared, err);
+
+    phota_store_abort(txn);
+
+    return rc;
+}
+
+
+static int
+phota_key_shares(phota_tenants_t *t, MDB_txn *txn,
+    const phota_master_t *master, uint32_t tenant, int *shared,
+    phota_error_t *err)
+{
+    int                 rc;
+    size_t              len;
+    u_char              plain[PHOTA_KEY_MAX];
+    phota_key_record_t  own;
+
+    rc = phota_key_get(t, txn, tenant, PHOTA_PROVIDER_PHOTA,
+                       PHOTA_SECRET_KEY, &own, err);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    len = sizeof(plain);
+
+    if (phota_unseal(master, &own.bound, own.sealed, own.len, plain, &len)
+        == PHOTA_OK)
+    {
+        rc = phota_key_compare(t, txn, master, &own.bound, plain, len, 0,
+                               shared, err);
+
+    } else {
+        phota_error(err, "the master key doesn't open the tenant's key");
+        rc = PHOTA_INVALID;
+    }
+
+    phota_cleanse(plain, sizeof(plain));
+
+    return rc;
+}
+
+
+/* fence: whoever has the key too, and whom it is for, is fenced in */
 
 static int
 phota_key_compare(phota_tenants_t *t, MDB_txn *txn,
     const phota_master_t *master, const phota_seal_t *bound,
-    const u_char *key, size_t len, int *shared, phota_error_t *err)
+    const u_char *key, size_t len, int fence, int *shared,
+    phota_error_t *err)
 {
     int                  rc, n;
     MDB_val              name, data;
@@ -357,6 +420,10 @@ phota_key_compare(phota_tenants_t *t, MDB_txn *txn,
 
         *shared = 1;
 
+        if (!fence) {
+            break;
+        }
+
         rc = phota_key_fence(t, txn, record.bound.tenant, err);
         if (rc != PHOTA_OK) {
             break;
@@ -365,7 +432,7 @@ phota_key_compare(phota_tenants_t *t, MDB_txn *txn,
 
     mdb_cursor_close(cursor);
 
-    return (rc == PHOTA_OK && *shared)
+    return (rc == PHOTA_OK && *shared && fence)
            ? phota_key_fence(t, txn, bound->tenant, err) : rc;
 }
 

@@ -35,6 +35,7 @@ static int photactl_option(photactl_t *ctl, const char *arg, char **next);
 static int photactl_find(photactl_t *ctl);
 static int photactl_check(photactl_t *ctl);
 static int photactl_prepare(photactl_t *ctl);
+static int photactl_needs_master(photactl_t *ctl);
 static int photactl_input(photactl_t *ctl);
 static int photactl_help(photactl_t *ctl);
 static void photactl_help_command(const photactl_command_t *cmd, int width);
@@ -586,7 +587,7 @@ photactl_prepare(photactl_t *ctl)
 
     flags = ctl->command->flags;
 
-    if (flags & PHOTACTL_MASTER) {
+    if (photactl_needs_master(ctl)) {
         rc = phota_master_read(&ctl->master, ctl->master_path, &ctl->err);
         if (rc != PHOTA_OK) {
             return rc;
@@ -613,6 +614,20 @@ photactl_prepare(photactl_t *ctl)
     }
 
     return PHOTA_OK;
+}
+
+
+/* whether fences may go is seen by keys */
+
+static int
+photactl_needs_master(photactl_t *ctl)
+{
+    const char  *fences;
+
+    fences = ctl->opts[PHOTACTL_OPT_FENCES];
+
+    return (ctl->command->flags & PHOTACTL_MASTER)
+           || (fences != NULL && strcmp(fences, "off") == 0);
 }
 
 

@@ -26,6 +26,7 @@ static int photactl_tenant_edit(void *ctx, phota_tenant_t *tenant,
     phota_error_t *err);
 static int photactl_tenant_scope(photactl_t *ctl, phota_tenant_t *tenant);
 static int photactl_tenant_fences(photactl_t *ctl, phota_tenant_t *tenant);
+static int photactl_tenant_unfence(photactl_t *ctl, phota_tenant_t *tenant);
 static int photactl_tenant_stop(void *ctx, phota_tenant_t *tenant,
     phota_error_t *err);
 static int photactl_tenant_go(void *ctx, phota_tenant_t *tenant,
@@ -274,10 +275,32 @@ photactl_tenant_fences(photactl_t *ctl, phota_tenant_t *tenant)
                               fences);
     }
 
+    return photactl_tenant_unfence(ctl, tenant);
+}
+
+
+static int
+photactl_tenant_unfence(photactl_t *ctl, phota_tenant_t *tenant)
+{
+    int  rc, shared;
+
     if (!(tenant->flags & PHOTA_TENANT_OWN_KEY)) {
         phota_error(&ctl->err, "tenant \"%.64s\" has no key of its own, it "
                     "shares an account with others: there fences stay",
                     tenant->name);
+        return PHOTA_REFUSED;
+    }
+
+    rc = phota_key_shared(&ctl->tenants, &ctl->master, tenant->id, &shared,
+                          &ctl->err);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    if (shared) {
+        phota_error(&ctl->err, "tenant \"%.64s\" has the very key that is "
+                    "another tenant's too, or the default one, it shares an "
+                    "account: there fences stay", tenant->name);
         return PHOTA_REFUSED;
     }
 

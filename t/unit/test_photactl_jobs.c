@@ -80,9 +80,34 @@ fences(void **state)
     assert_int_equal(test_run("--json tenant list"), 0);
     test_hides("\"fenced\":false");
 
+    /* as long as the key is another's; then all of the line, or nothing */
+
+    assert_int_equal(test_run("tenant set acme --markup 5%% --fences off"),
+                     1);
+    test_says("another tenant's too");
+    test_hides("own\"");
+    assert_int_equal(test_run("tenant show acme"), 0);
+    test_says("fenced       yes\n");
+    test_says("markup       0%\n");
+
+    test_set_key("--default", "shared", 0);
+    test_set_key("bolt", "shared", 0);
+    assert_int_equal(test_run("tenant set bolt --fences off"), 1);
+    test_says("or the default one");
+    assert_int_equal(test_run("--json tenant list"), 0);
+    test_hides("\"fenced\":false");
+
+    assert_int_equal(test_run("tenant set acme --fences off "
+                              "--master-key=/nowhere"), 1);
+    test_says("/nowhere");
+    assert_int_equal(test_run("tenant set acme --fences on "
+                              "--master-key=/nowhere"), 0);
+
     assert_int_equal(test_run("tenant set acme --fences off"), 0);
     assert_int_equal(test_run("tenant show acme"), 0);
     test_says("fenced       no\n");
+    assert_int_equal(test_run("tenant show bolt"), 0);
+    test_says("fenced       yes\n");
     assert_int_equal(test_run("tenant set acme --fences on"), 0);
     assert_int_equal(test_run("tenant show acme"), 0);
     test_says("fenced       yes\n");

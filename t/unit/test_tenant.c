@@ -1044,6 +1044,80 @@ key_shared(void **state)
 }
 
 
+/* whether it is now, by what lies there; asked within an edit, as photactl */
+
+static int
+asked(void *ctx, phota_tenant_t *tenant, phota_error_t *e)
+{
+    int  *shared = ctx;
+
+    return phota_key_shared(&tenants, &master, tenant->id, shared, e);
+}
+
+
+static int
+still_shared(const char *name, int rc)
+{
+    int  shared;
+
+    shared = -1;
+    assert_int_equal(phota_tenant_edit(&tenants, name, asked, &shared, NULL,
+                                       &err), rc);
+
+    return shared;
+}
+
+
+static void
+key_still_shared(void **state)
+{
+    (void) state;
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(phota_tenant_add(&tenants, "bolt", NULL, &err),
+                     PHOTA_OK);
+
+    assert_int_equal(set(NULL, "default"), PHOTA_OK);
+    (void) still_shared("acme", PHOTA_DECLINED);
+
+    assert_int_equal(set("acme", "one"), PHOTA_OK);
+    assert_int_equal(still_shared("acme", PHOTA_OK), 0);
+    assert_int_equal(set("bolt", "onetwo"), PHOTA_OK);
+    assert_int_equal(still_shared("acme", PHOTA_OK), 0);
+
+    /* nobody is fenced in by the question */
+
+    assert_int_equal(set("bolt", "one"), PHOTA_OK);
+    assert_int_equal(phota_tenant_edit(&tenants, "acme", unfence, NULL, NULL,
+                                       &err), PHOTA_OK);
+    assert_int_equal(phota_tenant_edit(&tenants, "bolt", unfence, NULL, NULL,
+                                       &err), PHOTA_OK);
+    assert_int_equal(still_shared("acme", PHOTA_OK), 1);
+    assert_int_equal(still_shared("bolt", PHOTA_OK), 1);
+    assert_int_equal(fenced("acme") + fenced("bolt"), 0);
+
+    /* the default one; and no other provider's, and no secret */
+
+    assert_int_equal(set("bolt", "default"), PHOTA_OK);
+    assert_int_equal(still_shared("acme", PHOTA_OK), 0);
+    assert_int_equal(still_shared("bolt", PHOTA_OK), 1);
+
+    assert_int_equal(set_secret("bolt", PHOTA_PROVIDER_PHOTIO,
+                                PHOTA_SECRET_KEY, "one"), PHOTA_OK);
+    assert_int_equal(set_secret("bolt", PHOTA_PROVIDER_PHOTA,
+                                PHOTA_SECRET_CALLBACK, "one"), PHOTA_OK);
+    assert_int_equal(still_shared("acme", PHOTA_OK), 0);
+
+    /* what can't be seen isn't "no" */
+
+    master.b[0] ^= 1;
+    (void) still_shared("acme", PHOTA_INVALID);
+    assert_non_null(strstr(err.text, "doesn't open"));
+    master.b[0] ^= 1;
+}
+
+
 static void
 by_id(void **state)
 {
@@ -1285,6 +1359,7 @@ main(void)
         test(key_removed),
         test(key_accounts),
         test(key_shared),
+        test(key_still_shared),
         test(by_id),
         test(keys_gone),
         test(key_moved),
