@@ -142,17 +142,22 @@ typedef enum {
     PHOTA_SECRET_CALLBACK
 } phota_secret_e;
 
+#define PHOTA_KEY_SHARED     0x01   /* another has this key (phota's) too */
+#define PHOTA_KEY_CHANGED    0x02   /* there was another one, or none */
+#define PHOTA_KEY_UNSIGNED   0x04   /* the old account's secret has gone */
+
 /*
  * tenant NULL: the default account.  Seals; len <= PHOTA_KEY_MAX, printable;
  * len 0 takes it away, a key with the secret of its account's callbacks;
  * PHOTA_DECLINED when there is none.  PHOTA_REFUSED: a secret for a tenant that
  * has no key of its own.  A tenant that is given the very key (phota's) of
  * another, or the default one, shares an account: both are then fenced
- * (PHOTA_TENANT_FENCED), and *shared, if not NULL, is set.
+ * (PHOTA_TENANT_FENCED).  One that is given another key than it had has another
+ * account, and loses the old one's secret.  *told, if not NULL: PHOTA_KEY_...
  */
 int phota_key_set(phota_tenants_t *t, const phota_master_t *master,
     const char *tenant, phota_provider_e provider, phota_secret_e what,
-    const u_char *key, size_t len, int *shared, phota_error_t *err);
+    const u_char *key, size_t len, unsigned *told, phota_error_t *err);
 
 /*
  * *shared: whether a tenant's key (phota's) is the very same as another's, or
@@ -161,6 +166,10 @@ int phota_key_set(phota_tenants_t *t, const phota_master_t *master,
  */
 int phota_key_shared(phota_tenants_t *t, const phota_master_t *master,
     uint32_t tenant, int *shared, phota_error_t *err);
+
+/* whether a tenant has a key of its own there; PHOTA_DECLINED */
+int phota_key_has(phota_tenants_t *t, uint32_t tenant,
+    phota_provider_e provider, phota_error_t *err);
 
 
 typedef struct phota_directory_s  phota_directory_t;

@@ -19,13 +19,20 @@ static int phota_key_account(phota_tenants_t *t, MDB_txn *txn,
     const char *tenant, phota_seal_t *bound, phota_error_t *err);
 static int phota_key_change(phota_tenants_t *t, MDB_txn *txn,
     const phota_master_t *master, phota_seal_t *bound, const u_char *key,
-    size_t len, int *shared, phota_error_t *err);
+    size_t len, unsigned *told, phota_error_t *err);
+static int phota_key_replace(phota_tenants_t *t, MDB_txn *txn,
+    const phota_master_t *master, const phota_seal_t *bound,
+    const u_char *key, size_t len, unsigned *told, phota_error_t *err);
+static int phota_key_signs(phota_tenants_t *t, MDB_txn *txn,
+    const phota_seal_t *bound, phota_error_t *err);
 static int phota_key_put(phota_tenants_t *t, MDB_txn *txn,
     const phota_master_t *master, phota_seal_t *bound, const u_char *key,
     size_t len, phota_error_t *err);
 static int phota_key_remove(phota_tenants_t *t, MDB_txn *txn,
     const phota_seal_t *bound, phota_error_t *err);
 static int phota_key_delete(phota_tenants_t *t, MDB_txn *txn,
+    const phota_seal_t *bound, phota_error_t *err);
+static int phota_key_unsigned(phota_tenants_t *t, MDB_txn *txn,
     const phota_seal_t *bound, phota_error_t *err);
 static int phota_key_shares(phota_tenants_t *t, MDB_txn *txn,
     const phota_master_t *master, uint32_t tenant, int *shared,
@@ -66,10 +73,11 @@ phota_key_check(const u_char *key, size_t len, phota_error_t *err)
 int
 phota_key_set(phota_tenants_t *t, const phota_master_t *master,
     const char *tenant, phota_provider_e provider, phota_secret_e what,
-    const u_char *key, size_t len, int *shared, phota_error_t *err)
+    const u_char *key, size_t len, unsigned *told, phota_error_t *err)
 {
-    int            rc, found;
+    int            rc;
     MDB_txn       *txn;
+    unsigned       found;
     phota_seal_t   bound;
 
     rc = phota_key_check(key, len, err);
@@ -98,8 +106,8 @@ phota_key_set(phota_tenants_t *t, const phota_master_t *master,
 
     rc = phota_tenant_finish(t, txn, rc, err);
 
-    if (rc == PHOTA_OK && shared != NULL) {
-        *shared = found;
+    if (rc == PHOTA_OK && told != NULL) {
+        *told = found;
     }
 
     return rc;
@@ -131,37 +139,94 @@ phota_key_account(phota_tenants_t *t, MDB_txn *txn, const char *tenant,
 static int
 phota_key_change(phota_tenants_t *t, MDB_txn *txn,
     const phota_master_t *master, phota_seal_t *bound, const u_char *key,
-    size_t len, int *shared, phota_error_t *err)
+    size_t len, unsigned *told, phota_error_t *err)
 {
-    int                 rc;
-    phota_key_record_t  own;
+    int  rc;
 
-    rc = PHOTA_OK;
-
-    if (bound->what == PHOTA_SECRET_KEY) {
-
-        if (bound->provider == PHOTA_PROVIDER_PHOTA) {
-            rc = phota_key_compare(t, txn, master, bound, key, len, 1,
-                                   shared, err);
-        }
-
-    } else if (bound->tenant != PHOTA_TENANT_DEFAULT) {
-
-        /* it would sign nothing: such a tenant's callbacks are the default's */
-
-        rc = phota_key_get(t, txn, bound->tenant, bound->provider,
-                           PHOTA_SECRET_KEY, &own, err);
-
-        if (rc == PHOTA_DECLINED) {
-            phota_error(err, "the tenant has no key of its own there, so it "
-                        "has no callbacks of its own");
-            rc = PHOTA_REFUSED;
-        }
-    }
+    rc = (bound->what == PHOTA_SECRET_KEY)
+         ? phota_key_replace(t, txn, master, bound, key, len, told, err)
+         : phota_key_signs(t, txn, bound, err);
 
     return (rc == PHOTA_OK) ? phota_key_put(t, txn, master, bound, key, len,
                                             err)
                             : rc;
+}
+
+
+/* one that doesn't open can't be told from another */
+
+static int
+phota_key_replace(phota_tenants_t *t, MDB_txn *txn,
+    const phota_master_t *master, const phota_seal_t *bound,
+    const u_char *key, size_t len, unsigned *told, phota_error_t *err)
+{
+    int                 rc, shared;
+    phota_key_record_t  old;
+
+    shared = 0;
+
+    if (bound->provider == PHOTA_PROVIDER_PHOTA) {
+        rc = phota_key_compare(t, txn, master, bound, key, len, 1, &shared,
+                               err);
+        if (rc != PHOTA_OK) {
+            return rc;
+        }
+    }
+
+    *told |= shared ? PHOTA_KEY_SHARED : 0;
+
+    rc = phota_key_get(t, txn, bound->tenant, bound->provider,
+                       PHOTA_SECRET_KEY, &old, err);
+
+    if (rc != PHOTA_OK && rc != PHOTA_DECLINED) {
+        return rc;
+    }
+
+    if (rc == PHOTA_OK && phota_key_same(master, &old, key, len)) {
+        return PHOTA_OK;
+    }
+
+    *told |= PHOTA_KEY_CHANGED;
+
+    /* the default account is the operator's own, and gets new keys */
+
+    if (bound->tenant == PHOTA_TENANT_DEFAULT) {
+        return PHOTA_OK;
+    }
+
+    rc = phota_key_unsigned(t, txn, bound, err);
+
+    if (rc == PHOTA_OK) {
+        *told |= PHOTA_KEY_UNSIGNED;
+    }
+
+    return (rc == PHOTA_DECLINED) ? PHOTA_OK : rc;
+}
+
+
+/* a secret that signs nothing: without a key callbacks are the default's */
+
+static int
+phota_key_signs(phota_tenants_t *t, MDB_txn *txn, const phota_seal_t *bound,
+    phota_error_t *err)
+{
+    int                 rc;
+    phota_key_record_t  own;
+
+    if (bound->tenant == PHOTA_TENANT_DEFAULT) {
+        return PHOTA_OK;
+    }
+
+    rc = phota_key_get(t, txn, bound->tenant, bound->provider,
+                       PHOTA_SECRET_KEY, &own, err);
+
+    if (rc == PHOTA_DECLINED) {
+        phota_error(err, "the tenant has no key of its own there, so it "
+                    "has no callbacks of its own");
+        return PHOTA_REFUSED;
+    }
+
+    return rc;
 }
 
 
@@ -245,8 +310,7 @@ static int
 phota_key_remove(phota_tenants_t *t, MDB_txn *txn, const phota_seal_t *bound,
     phota_error_t *err)
 {
-    int           rc;
-    phota_seal_t  other;
+    int  rc;
 
     rc = phota_key_delete(t, txn, bound, err);
 
@@ -259,12 +323,22 @@ phota_key_remove(phota_tenants_t *t, MDB_txn *txn, const phota_seal_t *bound,
         return rc;
     }
 
-    other = *bound;
-    other.what = PHOTA_SECRET_CALLBACK;
-
-    rc = phota_key_delete(t, txn, &other, err);
+    rc = phota_key_unsigned(t, txn, bound, err);
 
     return (rc == PHOTA_DECLINED) ? PHOTA_OK : rc;
+}
+
+
+static int
+phota_key_unsigned(phota_tenants_t *t, MDB_txn *txn,
+    const phota_seal_t *bound, phota_error_t *err)
+{
+    phota_seal_t  secret;
+
+    secret = *bound;
+    secret.what = PHOTA_SECRET_CALLBACK;
+
+    return phota_key_delete(t, txn, &secret, err);
 }
 
 
@@ -316,6 +390,27 @@ phota_key_forget(phota_tenants_t *t, MDB_txn *txn, uint32_t tenant,
     }
 
     return PHOTA_OK;
+}
+
+
+int
+phota_key_has(phota_tenants_t *t, uint32_t tenant, phota_provider_e provider,
+    phota_error_t *err)
+{
+    int                 rc;
+    MDB_txn            *txn;
+    phota_key_record_t  own;
+
+    rc = phota_store_begin(t->store, 0, &txn, err);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    rc = phota_key_get(t, txn, tenant, provider, PHOTA_SECRET_KEY, &own, err);
+
+    phota_store_abort(txn);
+
+    return rc;
 }
 
 

@@ -1,7 +1,8 @@
 
 /*
  * photactl key: the key of an account at a provider, or the secret that signs
- * its callbacks, comes in by stdin, is sealed, and is never shown at all.
+ * its callbacks, comes in by stdin, is sealed, and is never shown at all.  What
+ * follows from a change is said: who is fenced in, which jobs it is about.
  */
 
 
@@ -20,12 +21,28 @@
 
 typedef struct {
     const char        *tenant;          /* NULL: the default account */
+    uint32_t           id;
     phota_provider_e   provider;
     phota_secret_e     what;
 } photactl_key_t;
 
 
+/* open jobs whose upstream is asked with that key, or was */
+
+typedef struct {
+    photactl_t             *ctl;
+    const photactl_key_t   *which;
+    unsigned                n;
+    phota_error_t           err;
+} photactl_key_jobs_t;
+
+
 static int photactl_key_which(photactl_t *ctl, photactl_key_t *which);
+static void photactl_key_told(photactl_t *ctl, const photactl_key_t *which,
+    unsigned told);
+static void photactl_key_jobs(photactl_t *ctl, const photactl_key_t *which,
+    const char *with);
+static int photactl_key_job(void *ctx, const phota_job_t *job);
 static int photactl_key_read(photactl_t *ctl, u_char *key, size_t *len);
 static int photactl_key_terminal(photactl_t *ctl, u_char *key, size_t *len);
 static int photactl_key_quiet(photactl_t *ctl, const struct termios *old);
@@ -40,9 +57,10 @@ static volatile sig_atomic_t  photactl_signal;
 int
 photactl_key_set(photactl_t *ctl)
 {
-    int              rc, shared;
+    int              rc;
     size_t           len;
     u_char           key[PHOTACTL_KEY_ROOM];
+    unsigned         told;
     photactl_key_t   which;
 
     rc = photactl_key_which(ctl, &which);
@@ -51,7 +69,7 @@ photactl_key_set(photactl_t *ctl)
     }
 
     len = sizeof(key);
-    shared = 0;
+    told = 0;
 
     rc = photactl_key_read(ctl, key, &len);
 
@@ -64,19 +82,39 @@ photactl_key_set(photactl_t *ctl)
 
     if (rc == PHOTA_OK) {
         rc = phota_key_set(&ctl->tenants, &ctl->master, which.tenant,
-                           which.provider, which.what, key, len, &shared,
+                           which.provider, which.what, key, len, &told,
                            &ctl->err);
     }
 
     phota_cleanse(key, sizeof(key));
 
-    if (rc == PHOTA_OK && shared) {
+    if (rc == PHOTA_OK) {
+        photactl_key_told(ctl, &which, told);
+    }
+
+    return rc;
+}
+
+
+static void
+photactl_key_told(photactl_t *ctl, const photactl_key_t *which,
+    unsigned told)
+{
+    if (told & PHOTA_KEY_SHARED) {
         (void) fprintf(stderr, "photactl: key set: this key is another's "
                        "too, they share an account: its tenants are fenced "
                        "from now on\n");
     }
 
-    return rc;
+    if (told & PHOTA_KEY_UNSIGNED) {
+        (void) fprintf(stderr, "photactl: key set: the callback secret was "
+                       "the old account's, it is removed: set the new one's "
+                       "with --callback-secret\n");
+    }
+
+    if (told & PHOTA_KEY_CHANGED) {
+        photactl_key_jobs(ctl, which, "with the new key");
+    }
 }
 
 
@@ -91,9 +129,81 @@ photactl_key_remove(photactl_t *ctl)
         return rc;
     }
 
-    return phota_key_set(&ctl->tenants, &ctl->master, which.tenant,
-                         which.provider, which.what, NULL, 0, NULL,
-                         &ctl->err);
+    rc = phota_key_set(&ctl->tenants, &ctl->master, which.tenant,
+                       which.provider, which.what, NULL, 0, NULL, &ctl->err);
+
+    if (rc != PHOTA_OK || which.what != PHOTA_SECRET_KEY) {
+        return rc;
+    }
+
+    rc = (which.tenant != NULL)
+         ? phota_key_has(&ctl->tenants, PHOTA_TENANT_DEFAULT, which.provider,
+                         &ctl->err)
+         : PHOTA_DECLINED;
+
+    photactl_key_jobs(ctl, &which, (rc == PHOTA_DECLINED)
+                                   ? "with no key" : "with the default key");
+
+    return PHOTA_OK;
+}
+
+
+/* it is done by then: what can't be counted doesn't make it fail */
+
+static void
+photactl_key_jobs(photactl_t *ctl, const photactl_key_t *which,
+    const char *with)
+{
+    int                  rc;
+    photactl_key_jobs_t  jobs;
+
+    memset(&jobs, 0, sizeof(jobs));
+    jobs.ctl = ctl;
+    jobs.which = which;
+
+    rc = phota_jobs_each(&ctl->jobs, which->id, photactl_key_job, &jobs,
+                         &jobs.err);
+
+    if (jobs.n != 0) {
+        (void) fprintf(stderr, "photactl: key %s: %u open job%s will be asked "
+                       "for %s from now on\n", ctl->command->verb, jobs.n,
+                       jobs.n == 1 ? "" : "s", with);
+    }
+
+    if (rc != PHOTA_OK) {
+        (void) fprintf(stderr, "photactl: key %s: it is done, but not all "
+                       "open jobs could be counted: %s\n",
+                       ctl->command->verb, jobs.err.text);
+    }
+}
+
+
+static int
+photactl_key_job(void *ctx, const phota_job_t *job)
+{
+    photactl_key_jobs_t  *jobs = ctx;
+
+    int  rc;
+
+    if (job->state != PHOTA_JOB_OPEN || job->kind == PHOTA_JOB_STORED
+        || job->provider != jobs->which->provider)
+    {
+        return PHOTA_OK;
+    }
+
+    if (jobs->which->tenant == NULL) {
+
+        rc = phota_key_has(&jobs->ctl->tenants, job->tenant, job->provider,
+                           &jobs->err);
+
+        if (rc != PHOTA_DECLINED) {
+            return rc;
+        }
+    }
+
+    jobs->n++;
+
+    return PHOTA_OK;
 }
 
 
@@ -102,6 +212,7 @@ photactl_key_remove(photactl_t *ctl)
 static int
 photactl_key_which(photactl_t *ctl, photactl_key_t *which)
 {
+    int                      rc;
     const char              *name;
     phota_tenant_t           tenant;
     const phota_provider_t  *provider;
@@ -111,6 +222,7 @@ photactl_key_which(photactl_t *ctl, photactl_key_t *which)
     }
 
     which->tenant = ctl->nargs ? ctl->args[0] : NULL;
+    which->id = PHOTA_TENANT_DEFAULT;
     which->provider = PHOTA_PROVIDER_PHOTA;
     which->what = (ctl->opts[PHOTACTL_OPT_CALLBACK_SECRET] != NULL)
                   ? PHOTA_SECRET_CALLBACK : PHOTA_SECRET_KEY;
@@ -128,10 +240,17 @@ photactl_key_which(photactl_t *ctl, photactl_key_t *which)
         which->provider = provider->id;
     }
 
-    return (which->tenant != NULL)
-           ? phota_tenant_get(&ctl->tenants, which->tenant, &tenant,
-                              &ctl->err)
-           : PHOTA_OK;
+    if (which->tenant == NULL) {
+        return PHOTA_OK;
+    }
+
+    rc = phota_tenant_get(&ctl->tenants, which->tenant, &tenant, &ctl->err);
+
+    if (rc == PHOTA_OK) {
+        which->id = tenant.id;
+    }
+
+    return rc;
 }
 
 

@@ -305,6 +305,69 @@ jobs(void **state)
 }
 
 
+/* whose key is changed is told how many jobs that is about */
+
+static void
+rekeyed(void **state)
+{
+    unsigned     i;
+    phota_job_t  job;
+
+    (void) state;
+
+    assert_int_equal(test_run("tenant add bolt"), 0);
+    test_set_key("--default", "one", 0);
+    assert_string_equal(test_said, "");
+
+    test_job(&job, 1, "up-a", PHOTA_JOB_OPEN, PHOTA_DELIVERY_NONE);
+    test_job(&job, 2, "up-b", PHOTA_JOB_OPEN, PHOTA_DELIVERY_NONE);
+    test_job(&job, 2, "up-c", PHOTA_JOB_DONE, PHOTA_DELIVERY_WAITING);
+    test_job(&job, 1, "up-d", PHOTA_JOB_LOST, PHOTA_DELIVERY_NONE);
+
+    test_set_key("--default", "one", 0);
+    assert_string_equal(test_said, "");
+    test_set_key("--default", "two", 0);
+    assert_string_equal(test_said, "photactl: key set: 2 open jobs will be "
+                        "asked for with the new key from now on\n");
+
+    test_set_key("bolt", "own", 0);
+    assert_string_equal(test_said, "photactl: key set: 1 open job will be "
+                        "asked for with the new key from now on\n");
+    test_set_key("bolt", "own", 0);
+    assert_string_equal(test_said, "");
+    test_set_key("--default", "three", 0);
+    test_says("1 open job will");
+
+    /* nothing asks for a job of Photio's, and a secret asks for nothing */
+
+    test_set_key("bolt --provider photio", "pt", 0);
+    assert_string_equal(test_said, "");
+    assert_int_equal(test_run("key remove bolt --provider photio"), 0);
+    assert_string_equal(test_said, "");
+
+    for (i = 0; i < 2; i++) {
+        test_set_key("bolt --callback-secret", "signs", 0);
+        assert_string_equal(test_said, "");
+    }
+
+    test_set_key("bolt", "own", 0);
+    assert_string_equal(test_said, "");
+    test_set_key("bolt", "other", 0);
+    test_says("secret was the old account's, it is removed");
+    test_says("1 open job will be asked for with the new key");
+    assert_int_equal(test_run("key remove bolt --callback-secret"), 1);
+
+    assert_int_equal(test_run("key remove bolt"), 0);
+    assert_string_equal(test_said, "photactl: key remove: 1 open job will be "
+                        "asked for with the default key from now on\n");
+    test_set_key("bolt", "own", 0);
+    assert_int_equal(test_run("key remove --default"), 0);
+    test_says("1 open job will be asked for with no key");
+    assert_int_equal(test_run("key remove bolt"), 0);
+    test_says("1 open job will be asked for with no key");
+}
+
+
 static void
 callbacks(void **state)
 {
@@ -432,6 +495,14 @@ damaged(void **state)
     assert_int_equal(test_run("callback retry --all"), 1);
     test_says("is damaged");
     test_retried(&job, 1);
+
+    /* it is done all the same where jobs are merely counted */
+
+    test_set_key("acme", "own", 0);
+    test_says("it is done, but");
+    test_says("is damaged");
+    assert_int_equal(test_run("key remove acme"), 0);
+    test_says("it is done, but");
 }
 
 
@@ -498,6 +569,7 @@ main(void)
         TEST(fences),
         TEST(profiles),
         TEST(jobs),
+        TEST(rekeyed),
         TEST(callbacks),
         TEST(retries),
         TEST(damaged),

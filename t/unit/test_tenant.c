@@ -759,20 +759,28 @@ set(const char *tenant, const char *key)
 }
 
 
+/* what there is to say of a new key */
+
+static unsigned
+told(const char *tenant, phota_provider_e provider, const char *key)
+{
+    unsigned  found;
+
+    found = 0x80;
+    assert_int_equal(phota_key_set(&tenants, &master, tenant, provider,
+                                   PHOTA_SECRET_KEY, (u_char *) key,
+                                   strlen(key), &found, &err), PHOTA_OK);
+
+    return found;
+}
+
+
 /* 1 when the account turns out to be shared */
 
 static int
 shares(const char *tenant, const char *key)
 {
-    int  shared;
-
-    shared = -1;
-    assert_int_equal(phota_key_set(&tenants, &master, tenant,
-                                   PHOTA_PROVIDER_PHOTA, PHOTA_SECRET_KEY,
-                                   (u_char *) key, strlen(key), &shared,
-                                   &err), PHOTA_OK);
-
-    return shared;
+    return (told(tenant, PHOTA_PROVIDER_PHOTA, key) & PHOTA_KEY_SHARED) != 0;
 }
 
 
@@ -1118,6 +1126,83 @@ key_still_shared(void **state)
 }
 
 
+/* another key is of another account, whose callbacks another secret signs */
+
+static void
+key_changed(void **state)
+{
+    unsigned  another;
+
+    (void) state;
+
+    another = PHOTA_KEY_CHANGED|PHOTA_KEY_UNSIGNED;
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", NULL, &err),
+                     PHOTA_OK);
+    assert_int_equal(told("acme", PHOTA_PROVIDER_PHOTA, "one"),
+                     PHOTA_KEY_CHANGED);
+    assert_int_equal(set_secret("acme", PHOTA_PROVIDER_PHOTA,
+                                PHOTA_SECRET_CALLBACK, "signs"), PHOTA_OK);
+
+    assert_int_equal(told("acme", PHOTA_PROVIDER_PHOTA, "one"), 0);
+    assert_int_equal(told("acme", PHOTA_PROVIDER_PHOTIO, "two"),
+                     PHOTA_KEY_CHANGED);
+    secret_is("acme", PHOTA_PROVIDER_PHOTA, PHOTA_SECRET_CALLBACK, PHOTA_OK,
+              "signs");
+
+    assert_int_equal(told("acme", PHOTA_PROVIDER_PHOTA, "two"), another);
+    key_is("acme", PHOTA_OK, "two");
+    secret_is("acme", PHOTA_PROVIDER_PHOTA, PHOTA_SECRET_CALLBACK,
+              PHOTA_DECLINED, NULL);
+    assert_int_equal(told("acme", PHOTA_PROVIDER_PHOTA, "three"),
+                     PHOTA_KEY_CHANGED);
+
+    /* the default account's own stays */
+
+    assert_int_equal(told(NULL, PHOTA_PROVIDER_PHOTA, "default"),
+                     PHOTA_KEY_CHANGED);
+    assert_int_equal(set_secret(NULL, PHOTA_PROVIDER_PHOTA,
+                                PHOTA_SECRET_CALLBACK, "theirs"), PHOTA_OK);
+    assert_int_equal(told(NULL, PHOTA_PROVIDER_PHOTA, "next"),
+                     PHOTA_KEY_CHANGED);
+    assert_int_equal(set("acme", ""), PHOTA_OK);
+    secret_is("acme", PHOTA_PROVIDER_PHOTA, PHOTA_SECRET_CALLBACK, PHOTA_OK,
+              "theirs");
+
+    /* one that doesn't open can't be told from another */
+
+    assert_int_equal(set("acme", "four"), PHOTA_OK);
+    assert_int_equal(set_secret("acme", PHOTA_PROVIDER_PHOTA,
+                                PHOTA_SECRET_CALLBACK, "signs"), PHOTA_OK);
+    master.b[0] ^= 1;
+    assert_int_equal(told("acme", PHOTA_PROVIDER_PHOTA, "four"), another);
+    master.b[0] ^= 1;
+}
+
+
+static void
+key_there(void **state)
+{
+    uint32_t  id;
+
+    (void) state;
+
+    assert_int_equal(phota_tenant_add(&tenants, "acme", &id, &err),
+                     PHOTA_OK);
+    assert_int_equal(set(NULL, "default"), PHOTA_OK);
+    assert_int_equal(phota_key_has(&tenants, PHOTA_TENANT_DEFAULT,
+                                   PHOTA_PROVIDER_PHOTA, &err), PHOTA_OK);
+    assert_int_equal(phota_key_has(&tenants, PHOTA_TENANT_DEFAULT,
+                                   PHOTA_PROVIDER_PHOTIO, &err),
+                     PHOTA_DECLINED);
+    assert_int_equal(phota_key_has(&tenants, id, PHOTA_PROVIDER_PHOTA, &err),
+                     PHOTA_DECLINED);
+    assert_int_equal(set("acme", "one"), PHOTA_OK);
+    assert_int_equal(phota_key_has(&tenants, id, PHOTA_PROVIDER_PHOTA, &err),
+                     PHOTA_OK);
+}
+
+
 static void
 by_id(void **state)
 {
@@ -1360,6 +1445,8 @@ main(void)
         test(key_accounts),
         test(key_shared),
         test(key_still_shared),
+        test(key_changed),
+        test(key_there),
         test(by_id),
         test(keys_gone),
         test(key_moved),
