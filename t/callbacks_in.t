@@ -360,6 +360,88 @@ subtest 'whatever happens on the way, it is settled once' => sub {
 };
 
 
+# how an asynchronous call ends: its status, or that it was given up
+
+sub submitted {
+    my ($fault) = @_;
+
+    my $n = () = $t->sim->jobs;
+
+    $t->sim->fault($fault, operation => 'remix', count => 1);
+
+    my $pid = $t->background(sub {
+        my $job = eval { begin() };
+
+        $t->report(join(' ', "submit $serial", $job ? $job->status : 'none'));
+    });
+
+    $serial++;
+    wait_for(sub { $t->sim->jobs > $n }, 10) or die "no job: $fault\n";
+
+    my $sent = ($t->sim->jobs)[-1];
+    my ($called) = $sent->{callback_url} =~ m{^http://[^/]+(/.*)};
+
+    return ($pid, { upstream => $sent->{job_id}, called => $called });
+}
+
+sub is_early {
+    my ($job, $name) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    my $body = completed($job);
+
+    for my $headers ([ signed($body) ], []) {
+        my $answer = call($job, $body, @$headers);
+
+        $t->is_error($answer, 503, 'BOOKS_UNAVAILABLE', $name);
+        like($answer->header('Retry-After'), qr/^\d+$/, 'once more, soon');
+    }
+}
+
+
+subtest 'sooner than its 202' => sub {
+    my ($pid, $job) = submitted('latency=' . 3000 * $slow);
+    my $entries = entries();
+
+    is_early($job, 'the upstream has not answered');
+
+    SKIP: {
+        my $held = $g->hold_books or skip('no mdb_load', 1);
+
+        $t->sim->wait_in_flight(0, 10);
+        is_early($job, 'its answer is not in the books');
+        $g->release_books($held);
+    }
+
+    $t->reap($pid);
+    is(($t->reports)[-1], "submit $serial 202", 'then it is');
+    is(entries(), $entries + 1, 'and nothing else');
+
+    my $body = completed($job);
+
+    is(call($job, $body, signed($body))->status, 200, 'told again');
+    is(state($job), 'done', 'it counts');
+};
+
+
+subtest 'of what has never become a job' => sub {
+    my ($pid, $job) = submitted('truncate=9');
+
+    $t->reap($pid);
+    is(($t->reports)[-1], "submit $serial none", 'nothing was heard of it');
+
+    my ($hold) = $g->holds;
+    my $body = completed($job);
+
+    is($hold->{state}, 'unknown', 'its charge is unknown');
+    is(call($job, $body, signed($body))->status, 200, 'thanked');
+    $t->ctl_ok('holds', 'settle', $hold->{charge_id}, '--outputs', 1,
+        '--reason', 'it is on the bill');
+    is(call($job, $body, signed($body))->status, 200, 'settled: thanked');
+};
+
+
 subtest 'at once, by both workers' => sub {
     my @clients = map { $crowd->on($_, 4) } $g->workers;
 

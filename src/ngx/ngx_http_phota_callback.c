@@ -3,7 +3,8 @@
  * phota_callbacks: where the upstream says that a job has ended.  A body counts
  * only when its account has a secret and the signature fits; without a secret
  * it merely has the job asked for at once.  What is told twice, late, or in the
- * wrong order finds the job ended, and changes nothing.
+ * wrong order finds the job ended, and changes nothing; what is told before the
+ * job is in the books is to be told again.
  */
 
 
@@ -44,6 +45,8 @@ static ngx_int_t ngx_http_phota_callback_find(ngx_http_request_t *r,
     phota_id_t *charge);
 static int ngx_http_phota_callback_row(const phota_id_t *charge,
     phota_job_t *row);
+static int ngx_http_phota_callback_early(const phota_id_t *charge,
+    MDB_txn *txn);
 static ngx_http_phota_callback_t *ngx_http_phota_callback_create(
     ngx_http_request_t *r, const phota_id_t *charge);
 static void ngx_http_phota_callback_gone(void *data);
@@ -244,9 +247,32 @@ ngx_http_phota_callback_row(const phota_id_t *charge, phota_job_t *row)
 
     rc = phota_job_get(&ngx_http_phota_worker.jobs, txn, charge, row, NULL);
 
+    if (rc == PHOTA_DECLINED
+        && ngx_http_phota_callback_early(charge, txn))
+    {
+        rc = PHOTA_ERROR;
+    }
+
     ngx_http_phota_read_end(txn);
 
     return rc;
+}
+
+
+/* before its 202 is written: whose worker has gone is never written */
+
+static int
+ngx_http_phota_callback_early(const phota_id_t *charge, MDB_txn *txn)
+{
+    phota_charge_t   row;
+    phota_ledger_t  *ledger;
+
+    ledger = &ngx_http_phota_worker.ledger;
+
+    return phota_ledger_get(ledger, txn, charge, &row) == PHOTA_OK
+           && row.state == PHOTA_STATE_HELD
+           && row.owner.slot != PHOTA_OWNER_JOB
+           && phota_ledger_alive(ledger, txn, &row.owner);
 }
 
 
