@@ -39,14 +39,14 @@ my $crowd = Phota::Crowd->new($t);
 my $receiver = Phota::Receiver->new;
 my $serial = 0;
 
-# an asynchronous call, of which the simulator says nothing by itself unless it
-# is told to: its answer, with {upstream} and {called}, where it is called back
+# An asynchronous call that stays open, and of which the simulator says nothing
+# by itself unless it is told to: its answer, with {upstream} and {called}, where
+# it is called back
 
 sub begin {
     my (%o) = @_;
 
-    my $job = 'delay=' . ($o{delay} // 1500 * $slow)
-        . ';' . ($o{job} // 'callback=lost');
+    my $job = Phota::Sim::HELD . ';' . ($o{job} // 'callback=lost');
     my $answer = $t->submit('remix', $t->token($o{tenant} // 'acme'),
         { prompt => 'called back ' . ++$serial,
             callback_url => $receiver->url("/$serial") }, job => $job);
@@ -141,16 +141,11 @@ sub is_known {
     }
 }
 
-# the upstream itself has ended it
+# the upstream ends them all, and has said so where it was to
 
-sub is_over {
-    my ($job) = @_;
-
-    return wait_for(sub {
-        my ($row) = grep { $_->{job_id} eq $job->{upstream} } $t->sim->jobs;
-
-        $row->{ended};
-    }, 10);
+sub all_over {
+    $t->sim->end_jobs;
+    $t->sim->wait_jobs(10);
 }
 
 sub is_refused {
@@ -164,7 +159,7 @@ sub is_refused {
 
 
 subtest 'without a secret it is a hint' => sub {
-    my $job = begin(delay => 2200 * $slow);
+    my $job = begin();
     my $url = $receiver->url;
 
     unlike(($t->sim->jobs)[-1]{callback_url}, qr/\Q$url/,
@@ -180,10 +175,10 @@ subtest 'without a secret it is a hint' => sub {
         is(state($job), 'open', 'and says that it is not so');
     }
 
-    my $fails = begin(delay => 200 * $slow, job => 'callback=lost;end=failed');
-    my $late = begin(delay => 300 * $slow);
+    my $fails = begin(job => 'callback=lost;end=failed');
+    my $late = begin();
 
-    is_over($_) for $fails, $late, $job;
+    all_over();
     is(state($late), 'open', 'the gateway by itself asks in an hour');
 
     call($job, failed($job));
@@ -201,7 +196,7 @@ subtest 'without a secret it is a hint' => sub {
 $t->ctl_ok(\$secret{shared}, 'key', 'set', '--default', '--callback-secret');
 
 {
-    my $job = begin(delay => 100);
+    my $job = begin();
 
     is_known($job);
     call($job, completed($job), signed(completed($job)));
@@ -251,8 +246,8 @@ subtest 'a body that is signed settles' => sub {
 
 
 subtest 'what is not the upstream\'s word is refused' => sub {
-    my $job = begin(delay => 2500 * $slow);
-    my $other = begin(delay => 2500 * $slow);
+    my $job = begin();
+    my $other = begin();
     my $body = completed($job);
     my $entries = entries();
     my $mac = hmac_sha256_hex($body, $secret{shared});
@@ -296,7 +291,7 @@ subtest 'what is not the upstream\'s word is refused' => sub {
 
 
 subtest 'each account has its own secret' => sub {
-    my $job = begin(tenant => 'solo', delay => 1200 * $slow);
+    my $job = begin(tenant => 'solo');
     my $body = completed($job);
 
     is(call($job, $body, signed($body))->status, 200, 'without one: a hint');
@@ -322,16 +317,16 @@ subtest 'each account has its own secret' => sub {
 
 subtest 'whatever happens on the way, it is settled once' => sub {
     my @ways = qw/ twice reordered late /;
-    my %job = map { $_ => begin(delay => 300 * $slow, job => $_ eq 'late'
+    my %job = map { $_ => begin(job => $_ eq 'late'
         ? 'late=' . 1200 * $slow : "callback=$_") } @ways;
 
-    is_over($job{late});
+    $t->sim->end_jobs;
     $t->poll($t->token('acme'), $job{late});
     is_settled($job{late}, 'settled', 'a poll was first');
     is_settled($job{$_}, 'settled', "called back: $_") for qw/ twice
         reordered /;
 
-    $t->sim->wait_jobs(10 * $slow);
+    all_over();
 
     my @answered = map { $_->{answered} } $t->sim->callbacks;
 
@@ -339,8 +334,12 @@ subtest 'whatever happens on the way, it is settled once' => sub {
 
     for my $thin (qw/ thin event /) {
         $t->sim->config(callback_body => $thin);
-        is_settled(begin(delay => 300 * $slow, job => 'callback=twice'),
-            'settled', "a body that is written otherwise: $thin");
+
+        my $job = begin(job => 'callback=twice');
+
+        $t->sim->end_jobs;
+        is_settled($job, 'settled',
+            "a body that is written otherwise: $thin");
     }
 
     $t->sim->config(callback_body => 'job');
@@ -446,7 +445,7 @@ subtest 'at once, by both workers' => sub {
     my @clients = map { $crowd->on($_, 4) } $g->workers;
 
     for my $round (1 .. 3) {
-        my $job = begin(delay => 400 * $slow);
+        my $job = begin();
         my $body = completed($job);
         my $entries = entries();
 
@@ -464,7 +463,7 @@ subtest 'at once, by both workers' => sub {
 
 
 subtest 'who comes otherwise' => sub {
-    my $job = begin(delay => 1500 * $slow);
+    my $job = begin();
     my $body = completed($job);
     my @signed = signed($body);
     my ($dir) = $job->{called} =~ m{^(.*/)};
@@ -509,7 +508,7 @@ subtest 'who comes otherwise' => sub {
 
 
 subtest 'books that can not be written' => sub {
-    my $job = begin(delay => 1500 * $slow);
+    my $job = begin();
     my $body = completed($job);
 
     $fail->arm(in => [ 'books' ], at => 1, to => 'always');
@@ -552,10 +551,11 @@ subtest 'every way of signing' => sub {
             %$way });
 
         my $n = () = $t->sim->callbacks;
+        my $job = begin(job => 'callback=twice');
 
-        is_settled(begin(delay => 200 * $slow, job => 'callback=twice'),
-            'settled', $text || join(' ', map { $way->{$_} } sort keys %$way));
-        $t->sim->wait_jobs(10 * $slow);
+        all_over();
+        is_settled($job, 'settled',
+            $text || join(' ', map { $way->{$_} } sort keys %$way));
 
         my @answered = map { $_->{answered} } $t->sim->callbacks;
 
@@ -578,8 +578,8 @@ subtest 'another way than was agreed' => sub {
     for my $way (@ways) {
         $t->sim->config(signature => { hash => 'SHA256', encoding => 'hex',
             %$way });
-        push @jobs, begin(delay => 100 * $slow, job => '');
-        $t->sim->wait_jobs(10 * $slow);
+        push @jobs, begin(job => '');
+        all_over();
     }
 
     my @answered = map { $_->{answered} } $t->sim->callbacks;
@@ -648,8 +648,9 @@ sub is_refused_late {
 subtest 'one that is lost' => sub {
     $g->reload(http => '', job_poll => '1s');
 
-    my $job = begin(delay => 300 * $slow);
+    my $job = begin();
 
+    $t->sim->end_jobs;
     is_settled($job, 'settled', 'the gateway asks by itself');
 };
 
