@@ -20,6 +20,7 @@ my $acme = $t->token('acme');
 
 my %small = (input => noise(300, 1), reference => noise(300, 2));
 my $settled = 'settled delivered';
+my $held = Phota::Sim::HELD;
 my $serial = 0;
 
 $t->sim->config(size => 'tiny');
@@ -83,29 +84,33 @@ sub crash {
 
 # --- between the submit and the first poll
 
-my $job = job('delay=600');
+my $job = job($held);
 
 crash();
+$t->sim->end_jobs;
 ends_well($job, 'a job is followed when everything was killed');
 
-$job = job('delay=600');
+$job = job($held);
 $g->kill_worker for 1 .. 2;
 wait_for(sub { $g->workers == 2 }, 10);
+$t->sim->end_jobs;
 ends_well($job, 'and when the workers were');
 
-$job = job('delay=600');
+$job = job($held);
 ok($g->reload, 'a reload');
+$t->sim->end_jobs;
 ends_well($job, 'a job is followed after a reload');
 
-$job = job('delay=600');
+$job = job($held);
 ok($g->upgrade, 'an upgrade');
+$t->sim->end_jobs;
 ends_well($job, 'and after an upgrade');
 
 # all was missed while nothing ran
 
-$job = job('delay=100');
+$job = job($held);
 $t->stop;
-$t->sim->wait_jobs;
+$t->sim->end_jobs;
 $t->start;
 ends_well($job, 'one that ended while the gateway was down');
 
@@ -133,20 +138,23 @@ $t->ctl_ok('holds', 'settle', $hold->{charge_id}, '--outputs', 1,
 # --- while it settles: nothing is durable before the books are free
 
 SKIP: {
-    $job = job('delay=300');
-    wait_for(sub { ($t->sim->jobs)[-1]{ended} }, 10);
+    $job = job($held);
 
-    my $held = $g->hold_books or skip 'no mdb_load', 4;
+    my $books = $g->hold_books or skip 'no mdb_load', 4;
+    my $polls = $t->sim->calls('jobs');
+
+    $t->sim->end_jobs;
+
     my $poll = $t->background(sub {
         eval { $t->poll($acme, $job, timeout => 3) };
     });
 
-    ok(wait_for(sub { $t->sim->calls('jobs') && !$t->sim->counters->{in_flight}
-        }, 10), 'its end was heard');
+    ok(wait_for(sub { $t->sim->calls('jobs') > $polls
+        && !$t->sim->counters->{in_flight} }, 10), 'its end was heard');
     sleep 0.3;
     $g->kill_all;
     $t->reap($poll);
-    $g->release_books($held);
+    $g->release_books($books);
 
     is(state_of($job), 'held accepted', 'killed before it was written');
     $t->start;
@@ -154,16 +162,16 @@ SKIP: {
 
     # and with the client waiting for the word
 
-    $job = job('delay=300');
-    wait_for(sub { ($t->sim->jobs)[-1]{ended} }, 10);
-    $held = $g->hold_books;
+    $job = job($held);
+    $books = $g->hold_books;
+    $t->sim->end_jobs;
     $poll = $t->background(sub {
         my $answer = $t->poll($acme, $job);
         $t->report(join(' ', 'held', $answer->status,
             $answer->json->{status}));
     });
     sleep 0.5;
-    $g->release_books($held);
+    $g->release_books($books);
     $t->reap($poll);
     like(join("\n", $t->reports), qr/^held 200 completed$/m,
         'who waits for slow books is told the end');
@@ -173,10 +181,12 @@ SKIP: {
 
 # --- while its pictures are fetched
 
+my $fetches = $t->sim->calls('picture');
+
 $t->sim->fault('latency=1500', operation => 'picture', count => 1);
 $job = job('delay=50');
 ok(wait_for(sub { state_of($job) eq $settled }, 10), 'it is settled');
-wait_for(sub { $t->sim->calls('picture') }, 10);
+wait_for(sub { $t->sim->calls('picture') > $fetches }, 10);
 crash();
 ends_well($job, 'killed while its picture was fetched');
 

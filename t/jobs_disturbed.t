@@ -14,25 +14,28 @@ use Test::More;
 my $t = Phota::Test->new(tenants => [ qw/ acme / ], job_poll => '1h');
 my $acme = $t->token('acme');
 
+my $held = Phota::Sim::HELD;
+
 $t->sim->config(size => 'tiny');
 
 for my $status (400, 404, 410, 422) {
     my $job = $t->submit('remix', $acme, { prompt => "asked for $status" },
-        job => 'delay=700');
+        job => $held);
 
     is($t->poll($acme, $job, fault => "status=$status")->status, $status,
         "a poll that was asked for $status is told so");
 
+    $t->sim->end_jobs;
     is($t->poll_until($acme, $job)->json->{status}, 'completed',
         'the job goes on to its end');
     is($t->charge($job)->{state}, 'settled', 'and is paid for');
 }
 
-my $job = $t->submit('remix', $acme, { prompt => 'a query' },
-    job => 'delay=300');
+my $job = $t->submit('remix', $acme, { prompt => 'a query' }, job => $held);
 
 $t->get('jobs/' . $job->json->{job_id} . '?job_id=another', $acme);
 unlike($t->sim->last->{uri}, qr/\?/, 'no query of a tenant\'s goes up');
+$t->sim->end_jobs;
 is($t->poll_until($acme, $job)->json->{status}, 'completed', 'it ends');
 
 # the gateway hears of a job that is gone by itself
@@ -47,12 +50,12 @@ ok(wait_for(sub { $t->charge($gone)->{state} eq 'unknown' }, 10),
 
 # or by a door that was led astray for a while
 
-my $lost = $t->submit('remix', $acme, { prompt => 'lost' },
-    job => 'delay=300');
+my $lost = $t->submit('remix', $acme, { prompt => 'lost' }, job => $held);
 
 $t->sim->fault('status=404', operation => 'jobs', count => 2);
 is($t->poll($acme, $lost)->status, 404, 'one that can\'t be found');
 ok(wait_for(sub { $t->charge($lost)->{state} eq 'unknown' }, 10), 'is lost');
+$t->sim->end_jobs;
 is($t->poll_until($acme, $lost)->json->{status}, 'completed', 'until it is');
 is($t->charge($lost)->{state}, 'settled', 'then it is paid for');
 

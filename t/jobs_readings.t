@@ -40,9 +40,13 @@ sub run_job {
 
     my $job = $t->submit('remix', $acme, { %small, num_output_images => 2,
         prompt => 'reading ' . ++$serial,
-        client_request_id => "c $serial" }, job => "delay=60; $order");
+        client_request_id => "c $serial" },
+        job => Phota::Sim::HELD . "; $order");
     my ($up) = grep { !$_->{ended} } reverse $t->sim->jobs;
     my $open = $t->poll($acme, $job->json->{job_id} // 'none');
+
+    $t->sim->end_jobs;
+
     my $ended;
 
     # polled until the books know of it, whatever word says so
