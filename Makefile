@@ -193,7 +193,7 @@ ASAN        = $(BUILD)/asan
 ASAN_FLAGS  = -fsanitize=address,undefined -fno-omit-frame-pointer \
               -fno-sanitize-recover=undefined
 ASAN_NGX    = $(ASAN_FLAGS) -fno-sanitize=alignment,nonnull-attribute \
-              -fno-sanitize=pointer-overflow -g -O1 \
+              -fno-sanitize=pointer-overflow,shift-base -g -O1 \
               -DNGX_DEBUG_PALLOC=1 -DNGX_DEBUG_MALLOC=1
 
 .PHONY: asan
