@@ -228,13 +228,20 @@ photactl_parse_job(photactl_t *ctl, const char *text, phota_id_t *charge)
 }
 
 
+/* of those that have one name it is the first that waits for a delivery */
+
 static int
 photactl_job_is_named(void *ctx, const phota_job_t *job)
 {
+    int                waits;
     photactl_named_t  *named = ctx;
 
+    waits = (job->delivery == PHOTA_DELIVERY_WAITING
+             || job->delivery == PHOTA_DELIVERY_GIVEN_UP);
+
     if (job->kind != PHOTA_JOB_STORED
-        || strcmp(job->upstream, named->name) != 0)
+        || strcmp(job->upstream, named->name) != 0
+        || (named->found && !waits))
     {
         return PHOTA_OK;
     }
@@ -242,5 +249,5 @@ photactl_job_is_named(void *ctx, const phota_job_t *job)
     *named->charge = job->charge;
     named->found = 1;
 
-    return PHOTA_DECLINED;
+    return waits ? PHOTA_DECLINED : PHOTA_OK;
 }
