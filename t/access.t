@@ -102,7 +102,7 @@ my ($old) = grep { ($_->{label} // '') eq 'old' } map {
 $t->ctl_ok('token', 'revoke', $old->{token_id});
 $t->ctl_ok('tenant', 'suspend', 'halted');
 
-wait_for(sub {
+everywhere(sub {
     $t->get('x', $token{revoked})->status == 401
         && ($t->get('x', $token{halted})->json->{code} // '')
             eq 'TENANT_SUSPENDED';

@@ -235,7 +235,7 @@ my $nowhere = sha256_hex('nowhere');
 
 # as a result of one is seen by the other, they share a scope
 
-ok(wait_for(sub {
+ok(everywhere(sub {
     my ($one, $two) = map { $t->post('remix', $_, $plain)
         ->header('Phota-Fingerprint') } $acme, $globex;
     $one eq $two;
@@ -544,7 +544,7 @@ sub is_in {
 sub wait_fenced {
     my ($token, $status) = @_;
 
-    wait_for(sub { $t->get('models', $token)->status == $status }, 5);
+    everywhere(sub { $t->get('models', $token)->status == $status }, 5);
 }
 
 is_exempt('an own key');

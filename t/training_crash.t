@@ -141,7 +141,8 @@ for my $round (1 .. $rounds) {
 
     my $pid = $t->background(sub {
         eval { $t->train($token{acme}, $fields, headers => $key,
-            fault => 'latency=' . 1000 * $slow, timeout => 10) };
+            fault => 'latency=' . ($round % 2 ? 2000 : 1000) * $slow,
+            timeout => 10) };
     });
 
     ok($t->sim->wait_in_flight(1, 10 * $slow), 'a training is under way');

@@ -60,8 +60,8 @@ sub owner {
 
 # the gateway would look in an hour: who hears of it is the tenant
 
-my $failed = $t->train($acme, {}, job => 'end=error; refund=negative; delay='
-    . 1500 * $slow);
+my $failed = $t->train($acme, {}, job => 'end=error; refund=negative; '
+    . Phota::Sim::HELD);
 
 is($failed->status, 200, 'a training that will fail is taken on');
 is(state($failed), 'settled', 'and charged');
@@ -75,6 +75,7 @@ is(status($globex, $failed)->status, 404, 'another can\'t look');
 
 my $told;
 
+$t->sim->end_training('shared', $failed->json->{profile_id});
 ok(wait_for(sub {
     $told = status($acme, $failed);
     $told->json->{status} eq 'ERROR' }, 10), 'then it has');
