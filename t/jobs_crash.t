@@ -91,7 +91,7 @@ $t->sim->end_jobs;
 ends_well($job, 'a job is followed when everything was killed');
 
 $job = job($held);
-$g->kill_worker for 1 .. 2;
+$g->kill_worker($_) for $g->workers;
 wait_for(sub { $g->workers == 2 }, 10);
 $t->sim->end_jobs;
 ends_well($job, 'and when the workers were');

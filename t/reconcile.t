@@ -167,7 +167,7 @@ my $client = $t->background(sub {
 ok(wait_for(sub { ($t->sim->counters->{in_flight} // 0) == 1 }, 10),
     'a call is under way');
 buy('acme', 'remix', fault => 'reset;bill=1');
-$t->gateway->kill_worker for $t->gateway->workers;
+$t->gateway->kill_worker($_) for $t->gateway->workers;
 $t->reap($client);
 ok($t->sim->wait_in_flight(0, 20 * $slow), 'and goes on without its worker');
 ok(wait_for(sub {

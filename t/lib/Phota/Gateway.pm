@@ -413,13 +413,14 @@ sub upgrade {
     return wait_for(sub { !grep { alive($_) } @pids }, 30);
 }
 
-# kill -9 of one worker, the master starts another; its pid
+# kill -9 of one worker (default: of any), the master starts another; its pid
 
 sub kill_worker {
-    my ($self) = @_;
+    my ($self, $pid) = @_;
 
     my @pids = $self->workers or return;
-    my $pid = $pids[rand @pids];
+
+    $pid //= $pids[rand @pids];
 
     kill('KILL', $pid);
     wait_for(sub { !alive($pid) }, 10);
