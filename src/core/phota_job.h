@@ -88,10 +88,10 @@ int phota_swap(const u_char *text, size_t len, const phota_swap_t *swaps,
 /*
  * The list of profiles without those that keep() declines, tags as it says:
  * elements of "profiles" that are strings, or objects with "profile_id" or
- * "id".  An element without an id goes.  own: the element's tag, unescaped, data
- * NULL: there is none, or it is too long.  keep: PHOTA_OK, and tag->data not NULL
- * takes the place of the element's "tag"; PHOTA_DECLINED; PHOTA_ERROR ends it.
- * *out is to be freed.  PHOTA_INVALID when it isn't such a list.
+ * "id".  An element without an id goes.  own: the element's tag, unescaped,
+ * data NULL: there is none, or it is too long.  keep: PHOTA_OK, and tag->data
+ * not NULL takes the place of the element's "tag"; PHOTA_DECLINED; PHOTA_ERROR
+ * ends it.  *out is to be freed.  PHOTA_INVALID when it isn't such a list.
  */
 typedef int (*phota_keep_pt)(void *ctx, const phota_str_t *id,
     const phota_str_t *own, phota_str_t *tag);

@@ -1,8 +1,8 @@
 
 /*
- * Reading the books: one charge, all of a time, the open ones, and sums.  Lists
- * go from key to key, not with a cursor kept open, so that a handler may write
- * and a slow one pins no pages.
+ * Reading the books: one charge, all of a time, the open ones, and sums, and
+ * what the numbers in them are called.  Lists go from key to key, not with a
+ * cursor kept open, so that a handler may write and a slow one pins no pages.
  */
 
 
@@ -683,4 +683,53 @@ phota_usage_of(phota_usage_t *usage, unsigned by,
     default: /* PHOTA_USAGE_OPERATION */
         break;
     }
+}
+
+
+const char *
+phota_state_name(unsigned state)
+{
+    static const char  *names[] = {
+        "?", "held", "settled", "void", "unknown", "reversed"
+    };
+
+    return (state <= PHOTA_STATE_REVERSED) ? names[state] : names[0];
+}
+
+
+const char *
+phota_cached_name(unsigned cached)
+{
+    static const char  *names[] = {
+        "?", "miss", "hit", "join", "bypass"
+    };
+
+    return (cached <= PHOTA_CACHED_BYPASS) ? names[cached] : names[0];
+}
+
+
+const char *
+phota_reason_name(unsigned reason)
+{
+    static const char  *names[] = {
+        "none", "delivered", "not_sent", "refused", "server_error",
+        "redirect", "truncated", "unparsable", "timeout", "reset",
+        "accepted", "abandoned", "recovered", "operator", "bill",
+        "deadline", "served", "job_failed", "job_lost", "duplicate",
+        "training"
+    };
+
+    return (reason <= PHOTA_REASON_TRAINING) ? names[reason] : "?";
+}
+
+
+const char *
+phota_entry_name(unsigned type)
+{
+    static const char  *names[] = {
+        "?", "held", "settled", "void", "unknown", "reversed", "corrected",
+        "hits", "accepted"
+    };
+
+    return (type <= PHOTA_ENTRY_ACCEPTED) ? names[type] : names[0];
 }

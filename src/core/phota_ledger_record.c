@@ -1,8 +1,7 @@
 
 /*
- * Encoding and decoding of what the ledger stores, what its numbers are called,
- * and the arithmetic of a charge.  Decoders accept exactly what the encoders
- * write.
+ * Encoding and decoding of what the ledger stores, and the arithmetic of a
+ * charge.  Decoders accept exactly what the encoders write.
  */
 
 
@@ -763,53 +762,4 @@ phota_chain_write(phota_ledger_t *l, MDB_txn *txn, const phota_chain_t *chain)
     value.mv_size = (size_t) (w.pos - w.start);
 
     return mdb_put(txn, l->open, &key, &value, 0);
-}
-
-
-const char *
-phota_state_name(unsigned state)
-{
-    static const char  *names[] = {
-        "?", "held", "settled", "void", "unknown", "reversed"
-    };
-
-    return (state <= PHOTA_STATE_REVERSED) ? names[state] : names[0];
-}
-
-
-const char *
-phota_cached_name(unsigned cached)
-{
-    static const char  *names[] = {
-        "?", "miss", "hit", "join", "bypass"
-    };
-
-    return (cached <= PHOTA_CACHED_BYPASS) ? names[cached] : names[0];
-}
-
-
-const char *
-phota_reason_name(unsigned reason)
-{
-    static const char  *names[] = {
-        "none", "delivered", "not_sent", "refused", "server_error",
-        "redirect", "truncated", "unparsable", "timeout", "reset",
-        "accepted", "abandoned", "recovered", "operator", "bill",
-        "deadline", "served", "job_failed", "job_lost", "duplicate",
-        "training"
-    };
-
-    return (reason <= PHOTA_REASON_TRAINING) ? names[reason] : "?";
-}
-
-
-const char *
-phota_entry_name(unsigned type)
-{
-    static const char  *names[] = {
-        "?", "held", "settled", "void", "unknown", "reversed", "corrected",
-        "hits", "accepted"
-    };
-
-    return (type <= PHOTA_ENTRY_ACCEPTED) ? names[type] : names[0];
 }

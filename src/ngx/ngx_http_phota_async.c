@@ -204,7 +204,11 @@ ngx_http_phota_async_write(ngx_http_phota_purchase_t *p, MDB_txn *txn,
         return rc;
     }
 
-    return phota_job_put(&worker->jobs, txn, p->job, NULL, 0, err);
+    rc = phota_job_put(&worker->jobs, txn, p->job, NULL, 0, err);
+
+    /* without its row nobody would follow it: both are written, or none */
+
+    return (rc == PHOTA_OK) ? PHOTA_OK : PHOTA_ERROR;
 }
 
 

@@ -311,8 +311,8 @@ ngx_http_phota_alias_callback(ngx_http_request_t *r,
 
 
 /*
- * By which tag profiles are listed is looked at here, not by the upstream: those
- * that were adopted have tags of their own.
+ * By which tag profiles are listed is looked at here, not by the upstream:
+ * those that were adopted have tags of their own.
  */
 
 ngx_int_t

@@ -176,7 +176,8 @@ struct ngx_http_phota_ctx_s {
     const phota_operation_t    *operation;      /* NULL: another path */
     const phota_route_t        *route;          /* of another path, or NULL */
     phota_str_t                 route_id;       /* that it is about */
-    ngx_str_t                   listed;         /* tag of profiles, len 0: all */
+    ngx_str_t                   listed;         /* tag of profiles, len 0:
+                                                   all */
     ngx_http_phota_upward_t    *upward;         /* NULL: nothing is written
                                                    otherwise */
     ngx_http_phota_told_t      *told;           /* NULL: as it came */
@@ -530,8 +531,8 @@ int ngx_http_phota_replay_take(ngx_http_phota_purchase_t *p, MDB_txn *txn,
 /*
  * A client_request_id names one job at the upstream, however often it is sent:
  * p->name_key.  In the writer's transaction: with the hold it is noted whose it
- * is, and once the job is known, a submit of which nothing was heard has come to
- * nothing else.
+ * is, and once the job is known, a submit of which nothing was heard has come
+ * to nothing else.
  */
 ngx_int_t ngx_http_phota_name(ngx_http_phota_purchase_t *p,
     ngx_http_phota_ctx_t *ctx);

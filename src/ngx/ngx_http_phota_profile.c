@@ -1,7 +1,7 @@
 
 /*
- * Profiles: who trains one owns it, from the transaction that settles it;
- * their list shows a tenant its own; a training that ends in error is given back
+ * Profiles: who trains one owns it, from the transaction that settles it; their
+ * list shows a tenant its own; a training that ends in error is given back
  * where the price list says so; and one that is deleted takes with it what was
  * made with it: such results leave the cache before the client is told.
  */
@@ -124,10 +124,21 @@ ngx_http_phota_profile_write(ngx_http_phota_purchase_t *p, MDB_txn *txn,
     rc = phota_profile_put(&ngx_http_phota_worker.profiles, txn, p->profile,
                            err);
 
-    /* what isn't an id, or is another's, is nobody's here; the charge stands */
+    if (rc == PHOTA_ERROR) {
+        return rc;
+    }
 
-    if (rc == PHOTA_ERROR || p->training == NULL) {
-        return (rc == PHOTA_ERROR) ? rc : PHOTA_OK;
+    if (rc != PHOTA_OK) {
+
+        /* what isn't an id, or is another's: the charge stands all the same */
+
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "phota: a profile that tenant #%uD has trained can't be "
+                      "noted as his: %s", p->profile->tenant, err->text);
+    }
+
+    if (p->training == NULL) {
+        return PHOTA_OK;
     }
 
     return phota_job_put(&ngx_http_phota_worker.jobs, txn, p->training, NULL,
@@ -390,6 +401,7 @@ ngx_http_phota_training_told(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 {
     int                         rc;
     MDB_txn                    *txn;
+    phota_job_t                 row;
     phota_profile_t             profile;
     ngx_http_phota_news_t      *news;
     ngx_http_phota_purchase_t  *p;
@@ -409,9 +421,19 @@ ngx_http_phota_training_told(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
                            ctx->route_id.data, ctx->route_id.len, &profile,
                            NULL);
 
+    /* most are never given back: then there is nothing to write */
+
+    if (rc == PHOTA_OK && profile.tenant == ctx->tenant.id) {
+        rc = phota_job_get(&ngx_http_phota_worker.jobs, txn, &profile.charge,
+                           &row, NULL);
+
+    } else {
+        rc = PHOTA_DECLINED;
+    }
+
     ngx_http_phota_read_end(txn);
 
-    if (rc != PHOTA_OK || profile.tenant != ctx->tenant.id) {
+    if (rc != PHOTA_OK) {
         return NGX_DECLINED;
     }
 

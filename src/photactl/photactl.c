@@ -40,7 +40,6 @@ static int photactl_input(photactl_t *ctl);
 static int photactl_help(photactl_t *ctl);
 static void photactl_help_command(const photactl_command_t *cmd, int width);
 static void photactl_report(photactl_t *ctl);
-static void photactl_conceal(char *text);
 static int photactl_exit(photactl_t *ctl, int rc);
 
 
@@ -754,25 +753,6 @@ photactl_report(photactl_t *ctl)
     }
 
     (void) fprintf(stderr, "%s", ctl->err.text);
-}
-
-
-static void
-photactl_conceal(char *text)
-{
-    char    *p;
-    size_t   len;
-
-    static const char  head[] = "phg_";
-    static const char  tail[] = "abcdefghijklmnopqrstuvwxyz"
-                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
-
-    for (p = strstr(text, head); p != NULL; p = strstr(p, head)) {
-        p += sizeof(head) - 1;
-        len = strspn(p, tail);
-
-        memmove(p, p + len, strlen(p + len) + 1);
-    }
 }
 
 

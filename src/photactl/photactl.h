@@ -253,6 +253,9 @@ int photactl_parse_tenant(photactl_t *ctl, photactl_opt_e opt,
 int photactl_parse_whose(photactl_t *ctl, photactl_opt_e opt,
     uint32_t *tenant);
 
+/* takes what looks like a token out of a text */
+void photactl_conceal(char *text);
+
 /* fills err with what is wrong with the command line */
 int photactl_wrong(photactl_t *ctl, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

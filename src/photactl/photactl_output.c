@@ -372,3 +372,22 @@ photactl_print(photactl_t *ctl, json_t *json)
 
     return PHOTA_OK;
 }
+
+
+void
+photactl_conceal(char *text)
+{
+    char    *p;
+    size_t   len;
+
+    static const char  head[] = "phg_";
+    static const char  tail[] = "abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+    for (p = strstr(text, head); p != NULL; p = strstr(p, head)) {
+        p += sizeof(head) - 1;
+        len = strspn(p, tail);
+
+        memmove(p, p + len, strlen(p + len) + 1);
+    }
+}
