@@ -558,6 +558,9 @@ fuzz_write_over(const fuzz_result_t *res, const phota_operation_t *op,
 
     } else if (spot == PHOTA_SPOT_MODE) {
         expected.scan.mode = PHOTA_MODE_URLS;
+
+    } else if (spot == PHOTA_SPOT_REQUEST_ID) {
+        expected.scan.nameless = 0;
     }
 
     fuzz_same_purchase(&expected, &again, "written over");
