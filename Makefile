@@ -36,20 +36,22 @@ VALGRIND_PACKAGES = $(BUILD_PACKAGES) libcmocka-dev valgrind perl
 
 
 CORE_SRCS  := $(sort $(wildcard src/core/*.c))
+CMD_SRCS   := $(sort $(wildcard src/command/*.c))
 CTL_SRCS   := $(sort $(wildcard src/photactl/*.c))
 NGX_SRCS   := $(sort $(wildcard src/ngx/*.c))
-HEADERS    := $(sort $(wildcard src/core/*.h src/ngx/*.h src/photactl/*.h))
+HEADERS    := $(sort $(wildcard src/core/*.h src/command/*.h src/ngx/*.h))
 UNIT_SRCS  := $(sort $(wildcard t/unit/test_*.c))
 FUZZ_SRCS  := $(sort $(wildcard t/fuzz/fuzz_*.c))
 TESTS      := $(sort $(wildcard t/*.t))
 
 CORE_OBJS   = $(CORE_SRCS:%.c=$(BUILD)/obj/%.o)
+CMD_OBJS    = $(CMD_SRCS:%.c=$(BUILD)/obj/%.o)
 CTL_OBJS    = $(CTL_SRCS:%.c=$(BUILD)/obj/%.o)
 UNITS       = $(UNIT_SRCS:t/unit/%.c=$(BUILD)/unit/%)
 FUZZERS     = $(FUZZ_SRCS:t/fuzz/%.c=$(BUILD)/fuzz/%)
 
 STD         = -std=gnu11 -D_GNU_SOURCE
-CORE_FLAGS  = $(STD) $(CFLAGS) $(WARNINGS) -fPIC -Isrc/core
+CORE_FLAGS  = $(STD) $(CFLAGS) $(WARNINGS) -fPIC -Isrc/core -Isrc/command
 LIBS        = -llmdb -lcrypto -ljansson -lz
 
 MODULE      = $(BUILD)/ngx_http_phota_module.so
@@ -73,7 +75,7 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	@$(CC) $(CORE_FLAGS) -MMD -MP -c -o $@ $<
 
--include $(CORE_OBJS:.o=.d) $(CTL_OBJS:.o=.d)
+-include $(CORE_OBJS:.o=.d) $(CMD_OBJS:.o=.d) $(CTL_OBJS:.o=.d)
 
 # made anew each time, for a member whose source has gone would stay in it
 
@@ -81,7 +83,7 @@ $(LIB): $(CORE_OBJS)
 	@rm -f $@
 	@$(AR) rcs $@ $^
 
-$(CTL): $(CTL_OBJS) $(LIB)
+$(CTL): $(CTL_OBJS) $(CMD_OBJS) $(LIB)
 	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 
@@ -277,16 +279,17 @@ fuzz:  ## libFuzzer, FUZZ_SECONDS=30 for each target
 
 NGX_DIRS    = src/core src/event src/event/modules src/os/unix objs \
               src/http src/http/modules src/http/v2
-NGX_LINT    = $(STD) -Wno-unused-parameter -Isrc/core -Isrc/ngx \
+NGX_LINT    = $(STD) -Wno-unused-parameter -Isrc/core -Isrc/command \
+              -Isrc/ngx \
               $(NGX_DIRS:%=-isystem $(NGX_TREE)/%)
-LINT_FLAGS  = $(STD) -O2 $(WARNINGS) -Isrc/core
+LINT_FLAGS  = $(STD) -O2 $(WARNINGS) -Isrc/core -Isrc/command
 
 .PHONY: lint
 lint:  ## gcc, clang, cppcheck and clang-tidy
 	@contrib/deps $(LINT_PACKAGES)
 	@$(MAKE) -s --no-print-directory $(NGX_TREE)/objs/Makefile
 	@for cc in $(CC) $(CLANG); do \
-	    for f in $(CORE_SRCS) $(CTL_SRCS); do \
+	    for f in $(CORE_SRCS) $(CMD_SRCS) $(CTL_SRCS); do \
 	        $$cc $(LINT_FLAGS) -c -o /dev/null $$f; \
 	    done; \
 	    for f in $(NGX_SRCS); do \
@@ -296,10 +299,11 @@ lint:  ## gcc, clang, cppcheck and clang-tidy
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j $(JOBS) \
 	    --enable=warning,performance,portability \
 	    --suppressions-list=contrib/cppcheck \
-	    -Isrc/core $(CORE_SRCS) $(CTL_SRCS)
-	@contrib/tidy $(JOBS) $(CORE_SRCS) $(CTL_SRCS) -- $(STD) -Isrc/core
+	    -Isrc/core -Isrc/command $(CORE_SRCS) $(CMD_SRCS) $(CTL_SRCS)
+	@contrib/tidy $(JOBS) $(CORE_SRCS) $(CMD_SRCS) $(CTL_SRCS) -- $(STD) \
+	    -Isrc/core -Isrc/command
 	@contrib/tidy $(JOBS) $(NGX_SRCS) -- $(NGX_LINT)
-	@echo "lint: $(words $(CORE_SRCS) $(CTL_SRCS) $(NGX_SRCS)) files clean"
+	@echo "lint: $(words $(CORE_SRCS) $(CMD_SRCS) $(CTL_SRCS) $(NGX_SRCS)) files clean"
 
 
 # installing; CONF_DIR holds a complete example, files changed there are kept

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "../../src/photactl/photactl_csv.c"
+#include "../../src/command/photactl_csv.c"
 
 
 static photactl_csv_t  csv;

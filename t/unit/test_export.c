@@ -7,14 +7,14 @@
 
 #include "books.h"
 
-#include "../../src/photactl/photactl_output.c"
-#include "../../src/photactl/photactl_parse.c"
+#include "../../src/command/photactl_output.c"
+#include "../../src/command/photactl_parse.c"
 #include "../../src/photactl/photactl_open.c"
-#include "../../src/photactl/photactl_books.c"
-#include "../../src/photactl/photactl_cursor.c"
-#include "../../src/photactl/photactl_sheet.c"
-#include "../../src/photactl/photactl_focus.c"
-#include "../../src/photactl/photactl_export.c"
+#include "../../src/command/photactl_books.c"
+#include "../../src/command/photactl_cursor.c"
+#include "../../src/command/photactl_sheet.c"
+#include "../../src/command/photactl_focus.c"
+#include "../../src/command/photactl_export.c"
 
 
 #define TEST_STEPS    1500

@@ -6,14 +6,14 @@
  */
 
 
-#include "../../src/photactl/photactl_output.c"
-#include "../../src/photactl/photactl_parse.c"
-#include "../../src/photactl/photactl_csv.c"
-#include "../../src/photactl/photactl_bill.c"
-#include "../../src/photactl/photactl_gather.c"
-#include "../../src/photactl/photactl_match.c"
-#include "../../src/photactl/photactl_apply.c"
-#include "../../src/photactl/photactl_reconcile.c"
+#include "../../src/command/photactl_output.c"
+#include "../../src/command/photactl_parse.c"
+#include "../../src/command/photactl_csv.c"
+#include "../../src/command/photactl_bill.c"
+#include "../../src/command/photactl_gather.c"
+#include "../../src/command/photactl_match.c"
+#include "../../src/command/photactl_apply.c"
+#include "../../src/command/photactl_reconcile.c"
 
 #include "books.h"
 

@@ -5,7 +5,7 @@
  */
 
 
-#include "../../src/photactl/photactl_remove.c"
+#include "../../src/command/photactl_remove.c"
 
 #include "books.h"
 
