@@ -20,8 +20,6 @@ my $top = $Phota::Docs::top;
 
 my %before = (
     'docs/books.md' => <<'END',
-        curl -sSf -o answer -H "X-API-Key: $TOKEN" -H 'Phota-Tag: spring' \
-            --data-binary @body.json $GATEWAY/v1/phota/remix
         curl -sSf $PHOTA_SIM/_sim/bill.csv > nov.csv
 END
     'docs/clients.md' => <<'END',
@@ -34,7 +32,9 @@ END
 END
 );
 
-for my $page (Phota::Docs::pages()) {
+# all pages, or those that are named on the command line
+
+for my $page (@ARGV ? @ARGV : Phota::Docs::pages()) {
     my @blocks = Phota::Docs::blocks($page);
     my @run = grep { $_->{kind} =~ /^(?:sh|console)$/ && !$_->{by} } @blocks;
 
