@@ -198,6 +198,7 @@ sub config_is_valid {
     my $user = $> == 0 ? 'user root;' : '';
 
     chmod 0700, "$dir";
+    mkdir "$dir/logs";
 
     if ($text !~ /^load_module/m) {
         my ($server, $http) = ('', '');
