@@ -39,7 +39,8 @@ CORE_SRCS  := $(sort $(wildcard src/core/*.c))
 CMD_SRCS   := $(sort $(wildcard src/command/*.c))
 CTL_SRCS   := $(sort $(wildcard src/photactl/*.c))
 NGX_SRCS   := $(sort $(wildcard src/ngx/*.c))
-HEADERS    := $(sort $(wildcard src/core/*.h src/command/*.h src/ngx/*.h))
+HEADERS    := $(sort $(wildcard src/core/*.h src/command/*.h src/photactl/*.h \
+                src/ngx/*.h))
 UNIT_SRCS  := $(sort $(wildcard t/unit/test_*.c))
 FUZZ_SRCS  := $(sort $(wildcard t/fuzz/fuzz_*.c))
 TESTS      := $(sort $(wildcard t/*.t))
@@ -51,12 +52,14 @@ UNITS       = $(UNIT_SRCS:t/unit/%.c=$(BUILD)/unit/%)
 FUZZERS     = $(FUZZ_SRCS:t/fuzz/%.c=$(BUILD)/fuzz/%)
 
 STD         = -std=gnu11 -D_GNU_SOURCE
-CORE_FLAGS  = $(STD) $(CFLAGS) $(WARNINGS) -fPIC -Isrc/core -Isrc/command
+CORE_FLAGS  = $(STD) $(CFLAGS) $(WARNINGS) -fPIC $(INCLUDES)
+INCLUDES    = -Isrc/core -Isrc/command -Isrc/photactl
 LIBS        = -llmdb -lcrypto -ljansson -lz
 
 MODULE      = $(BUILD)/ngx_http_phota_module.so
 CTL         = $(BUILD)/photactl
 LIB         = $(BUILD)/libphota.a
+CMD_LIB     = $(BUILD)/libphota-command.a
 
 abspath_build = $(abspath $(BUILD))
 
@@ -83,7 +86,11 @@ $(LIB): $(CORE_OBJS)
 	@rm -f $@
 	@$(AR) rcs $@ $^
 
-$(CTL): $(CTL_OBJS) $(CMD_OBJS) $(LIB)
+$(CMD_LIB): $(CMD_OBJS)
+	@rm -f $@
+	@$(AR) rcs $@ $^
+
+$(CTL): $(CTL_OBJS) $(CMD_LIB) $(LIB)
 	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 
@@ -98,7 +105,7 @@ NGX_LD_OPT  = -Wl,-z,relro -Wl,-z,now -fPIC
 
 $(BUILD)/inputs: FORCE
 	@mkdir -p $(@D)
-	@{ echo $(NGX_SRCS) $(CORE_SRCS) $(HEADERS); \
+	@{ echo $(NGX_SRCS) $(CMD_SRCS) $(CORE_SRCS) $(HEADERS); \
 	   dpkg-query -W -f='$${Version}\n' nginx-dev || :; } > $@.new 2>&1
 	@cmp -s $@.new $@ || cp $@.new $@
 	@rm -f $@.new
@@ -114,7 +121,8 @@ $(NGX_TREE)/objs/Makefile: config $(BUILD)/inputs
 	    > configure.log 2>&1 \
 	    || { tail -n 5 configure.log >&2; rm -f objs/Makefile; exit 1; }
 
-$(MODULE): $(NGX_TREE)/objs/Makefile $(NGX_SRCS) $(CORE_SRCS) $(HEADERS)
+$(MODULE): $(NGX_TREE)/objs/Makefile $(NGX_SRCS) $(CMD_SRCS) $(CORE_SRCS) \
+           $(HEADERS)
 	@env -u MAKEFLAGS -u MFLAGS $(MAKE) -s -j$(JOBS) -C $(NGX_TREE) \
 	    -f objs/Makefile modules
 	@cp --remove-destination $(NGX_TREE)/objs/ngx_http_phota_module.so $@
@@ -152,9 +160,10 @@ $(TABLE): t/table/table.c $(BUILD)/obj/src/core/phota_operation_table.o \
 	@mkdir -p $(@D)
 	@$(CC) $(CORE_FLAGS) -o $@ $(filter %.c %.o,$^)
 
-$(BUILD)/unit/%: t/unit/%.c $(wildcard t/unit/*.h) $(LIB)
+$(BUILD)/unit/%: t/unit/%.c $(wildcard t/unit/*.h) $(CMD_LIB) $(LIB)
 	@mkdir -p $(@D)
-	@$(CC) $(CORE_FLAGS) -It/unit -o $@ $< $(LIB) $(LIBS) -lcmocka -lpthread
+	@$(CC) $(CORE_FLAGS) -It/unit -o $@ $< $(CMD_LIB) $(LIB) $(LIBS) \
+	    -lcmocka -lpthread
 
 .PHONY: unit
 unit: $(UNITS)  ## the unit tests of src/core alone
@@ -211,8 +220,8 @@ asan: test-deps  ## the tests with AddressSanitizer and UBSan
 	@t/asan/run $(abspath $(ASAN)) t/run -j$(JOBS) \
 	    $(UNIT_SRCS:t/unit/%.c=$(ASAN)/unit/%) $(TESTS)
 
-$(ASAN)/module.so: config $(BUILD)/inputs $(NGX_SRCS) $(CORE_SRCS) $(HEADERS) \
-                   t/asan/build t/asan/options.c
+$(ASAN)/module.so: config $(BUILD)/inputs $(NGX_SRCS) $(CMD_SRCS) \
+                   $(CORE_SRCS) $(HEADERS) t/asan/build t/asan/options.c
 	@t/asan/build $(abspath $(ASAN)) '$(ASAN_NGX)'
 
 .PHONY: valgrind
@@ -282,7 +291,7 @@ NGX_DIRS    = src/core src/event src/event/modules src/os/unix objs \
 NGX_LINT    = $(STD) -Wno-unused-parameter -Isrc/core -Isrc/command \
               -Isrc/ngx \
               $(NGX_DIRS:%=-isystem $(NGX_TREE)/%)
-LINT_FLAGS  = $(STD) -O2 $(WARNINGS) -Isrc/core -Isrc/command
+LINT_FLAGS  = $(STD) -O2 $(WARNINGS) $(INCLUDES)
 
 .PHONY: lint
 lint:  ## gcc, clang, cppcheck and clang-tidy
@@ -299,9 +308,9 @@ lint:  ## gcc, clang, cppcheck and clang-tidy
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j $(JOBS) \
 	    --enable=warning,performance,portability \
 	    --suppressions-list=contrib/cppcheck \
-	    -Isrc/core -Isrc/command $(CORE_SRCS) $(CMD_SRCS) $(CTL_SRCS)
+	    $(INCLUDES) $(CORE_SRCS) $(CMD_SRCS) $(CTL_SRCS)
 	@contrib/tidy $(JOBS) $(CORE_SRCS) $(CMD_SRCS) $(CTL_SRCS) -- $(STD) \
-	    -Isrc/core -Isrc/command
+	    $(INCLUDES)
 	@contrib/tidy $(JOBS) $(NGX_SRCS) -- $(NGX_LINT)
 	@echo "lint: $(words $(CORE_SRCS) $(CMD_SRCS) $(CTL_SRCS) $(NGX_SRCS)) files clean"
 

@@ -1,8 +1,10 @@
 
 /*
- * The command line over core/: what its files share.  A command is a row of a
- * table and one function; the rest (options, data directory, privileges,
- * output as table or JSON, exit codes) is done here once for all of them.
+ * Commands over core/: what their files share.  A command is a row of a table
+ * and one function.  Who runs one, the command line or the API, prepares a
+ * photactl_t with what it was told and with books that are open; a command
+ * reads and writes nothing but what is in there, keeps nothing when it returns,
+ * and never ends the process.
  */
 
 
@@ -17,6 +19,7 @@
 #include "phota_ledger.h"
 #include "phota_price.h"
 #include "phota_profile.h"
+#include "phota_replay.h"
 #include "phota_tenant.h"
 
 
@@ -27,6 +30,11 @@
 
 /* beside the codes of core/: the command line itself is wrong, exit code 2 */
 #define PHOTACTL_USAGE       -20
+
+/* a handler of rows has enough of them: no error */
+#define PHOTACTL_FULL        -21
+
+#define PHOTACTL_KEY_MAX     160        /* bytes of a row's place in a list */
 
 
 typedef enum {
@@ -94,11 +102,21 @@ typedef enum {
     PHOTACTL_OPT_FENCES,
     PHOTACTL_OPT_REFUND_ERROR,
     PHOTACTL_OPT_UNDELIVERED,
+    PHOTACTL_OPT_LIMIT,
     PHOTACTL_OPT_MAX
 } photactl_opt_e;
 
 
 typedef struct photactl_command_s  photactl_command_t;
+typedef struct photactl_s          photactl_t;
+
+typedef unsigned __int128          photactl_opts_t;     /* a bit for each */
+
+
+typedef struct {
+    const char                *name;        /* with its dashes */
+    const char                *value;       /* NULL: takes none */
+} photactl_option_t;
 
 
 /* tenants by id, for the names that people read */
@@ -110,42 +128,95 @@ typedef struct {
 } photactl_names_t;
 
 
+/* which rows of a list are shown; places are bytes in the order of the list */
+
 typedef struct {
+    uint32_t                   limit;       /* 0: all */
+    uint32_t                   shown;
+    u_char                     after[PHOTACTL_KEY_MAX];
+    size_t                     after_len;   /* 0: from the first */
+    u_char                     last[PHOTACTL_KEY_MAX];  /* that was shown */
+    size_t                     last_len;
+    unsigned                   more:1;      /* there are rows behind it */
+} photactl_page_t;
+
+
+/* what only who runs a command can do for it */
+
+typedef struct {
+
+    /* something that its answer doesn't say */
+    void                     (*note)(photactl_t *ctl, const char *text);
+
+    /* what must not be seen; *len is the room in, the length out */
+    int                      (*secret)(photactl_t *ctl, u_char *buf,
+                                   size_t *len);
+
+    /* the books once more, to read; NULL: they stay as they are */
+    int                      (*reread)(photactl_t *ctl);
+} photactl_host_t;
+
+
+struct photactl_s {
     const photactl_command_t  *command;
+    const photactl_host_t     *host;
     const char                *opts[PHOTACTL_OPT_MAX];  /* NULL: not given */
-    char                     **words;       /* all that are no options */
     char                     **args;        /* after the command's own */
     int                        nargs;
+    FILE                      *out;
+    FILE                      *input;       /* what a command reads */
+    const char                *input_name;
 
     const char                *data;
-    const char                *master_path;
-
     phota_master_t             master;      /* if the command asks for it */
-    FILE                      *input;       /* so too; NULL: stdin */
-    phota_store_t              store;       /* the books, if it opens them */
+    phota_store_t             *store;       /* the books, if it opens them */
     phota_tenants_t            tenants;
     phota_prices_t             prices;
     phota_ledger_t             ledger;
     phota_jobs_t               jobs;
     phota_profiles_t           profiles;
+    phota_replays_t            replays;
     photactl_names_t           names;
+
+    /* books and cache are a worker's, who has them open: nobody opens more */
+    unsigned                   lent:1;
+    phota_store_t             *cache_store; /* NULL: is not open */
+    phota_cache_t              cache;
 
     char                       by[PHOTA_NAME_MAX + 1];  /* who is asking */
 
+    photactl_page_t            page;
+    size_t                     most;        /* sums to show, 0: any number */
+    char                       cursor[2 * PHOTACTL_KEY_MAX + 1];    /* where a
+                                               list ended, "": nowhere */
+    unsigned                   plain:1;     /* what was written is CSV */
+
     phota_error_t              err;
-} photactl_t;
+};
 
 
 typedef int (*photactl_handler_pt)(photactl_t *ctl);
 
 
-/* what main does before the command's own function */
+/* what is done before the command's own function */
 
-#define PHOTACTL_MASTER      0x01       /* reads the master key */
-#define PHOTACTL_READ        0x02       /* opens the books to read */
-#define PHOTACTL_WRITE       0x04       /* to write */
-#define PHOTACTL_OWNER       0x08       /* no books, but their owner's rights */
-#define PHOTACTL_INPUT       0x10       /* opens the file of --bill first */
+#define PHOTACTL_MASTER      0x0001     /* reads the master key */
+#define PHOTACTL_READ        0x0002     /* opens the books to read */
+#define PHOTACTL_WRITE       0x0004     /* to write; with READ: if possible */
+#define PHOTACTL_OWNER       0x0008     /* no books, but their owner's rights */
+#define PHOTACTL_INPUT       0x0010     /* opens the file of --bill first */
+#define PHOTACTL_CACHE       0x0020     /* looks at the cache */
+#define PHOTACTL_EXPORT      0x0040     /* has cursors of its own */
+
+/*
+ * By which methods the API has it; none: not at all.  Of one that has both,
+ * what is by GET takes no parameters.
+ */
+
+#define PHOTACTL_GET         0x0100
+#define PHOTACTL_POST        0x0200
+#define PHOTACTL_LIST        0x0400     /* its JSON is a row a line */
+#define PHOTACTL_REPORT      0x0800     /* what it finds wrong is an answer */
 
 
 struct photactl_command_s {
@@ -154,16 +225,33 @@ struct photactl_command_s {
     int                        min_args;
     int                        max_args;
     unsigned                   flags;
-    uint64_t                   opts;        /* bits of photactl_opt_e */
-    photactl_handler_pt        handler;
+    photactl_opts_t            opts;        /* bits of photactl_opt_e */
+    photactl_handler_pt        handler;     /* NULL: the command line's own */
+    const char                *args;        /* their names for the API: the
+                                               last one's may be many */
+    const char                *input;       /* the same of what it reads */
     const char                *usage;       /* its arguments */
     const char                *help;
 };
 
 
-/* the subjects */
+/* photactl_table.c */
 
-int photactl_init(photactl_t *ctl);
+extern const photactl_option_t  photactl_options[PHOTACTL_OPT_MAX];
+
+/* NULL: there are no more */
+const photactl_command_t *photactl_command(size_t n);
+
+/* NULL: none; *subject: there are some of this name */
+const photactl_command_t *photactl_command_find(const char *name,
+    const char *verb, int *subject);
+
+/* that options and arguments are the command's */
+int photactl_check(photactl_t *ctl);
+int photactl_needs_master(const photactl_t *ctl);
+
+
+/* the subjects */
 
 int photactl_tenant_add(photactl_t *ctl);
 int photactl_tenant_list(photactl_t *ctl);
@@ -214,21 +302,13 @@ int photactl_cache_check(photactl_t *ctl);
 int photactl_cache_compact(photactl_t *ctl);
 
 
-/* privileges, directories, the books: photactl_open.c */
+/* photactl_books.c */
 
-/* as root: becomes the owner of the data directory, for good */
-int photactl_become(photactl_t *ctl, uid_t uid, gid_t gid);
-int photactl_become_owner(photactl_t *ctl);
+/* the tables of books that are open */
+int photactl_attach(photactl_t *ctl, phota_store_t *store);
 
-/*
- * "operator NAME", for entries: the login, or who called sudo.  Before root
- * becomes another.
- */
-void photactl_operator(photactl_t *ctl);
-
-/* flags of phota_store_open */
-int photactl_open(photactl_t *ctl, unsigned flags);
-void photactl_close(photactl_t *ctl);
+/* whether workers may be at work: then what they send isn't pulled away */
+int photactl_inhabited(photactl_t *ctl);
 
 
 /* what a word of the command line means: photactl_parse.c */
@@ -253,12 +333,12 @@ int photactl_parse_tenant(photactl_t *ctl, photactl_opt_e opt,
 int photactl_parse_whose(photactl_t *ctl, photactl_opt_e opt,
     uint32_t *tenant);
 
-/* takes what looks like a token out of a text */
-void photactl_conceal(char *text);
-
 /* fills err with what is wrong with the command line */
 int photactl_wrong(photactl_t *ctl, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* takes what looks like a token out of a text */
+void photactl_conceal(char *text);
 
 
 /* output: photactl_output.c */
@@ -327,6 +407,31 @@ struct json_t *photactl_object(const photactl_column_t *columns,
 
 /* prints an object and a line end, and frees it */
 int photactl_print(photactl_t *ctl, struct json_t *json);
+
+/* something beside the answer */
+void photactl_note(photactl_t *ctl, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* shows what could be read, whatever else couldn't; returns what is worse */
+int photactl_table_close(photactl_table_t *table, int rc);
+
+
+/* pages: photactl_page.c */
+
+/* --limit and --after */
+int photactl_page_open(photactl_t *ctl);
+
+/*
+ * Whether the row at this place is shown: PHOTA_OK, PHOTA_DECLINED when it lies
+ * before the page, PHOTACTL_FULL when the page is full.
+ */
+int photactl_page(photactl_t *ctl, const void *place, size_t len);
+
+/* the same for rows that are numbered */
+int photactl_page_number(photactl_t *ctl, uint64_t number);
+
+/* when all rows were visited: where the next page begins */
+void photactl_page_close(photactl_t *ctl);
 
 
 #endif /* _PHOTACTL_H_INCLUDED_ */

@@ -79,7 +79,7 @@ photactl_apply_batch(photactl_match_t *match, size_t from, size_t to)
     size_t    i;
     MDB_txn  *txn;
 
-    rc = phota_store_begin(&match->ctl->store, 1, &txn, &match->ctl->err);
+    rc = phota_store_begin(match->ctl->store, 1, &txn, &match->ctl->err);
 
     if (rc != PHOTA_OK) {
         return rc;

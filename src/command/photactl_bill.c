@@ -68,21 +68,13 @@ int
 photactl_bill_read(photactl_t *ctl, photactl_bill_t *bill)
 {
     int             rc;
-    const char     *path, *p;
+    const char     *p;
     photactl_csv_t  csv;
 
-    path = ctl->opts[PHOTACTL_OPT_BILL];
+    p = strrchr(ctl->input_name, '/');
+    bill->name = (p != NULL) ? p + 1 : ctl->input_name;
 
-    p = strrchr(path, '/');
-    bill->name = (p != NULL) ? p + 1 : path;
-
-    if (ctl->input != NULL) {
-        rc = photactl_csv_attach(&csv, ctl->input, path, &ctl->err);
-
-    } else {
-        bill->name = "stdin";
-        rc = photactl_csv_attach(&csv, stdin, "stdin", &ctl->err);
-    }
+    rc = photactl_csv_attach(&csv, ctl->input, ctl->input_name, &ctl->err);
 
     if (rc == PHOTA_OK) {
         rc = photactl_bill_rows(ctl, bill, &csv);

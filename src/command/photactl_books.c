@@ -17,6 +17,35 @@ static int photactl_query_state(photactl_t *ctl, unsigned *state);
 
 
 int
+photactl_attach(photactl_t *ctl, phota_store_t *store)
+{
+    ctl->store = store;
+
+    if (phota_tenants_open(&ctl->tenants, store, &ctl->err) != PHOTA_OK
+        || phota_prices_open(&ctl->prices, store, &ctl->err) != PHOTA_OK
+        || phota_ledger_open(&ctl->ledger, store, &ctl->err) != PHOTA_OK
+        || phota_jobs_open(&ctl->jobs, store, &ctl->err) != PHOTA_OK
+        || phota_profiles_open(&ctl->profiles, store, &ctl->err) != PHOTA_OK)
+    {
+        return PHOTA_ERROR;
+    }
+
+    /* one command needs them, but who makes the books makes all their tables */
+
+    return phota_replays_open(&ctl->replays, store, &ctl->err);
+}
+
+
+/* a worker's own lock is none to itself */
+
+int
+photactl_inhabited(photactl_t *ctl)
+{
+    return ctl->lent || phota_ledger_inhabited(&ctl->ledger);
+}
+
+
+int
 photactl_query(photactl_t *ctl, photactl_query_t *query)
 {
     int  rc;
@@ -184,15 +213,4 @@ photactl_day_format(char buf[PHOTA_TIME_TEXT], uint32_t day)
     phota_time_format(buf, day * PHOTACTL_DAY);
 
     buf[sizeof("2026-11-21") - 1] = '\0';
-}
-
-
-int
-photactl_books_end(photactl_table_t *table, int rc)
-{
-    int  shown;
-
-    shown = photactl_table_end(table);
-
-    return (rc != PHOTA_OK) ? rc : shown;
 }

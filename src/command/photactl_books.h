@@ -47,8 +47,5 @@ const char *photactl_whose(photactl_t *ctl, uint32_t tenant,
 const char *photactl_why(unsigned reason);
 void photactl_day_format(char buf[PHOTA_TIME_TEXT], uint32_t day);
 
-/* shows what could be read, whatever else couldn't; returns what is worse */
-int photactl_books_end(photactl_table_t *table, int rc);
-
 
 #endif /* _PHOTACTL_BOOKS_H_INCLUDED_ */

@@ -23,6 +23,9 @@ typedef struct {
 } photactl_cache_list_t;
 
 
+static int photactl_cache_lent(photactl_t *ctl, phota_cache_t *cache);
+static int photactl_cache_own(photactl_t *ctl, phota_store_t *store,
+    phota_cache_t *cache, unsigned flags);
 static int photactl_cache_row(void *ctx, const phota_result_t *result);
 static uint64_t photactl_cache_bytes(const phota_result_t *result);
 static void photactl_cache_damage(void *ctx, const char *what);
@@ -65,7 +68,7 @@ int
 photactl_cache_open(photactl_t *ctl, phota_store_t *store,
     phota_cache_t *cache, unsigned flags, uint64_t *size)
 {
-    int          n, rc;
+    int          n;
     char         path[1024];
     struct stat  st;
 
@@ -90,6 +93,33 @@ photactl_cache_open(photactl_t *ctl, phota_store_t *store,
 
     *size = (uint64_t) st.st_blocks * 512;
 
+    return ctl->lent ? photactl_cache_lent(ctl, cache)
+                     : photactl_cache_own(ctl, store, cache, flags);
+}
+
+
+/* a copy: only a worker's writer keeps anything in it */
+
+static int
+photactl_cache_lent(photactl_t *ctl, phota_cache_t *cache)
+{
+    if (ctl->cache_store == NULL) {
+        phota_error(&ctl->err, "the cache is closed, or being replaced");
+        return PHOTA_ERROR;
+    }
+
+    *cache = ctl->cache;
+
+    return PHOTA_OK;
+}
+
+
+static int
+photactl_cache_own(photactl_t *ctl, phota_store_t *store,
+    phota_cache_t *cache, unsigned flags)
+{
+    int  rc;
+
     rc = phota_store_open(store, ctl->data, "cache", PHOTA_CACHE_SCHEMA, 0,
                           flags, &ctl->err);
 
@@ -113,6 +143,15 @@ photactl_cache_open(photactl_t *ctl, phota_store_t *store,
 }
 
 
+void
+photactl_cache_close(photactl_t *ctl, phota_store_t *store)
+{
+    if (!ctl->lent) {
+        phota_store_close(store);
+    }
+}
+
+
 int
 photactl_cache_stats(photactl_t *ctl)
 {
@@ -129,7 +168,7 @@ photactl_cache_stats(photactl_t *ctl)
 
     if (rc == PHOTA_OK) {
         rc = phota_cache_stats(&cache, &totals, &ctl->err);
-        phota_store_close(&store);
+        photactl_cache_close(ctl, &store);
     }
 
     if (rc != PHOTA_OK && rc != PHOTA_DECLINED) {
@@ -180,13 +219,13 @@ photactl_cache_list(photactl_t *ctl)
     if (rc == PHOTA_OK) {
         rc = phota_cache_each(&cache, tenant, photactl_cache_row, &list,
                               &ctl->err);
-        phota_store_close(&store);
+        photactl_cache_close(ctl, &store);
 
     } else if (rc == PHOTA_DECLINED) {
         rc = PHOTA_OK;
     }
 
-    return photactl_books_end(&list.table, rc);
+    return photactl_table_close(&list.table, rc);
 }
 
 
@@ -195,8 +234,15 @@ photactl_cache_row(void *ctx, const phota_result_t *result)
 {
     photactl_cache_list_t  *list = ctx;
 
+    int   rc;
     char  fingerprint[2 * PHOTA_SHA256_LEN + 1];
     char  id[PHOTA_ID_TEXT], whose[PHOTACTL_WHOSE];
+
+    rc = photactl_page(list->ctl, &result->key, sizeof(phota_cache_key_t));
+
+    if (rc != PHOTA_OK) {
+        return (rc == PHOTA_DECLINED) ? PHOTA_OK : rc;
+    }
 
     phota_hex_format(fingerprint, result->key.fingerprint, PHOTA_SHA256_LEN);
     phota_id_format(id, &result->id);
@@ -253,7 +299,7 @@ photactl_cache_check(photactl_t *ctl)
     if (rc == PHOTA_OK) {
         rc = phota_cache_check(&cache, mend, &report, photactl_cache_damage,
                                ctl, &ctl->err);
-        phota_store_close(&store);
+        photactl_cache_close(ctl, &store);
 
     } else if (rc == PHOTA_DECLINED) {
         rc = PHOTA_OK;
@@ -272,7 +318,7 @@ photactl_cache_damage(void *ctx, const char *what)
         (void) photactl_print(ctl, json_pack("{s:s}", "wrong", what));
 
     } else {
-        (void) printf("%s\n", what);
+        (void) fprintf(ctl->out, "%s\n", what);
     }
 }
 
@@ -310,19 +356,20 @@ photactl_cache_checked(photactl_t *ctl, int rc,
     verdict = (report->damaged || report->removed || report->counters)
               ? "mended" : "ok";
 
-    (void) printf("%s: %llu results, %llu pictures of %llu bytes", verdict,
-                  (unsigned long long) report->results,
-                  (unsigned long long) report->pictures,
-                  (unsigned long long) report->bytes);
+    (void) fprintf(ctl->out, "%s: %llu results, %llu pictures of %llu bytes",
+                   verdict, (unsigned long long) report->results,
+                   (unsigned long long) report->pictures,
+                   (unsigned long long) report->bytes);
 
     if (verdict[0] == 'm') {
-        (void) printf("; %llu damaged, %llu records removed, %llu put right",
-                      (unsigned long long) report->damaged,
-                      (unsigned long long) report->removed,
-                      (unsigned long long) report->counters);
+        (void) fprintf(ctl->out, "; %llu damaged, %llu records removed, "
+                       "%llu put right",
+                       (unsigned long long) report->damaged,
+                       (unsigned long long) report->removed,
+                       (unsigned long long) report->counters);
     }
 
-    (void) printf("\n");
+    (void) fprintf(ctl->out, "\n");
 
     return PHOTA_OK;
 }

@@ -18,6 +18,8 @@
 int photactl_cache_open(photactl_t *ctl, phota_store_t *store,
     phota_cache_t *cache, unsigned flags, uint64_t *size);
 
+void photactl_cache_close(photactl_t *ctl, phota_store_t *store);
+
 /*
  * Purges, and where no worker of nginx lives that could be sending it deletes
  * what was garbage at once.  The ledger has to be open.

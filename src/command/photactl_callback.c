@@ -66,7 +66,7 @@ photactl_callback_list(photactl_t *ctl)
     rc = phota_jobs_each(&ctl->jobs, query.tenant, photactl_callback_row,
                          &query, &ctl->err);
 
-    return photactl_books_end(&query.table, rc);
+    return photactl_table_close(&query.table, rc);
 }
 
 
@@ -75,6 +75,7 @@ photactl_callback_row(void *ctx, const phota_job_t *job)
 {
     photactl_query_t  *query = ctx;
 
+    int       rc;
     char      id[PHOTA_JOB_NAME], whose[PHOTACTL_WHOSE];
     uint64_t  next;
 
@@ -84,6 +85,12 @@ photactl_callback_row(void *ctx, const phota_job_t *job)
             && !photactl_callback_failed(job)))
     {
         return PHOTA_OK;
+    }
+
+    rc = photactl_page(query->ctl, job->charge.b, sizeof(job->charge.b));
+
+    if (rc != PHOTA_OK) {
+        return (rc == PHOTA_DECLINED) ? PHOTA_OK : rc;
     }
 
     photactl_job_name(job, id);
@@ -152,7 +159,7 @@ photactl_callback_retry(photactl_t *ctl)
     }
 
     if (rc == PHOTA_OK) {
-        rc = phota_store_begin(&ctl->store, 1, &txn, &ctl->err);
+        rc = phota_store_begin(ctl->store, 1, &txn, &ctl->err);
 
         if (rc == PHOTA_OK) {
             rc = ctl->nargs ? photactl_retry_named(ctl, txn, &charge)
@@ -316,7 +323,7 @@ photactl_webhook_secret(photactl_t *ctl)
                              values);
 
     } else {
-        (void) printf("%s\n", secret);
+        (void) fprintf(ctl->out, "%s\n", secret);
     }
 
     phota_cleanse(&aliases, sizeof(aliases));

@@ -34,9 +34,8 @@ static int photactl_export_options(photactl_t *ctl,
     photactl_export_t *export);
 static int photactl_export_issuer(photactl_t *ctl,
     photactl_export_t *export);
-static int photactl_export_open(photactl_t *ctl);
+static int photactl_export_prepare(photactl_t *ctl);
 static int photactl_export_tally(photactl_t *ctl);
-static int photactl_export_without(photactl_t *ctl);
 static int photactl_export_run(photactl_t *ctl, photactl_export_t *export);
 static int photactl_export_source(photactl_t *ctl,
     photactl_export_t *export);
@@ -97,7 +96,7 @@ photactl_ledger_export(photactl_t *ctl)
     rc = photactl_export_options(ctl, &export);
 
     if (rc == PHOTA_OK) {
-        rc = photactl_export_open(ctl);
+        rc = photactl_export_prepare(ctl);
     }
 
     if (rc == PHOTA_OK) {
@@ -151,6 +150,7 @@ photactl_export_options(photactl_t *ctl, photactl_export_t *export)
     }
 
     export->format = i;
+    ctl->plain = (i == PHOTACTL_EXPORT_CSV || i == PHOTACTL_EXPORT_FOCUS);
 
     if (photactl_export_issuer(ctl, export) != PHOTA_OK) {
         return PHOTACTL_USAGE;
@@ -207,18 +207,26 @@ photactl_export_issuer(photactl_t *ctl, photactl_export_t *export)
 }
 
 
-/* to write, for the free hits; who can't has them in the next export */
+/* the free hits get entries; where that can't be, they are in the next export */
 
 static int
-photactl_export_open(photactl_t *ctl)
+photactl_export_prepare(photactl_t *ctl)
 {
-    if (photactl_open(ctl, 0) == PHOTA_OK
-        && photactl_export_tally(ctl) == PHOTA_OK)
-    {
+    if (ctl->store->flags & PHOTA_STORE_RDONLY) {
         return PHOTA_OK;
     }
 
-    return photactl_export_without(ctl);
+    if (photactl_export_tally(ctl) == PHOTA_OK) {
+        return PHOTA_OK;
+    }
+
+    if (ctl->host->reread != NULL) {
+        return ctl->host->reread(ctl);
+    }
+
+    photactl_note(ctl, "the latest free hits are missing: %s", ctl->err.text);
+
+    return PHOTA_OK;
 }
 
 
@@ -231,7 +239,7 @@ photactl_export_tally(photactl_t *ctl)
     do {
         more = 0;
 
-        rc = phota_store_begin(&ctl->store, 1, &txn, &ctl->err);
+        rc = phota_store_begin(ctl->store, 1, &txn, &ctl->err);
         if (rc != PHOTA_OK) {
             return rc;
         }
@@ -252,26 +260,6 @@ photactl_export_tally(photactl_t *ctl)
 
 
 static int
-photactl_export_without(photactl_t *ctl)
-{
-    phota_error_t  why;
-
-    why = ctl->err;
-
-    photactl_close(ctl);
-
-    if (photactl_open(ctl, PHOTA_STORE_RDONLY) != PHOTA_OK) {
-        return PHOTA_ERROR;
-    }
-
-    (void) fprintf(stderr, "photactl: ledger export: the latest free hits "
-                   "are missing: %s\n", why.text);
-
-    return PHOTA_OK;
-}
-
-
-static int
 photactl_export_run(photactl_t *ctl, photactl_export_t *export)
 {
     int  rc;
@@ -279,11 +267,12 @@ photactl_export_run(photactl_t *ctl, photactl_export_t *export)
     switch (export->format) {
 
     case PHOTACTL_EXPORT_CSV:
-        photactl_sheet_head(photactl_export_columns, PHOTACTL_EXPORT_COLUMNS);
+        photactl_sheet_head(ctl->out, photactl_export_columns,
+                            PHOTACTL_EXPORT_COLUMNS);
         break;
 
     case PHOTACTL_EXPORT_FOCUS:
-        photactl_focus_head();
+        photactl_focus_head(ctl->out);
         break;
     }
 
@@ -294,7 +283,7 @@ photactl_export_run(photactl_t *ctl, photactl_export_t *export)
                                   photactl_export_entry, export, &ctl->err);
     }
 
-    return (rc == PHOTA_DECLINED) ? PHOTA_OK : rc;
+    return (rc == PHOTA_DECLINED || rc == PHOTACTL_FULL) ? PHOTA_OK : rc;
 }
 
 
@@ -354,13 +343,21 @@ photactl_export_entry(void *ctx, const phota_entry_t *entry)
     case PHOTA_ENTRY_CORRECTED:
     case PHOTA_ENTRY_HITS:
         if (photactl_query_wants(&export->query, entry->charge.tenant)) {
-            rc = photactl_export_line(export, entry);
+            rc = photactl_page_number(export->query.ctl, entry->sequence);
+
+            if (rc == PHOTA_OK) {
+                rc = photactl_export_line(export, entry);
+            }
         }
 
         break;
     }
 
-    export->last = *entry;
+    /* a line that is left for the next page isn't behind the cursor */
+
+    if (rc != PHOTACTL_FULL) {
+        export->last = *entry;
+    }
 
     return rc;
 }
@@ -434,8 +431,8 @@ photactl_export_line(photactl_export_t *export, const phota_entry_t *entry)
     };
 
     if (export->format == PHOTACTL_EXPORT_CSV) {
-        photactl_sheet_row(photactl_export_columns, PHOTACTL_EXPORT_COLUMNS,
-                           values);
+        photactl_sheet_row(export->query.ctl->out, photactl_export_columns,
+                           PHOTACTL_EXPORT_COLUMNS, values);
         return PHOTA_OK;
     }
 
@@ -537,12 +534,14 @@ photactl_export_whose(photactl_export_t *export, uint32_t tenant,
 static int
 photactl_export_finish(photactl_t *ctl, photactl_export_t *export)
 {
-    char         text[PHOTACTL_CURSOR_TEXT];
+    int          fd;
     struct stat  st;
 
-    if (fflush(stdout) != 0 || ferror(stdout)
-        || fstat(STDOUT_FILENO, &st) == -1
-        || (S_ISREG(st.st_mode) && fsync(STDOUT_FILENO) == -1))
+    fd = fileno(ctl->out);
+
+    if (fflush(ctl->out) != 0 || ferror(ctl->out)
+        || (fd != -1 && (fstat(fd, &st) == -1
+                         || (S_ISREG(st.st_mode) && fsync(fd) == -1))))
     {
         phota_error(&ctl->err, "the output can't be written");
         return PHOTA_ERROR;
@@ -559,8 +558,7 @@ photactl_export_finish(photactl_t *ctl, photactl_export_t *export)
         return photactl_cursor_save(ctl, &export->cursor);
     }
 
-    photactl_cursor_format(text, &export->cursor);
-    (void) fprintf(stderr, "cursor: %s\n", text);
+    photactl_cursor_format(ctl->cursor, &export->cursor);
 
     return PHOTA_OK;
 }

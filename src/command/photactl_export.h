@@ -64,17 +64,18 @@ int photactl_cursor_open(photactl_t *ctl, photactl_cursor_t *cursor,
 int photactl_cursor_save(photactl_t *ctl, photactl_cursor_t *cursor);
 void photactl_cursor_close(photactl_cursor_t *cursor);
 
-/* RFC 4180, to stdout; texts that a spreadsheet would compute are guarded */
-void photactl_sheet_head(const photactl_column_t *columns, unsigned n);
-void photactl_sheet_row(const photactl_column_t *columns, unsigned n,
-    const photactl_value_t *values);
+/* RFC 4180; texts that a spreadsheet would compute are guarded */
+void photactl_sheet_head(FILE *out, const photactl_column_t *columns,
+    unsigned n);
+void photactl_sheet_row(FILE *out, const photactl_column_t *columns,
+    unsigned n, const photactl_value_t *values);
 
 /* a tenant's name, also that of one who came during the export */
 const char *photactl_export_whose(photactl_export_t *export,
     uint32_t tenant, char buf[PHOTACTL_WHOSE]);
 
 /* FOCUS 1.2: photactl_focus.c */
-void photactl_focus_head(void);
+void photactl_focus_head(FILE *out);
 int photactl_focus_row(photactl_export_t *export,
     const phota_entry_t *entry);
 

@@ -100,9 +100,9 @@ static const photactl_column_t  photactl_focus_columns[] = {
 
 
 void
-photactl_focus_head(void)
+photactl_focus_head(FILE *out)
 {
-    photactl_sheet_head(photactl_focus_columns, PHOTACTL_FOCUS_COLUMNS);
+    photactl_sheet_head(out, photactl_focus_columns, PHOTACTL_FOCUS_COLUMNS);
 }
 
 
@@ -331,6 +331,7 @@ photactl_focus_print(const photactl_export_t *export,
         photactl_bool((charge->terms.flags & PHOTA_TERMS_ESTIMATED) != 0)
     };
 
-    photactl_sheet_row(photactl_focus_columns, PHOTACTL_FOCUS_COLUMNS,
+    photactl_sheet_row(export->query.ctl->out, photactl_focus_columns,
+                       PHOTACTL_FOCUS_COLUMNS,
                        values);
 }

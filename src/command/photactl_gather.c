@@ -289,7 +289,7 @@ static int
 photactl_gather_elsewhere(photactl_match_t *match)
 {
     int              rc;
-    char             path[sizeof(match->ctl->store.path) + 16];
+    char             path[sizeof(match->ctl->store->path) + 16];
     photactl_t      *ctl;
 
     rc = PHOTA_OK;
@@ -308,7 +308,7 @@ photactl_gather_elsewhere(photactl_match_t *match)
                                photactl_gather_charge, match, &ctl->err);
     }
 
-    (void) snprintf(path, sizeof(path), "%s/archive", ctl->store.path);
+    (void) snprintf(path, sizeof(path), "%s/archive", ctl->store->path);
 
     if (rc == PHOTA_OK && access(path, F_OK) == 0
         && photactl_gather_open_lines(match))

@@ -62,7 +62,7 @@ photactl_holds_list(photactl_t *ctl)
     photactl_table_init(&query.table, ctl, photactl_hold_columns,
                         photactl_columns(photactl_hold_columns));
 
-    rc = phota_store_begin(&ctl->store, 0, &txn, &ctl->err);
+    rc = phota_store_begin(ctl->store, 0, &txn, &ctl->err);
     if (rc != PHOTA_OK) {
         return rc;
     }
@@ -72,7 +72,7 @@ photactl_holds_list(photactl_t *ctl)
 
     phota_store_abort(txn);
 
-    return photactl_books_end(&query.table, rc);
+    return photactl_table_close(&query.table, rc);
 }
 
 
@@ -81,11 +81,18 @@ photactl_hold_row(void *ctx, const phota_charge_t *charge)
 {
     photactl_query_t  *query = ctx;
 
+    int       rc;
     char      id[PHOTA_ID_TEXT], whose[PHOTACTL_WHOSE];
     uint64_t  age;
 
     if (!photactl_query_wants(query, charge->tenant)) {
         return PHOTA_OK;
+    }
+
+    rc = photactl_page(query->ctl, charge->id.b, sizeof(charge->id.b));
+
+    if (rc != PHOTA_OK) {
+        return (rc == PHOTA_DECLINED) ? PHOTA_OK : rc;
     }
 
     phota_id_format(id, &charge->id);
@@ -154,7 +161,7 @@ photactl_hold_resolve(photactl_t *ctl, phota_outcome_t *outcome)
     outcome->reason = PHOTA_REASON_OPERATOR;
     memcpy(outcome->by, ctl->by, sizeof(outcome->by));
 
-    rc = phota_store_begin(&ctl->store, 1, &txn, &ctl->err);
+    rc = phota_store_begin(ctl->store, 1, &txn, &ctl->err);
     if (rc != PHOTA_OK) {
         return rc;
     }
@@ -287,7 +294,7 @@ photactl_holds_deadline(photactl_t *ctl)
         return photactl_wrong(ctl, "a duration is missing (as 72h)");
     }
 
-    rc = phota_store_begin(&ctl->store, ctl->nargs != 0, &txn, &ctl->err);
+    rc = phota_store_begin(ctl->store, ctl->nargs != 0, &txn, &ctl->err);
     if (rc != PHOTA_OK) {
         return rc;
     }
@@ -376,11 +383,11 @@ photactl_deadline_show(photactl_t *ctl, MDB_txn *txn)
     }
 
     if (deadline.after == 0) {
-        (void) printf("none\n");
+        (void) fprintf(ctl->out, "none\n");
 
     } else {
-        (void) printf("%s after %llus\n", action,
-                      (unsigned long long) (deadline.after / 1000));
+        (void) fprintf(ctl->out, "%s after %llus\n", action,
+                       (unsigned long long) (deadline.after / 1000));
     }
 
     return PHOTA_OK;

@@ -85,7 +85,7 @@ photactl_job_list(photactl_t *ctl)
     rc = phota_jobs_each(&ctl->jobs, query.tenant, photactl_job_row, &query,
                          &ctl->err);
 
-    return photactl_books_end(&query.table, rc);
+    return photactl_table_close(&query.table, rc);
 }
 
 
@@ -118,6 +118,7 @@ photactl_job_row(void *ctx, const phota_job_t *job)
 {
     photactl_query_t  *query = ctx;
 
+    int          rc;
     char         id[PHOTA_JOB_NAME], charge[PHOTA_ID_TEXT];
     char         whose[PHOTACTL_WHOSE];
     const char  *provider;
@@ -128,6 +129,12 @@ photactl_job_row(void *ctx, const phota_job_t *job)
         || (query->state != PHOTACTL_JOB_ANY && query->state != job->state))
     {
         return PHOTA_OK;
+    }
+
+    rc = photactl_page(query->ctl, job->charge.b, sizeof(job->charge.b));
+
+    if (rc != PHOTA_OK) {
+        return (rc == PHOTA_DECLINED) ? PHOTA_OK : rc;
     }
 
     photactl_job_name(job, id);

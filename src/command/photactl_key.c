@@ -1,17 +1,13 @@
 
 /*
  * photactl key: the key of an account at a provider, or the secret that signs
- * its callbacks, comes in by stdin, is sealed, and is never shown at all.  What
+ * its callbacks, comes in hidden, is sealed, and is never shown at all.  What
  * follows from a change is said: who is fenced in, which jobs it is about.
  */
 
 
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <termios.h>
-#include <unistd.h>
 
 #include "photactl.h"
 
@@ -43,15 +39,6 @@ static void photactl_key_told(photactl_t *ctl, const photactl_key_t *which,
 static void photactl_key_jobs(photactl_t *ctl, const photactl_key_t *which,
     const char *with);
 static int photactl_key_job(void *ctx, const phota_job_t *job);
-static int photactl_key_read(photactl_t *ctl, u_char *key, size_t *len);
-static int photactl_key_terminal(photactl_t *ctl, u_char *key, size_t *len);
-static int photactl_key_quiet(photactl_t *ctl, const struct termios *old);
-static int photactl_key_bytes(photactl_t *ctl, u_char *key, size_t *len,
-    int line);
-static void photactl_signalled(int signo);
-
-
-static volatile sig_atomic_t  photactl_signal;
 
 
 int
@@ -71,7 +58,7 @@ photactl_key_set(photactl_t *ctl)
     len = sizeof(key);
     told = 0;
 
-    rc = photactl_key_read(ctl, key, &len);
+    rc = ctl->host->secret(ctl, key, &len);
 
     /* nothing at all would take away what is there */
 
@@ -101,15 +88,13 @@ photactl_key_told(photactl_t *ctl, const photactl_key_t *which,
     unsigned told)
 {
     if (told & PHOTA_KEY_SHARED) {
-        (void) fprintf(stderr, "photactl: key set: this key is another's "
-                       "too, they share an account: its tenants are fenced "
-                       "from now on\n");
+        photactl_note(ctl, "this key is another's too, they share an account: "
+                      "its tenants are fenced from now on");
     }
 
     if (told & PHOTA_KEY_UNSIGNED) {
-        (void) fprintf(stderr, "photactl: key set: the callback secret was "
-                       "the old account's, it is removed: set the new one's "
-                       "with --callback-secret\n");
+        photactl_note(ctl, "the callback secret was the old account's, it is "
+                      "removed: set the new one's with --callback-secret");
     }
 
     if (told & PHOTA_KEY_CHANGED) {
@@ -165,15 +150,13 @@ photactl_key_jobs(photactl_t *ctl, const photactl_key_t *which,
                          &jobs.err);
 
     if (jobs.n != 0) {
-        (void) fprintf(stderr, "photactl: key %s: %u open job%s will be asked "
-                       "for %s from now on\n", ctl->command->verb, jobs.n,
-                       jobs.n == 1 ? "" : "s", with);
+        photactl_note(ctl, "%u open job%s will be asked for %s from now on",
+                      jobs.n, jobs.n == 1 ? "" : "s", with);
     }
 
     if (rc != PHOTA_OK) {
-        (void) fprintf(stderr, "photactl: key %s: it is done, but not all "
-                       "open jobs could be counted: %s\n",
-                       ctl->command->verb, jobs.err.text);
+        photactl_note(ctl, "it is done, but not all open jobs could be "
+                      "counted: %s", jobs.err.text);
     }
 }
 
@@ -251,154 +234,4 @@ photactl_key_which(photactl_t *ctl, photactl_key_t *which)
     }
 
     return rc;
-}
-
-
-static int
-photactl_key_read(photactl_t *ctl, u_char *key, size_t *len)
-{
-    int  rc;
-
-    if (isatty(STDIN_FILENO)) {
-        rc = photactl_key_terminal(ctl, key, len);
-
-    } else {
-        rc = photactl_key_bytes(ctl, key, len, 0);
-    }
-
-    if (rc != PHOTA_OK) {
-        return rc;
-    }
-
-    if (*len > 0 && key[*len - 1] == '\n') {
-        (*len)--;
-    }
-
-    if (*len > 0 && key[*len - 1] == '\r') {
-        (*len)--;
-    }
-
-    return PHOTA_OK;
-}
-
-
-/* without echo, which comes back whichever way this ends */
-
-static int
-photactl_key_terminal(photactl_t *ctl, u_char *key, size_t *len)
-{
-    int               rc;
-    unsigned          i;
-    struct termios    old;
-    struct sigaction  sa, before[4];
-
-    static const int  signals[4] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-
-    if (tcgetattr(STDIN_FILENO, &old) == -1) {
-        phota_error(&ctl->err, "the terminal: %s", strerror(errno));
-        return PHOTA_ERROR;
-    }
-
-    memset(&sa, 0, sizeof(sa));
-    sa.sa_handler = photactl_signalled;
-    (void) sigemptyset(&sa.sa_mask);
-
-    for (i = 0; i < 4; i++) {
-        (void) sigaction(signals[i], &sa, &before[i]);
-    }
-
-    rc = photactl_key_quiet(ctl, &old);
-
-    if (rc == PHOTA_OK) {
-        (void) fprintf(stderr, "%s (not shown): ",
-                       ctl->opts[PHOTACTL_OPT_CALLBACK_SECRET] != NULL
-                       ? "Callback secret" : "Upstream key");
-        rc = photactl_key_bytes(ctl, key, len, 1);
-        (void) fprintf(stderr, "\n");
-    }
-
-    (void) tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
-
-    for (i = 0; i < 4; i++) {
-        (void) sigaction(signals[i], &before[i], NULL);
-    }
-
-    if (photactl_signal) {
-        phota_cleanse(key, *len);
-        (void) raise(photactl_signal);
-    }
-
-    return rc;
-}
-
-
-static int
-photactl_key_quiet(photactl_t *ctl, const struct termios *old)
-{
-    struct termios  quiet, now;
-
-    quiet = *old;
-    quiet.c_lflag &= ~(tcflag_t) ECHO;
-
-    /* nobody could put the echo back for a process that was stopped */
-
-    quiet.c_cc[VSUSP] = _POSIX_VDISABLE;
-
-    /* it succeeds when any of the changes was made */
-
-    if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) == -1
-        || tcgetattr(STDIN_FILENO, &now) == -1
-        || (now.c_lflag & ECHO))
-    {
-        phota_error(&ctl->err, "the terminal would show the key (give it by "
-                    "a pipe or a file)");
-        return PHOTA_ERROR;
-    }
-
-    return PHOTA_OK;
-}
-
-
-static void
-photactl_signalled(int signo)
-{
-    photactl_signal = signo;
-}
-
-
-/* to the end of the input, or of the line; what is too long is cut */
-
-static int
-photactl_key_bytes(photactl_t *ctl, u_char *key, size_t *len, int line)
-{
-    size_t   n;
-    ssize_t  got;
-
-    for (n = 0; n < *len; n += got) {
-
-        got = read(STDIN_FILENO, key + n, *len - n);
-
-        if (got == 0) {
-            break;
-        }
-
-        if (got == -1) {
-            if (errno == EINTR && !photactl_signal) {
-                got = 0;
-                continue;
-            }
-
-            phota_error(&ctl->err, "stdin: %s", strerror(errno));
-            return PHOTA_ERROR;
-        }
-
-        if (line && memchr(key + n, '\n', got) != NULL) {
-            n += got;
-            break;
-        }
-    }
-
-    *len = n;
-
-    return PHOTA_OK;
 }

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "photactl_books.h"
+#include "phota_order.h"
 
 
 #define PHOTACTL_CHARGE_COLUMNS  photactl_columns(photactl_charge_columns)
@@ -32,6 +33,7 @@ typedef struct {
 } photactl_history_t;
 
 
+static uint64_t photactl_charge_from(photactl_t *ctl);
 static int photactl_charge_row(void *ctx, const phota_charge_t *charge);
 static int photactl_charge_find(void *ctx, const phota_charge_t *charge);
 static void photactl_charge_values(photactl_t *ctl,
@@ -113,6 +115,7 @@ int
 photactl_ledger_list(photactl_t *ctl)
 {
     int               rc;
+    uint64_t          from;
     photactl_query_t  query;
 
     rc = photactl_query(ctl, &query);
@@ -123,10 +126,23 @@ photactl_ledger_list(photactl_t *ctl)
     photactl_table_init(&query.table, ctl, photactl_charge_columns,
                         PHOTACTL_CHARGE_COLUMNS);
 
-    rc = phota_ledger_each(&ctl->ledger, query.from, query.to,
+    from = photactl_charge_from(ctl);
+
+    rc = phota_ledger_each(&ctl->ledger,
+                           (from > query.from) ? from : query.from, query.to,
                            photactl_charge_row, &query, &ctl->err);
 
-    return photactl_books_end(&query.table, rc);
+    return photactl_table_close(&query.table, rc);
+}
+
+
+/* an id begins with its time: a page has no need to look before it */
+
+static uint64_t
+photactl_charge_from(photactl_t *ctl)
+{
+    return (ctl->page.after_len == sizeof(phota_id_t))
+           ? phota_get_be(ctl->page.after, 6) : 0;
 }
 
 
@@ -135,6 +151,7 @@ photactl_charge_row(void *ctx, const phota_charge_t *charge)
 {
     photactl_query_t  *query = ctx;
 
+    int                rc;
     char               id[PHOTA_ID_TEXT], whose[PHOTACTL_WHOSE];
     char               hex[2 * PHOTA_SHA256_LEN + 1];
     photactl_value_t   values[PHOTACTL_CHARGE_COLUMNS];
@@ -143,6 +160,12 @@ photactl_charge_row(void *ctx, const phota_charge_t *charge)
         || (query->state != 0 && query->state != charge->state))
     {
         return PHOTA_OK;
+    }
+
+    rc = photactl_page(query->ctl, charge->id.b, sizeof(charge->id.b));
+
+    if (rc != PHOTA_OK) {
+        return (rc == PHOTA_DECLINED) ? PHOTA_OK : rc;
     }
 
     photactl_charge_values(query->ctl, charge, whose, id, hex, values);
@@ -227,21 +250,14 @@ static int
 photactl_history(photactl_t *ctl, photactl_history_t *history)
 {
     int       rc, shown;
-    u_char   *b;
     uint64_t  from, first;
-    unsigned  i;
 
     /*
      * An id begins with its time: the list of that millisecond has it, and
      * knows whether the owner of a hold lives.
      */
 
-    b = history->id.b;
-    from = 0;
-
-    for (i = 0; i < 6; i++) {
-        from = from << 8 | b[i];
-    }
+    from = phota_get_be(history->id.b, 6);
 
     (void) phota_ledger_each(&ctl->ledger, from, from + 1,
                              photactl_charge_find, history, NULL);
@@ -369,7 +385,7 @@ photactl_history_print(photactl_t *ctl, photactl_history_t *history)
     rc = photactl_record(ctl, photactl_charge_columns,
                          PHOTACTL_CHARGE_COLUMNS, values);
 
-    (void) printf("\n");
+    (void) fprintf(ctl->out, "\n");
 
     photactl_table_init(&table, ctl, photactl_entry_columns,
                         PHOTACTL_ENTRY_COLUMNS);
@@ -488,8 +504,8 @@ photactl_ledger_verify(photactl_t *ctl)
                                                  "chain", hex));
         }
 
-        (void) printf("ok: %llu entries, chain %s\n", (unsigned long long) n,
-                      hex);
+        (void) fprintf(ctl->out, "ok: %llu entries, chain %s\n",
+                       (unsigned long long) n, hex);
 
         return PHOTA_OK;
     }
@@ -517,7 +533,7 @@ photactl_ledger_reverse(photactl_t *ctl)
         return PHOTACTL_USAGE;
     }
 
-    rc = phota_store_begin(&ctl->store, 1, &txn, &ctl->err);
+    rc = phota_store_begin(ctl->store, 1, &txn, &ctl->err);
     if (rc != PHOTA_OK) {
         return rc;
     }
@@ -538,7 +554,7 @@ int
 photactl_ledger_archive(photactl_t *ctl)
 {
     int       rc;
-    char      path[sizeof(ctl->store.path) + 128];
+    char      path[sizeof(ctl->store->path) + 128];
     uint64_t  n, before;
 
     before = 0;
@@ -566,11 +582,11 @@ photactl_ledger_archive(photactl_t *ctl)
     }
 
     if (n == 0) {
-        (void) printf("nothing to archive\n");
+        (void) fprintf(ctl->out, "nothing to archive\n");
 
     } else {
-        (void) printf("%llu entries are in %s\n", (unsigned long long) n,
-                      path);
+        (void) fprintf(ctl->out, "%llu entries are in %s\n",
+                       (unsigned long long) n, path);
     }
 
     return PHOTA_OK;

@@ -6,6 +6,7 @@
  */
 
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,8 +139,10 @@ photactl_table_end(photactl_table_t *table)
 static void
 photactl_line(photactl_table_t *table, const size_t *widths, char **cells)
 {
-    unsigned  n, column, last;
+    FILE      *out;
+    unsigned   n, column, last;
 
+    out = table->ctl->out;
     last = 0;
 
     for (column = 0; column < table->ncolumns; column++) {
@@ -157,19 +160,40 @@ photactl_line(photactl_table_t *table, const size_t *widths, char **cells)
         if (table->columns[column].kind == PHOTACTL_NUMBER
             || table->columns[column].kind == PHOTACTL_MONEY)
         {
-            (void) printf("%*s", (int) widths[n], cells[n]);
+            (void) fprintf(out, "%*s", (int) widths[n], cells[n]);
 
         } else if (n + 1 < last) {
-            (void) printf("%-*s", (int) widths[n], cells[n]);
+            (void) fprintf(out, "%-*s", (int) widths[n], cells[n]);
 
         } else {
-            (void) printf("%s", cells[n]);
+            (void) fprintf(out, "%s", cells[n]);
         }
 
         n++;
 
-        (void) printf("%s", n < last ? "  " : "\n");
+        (void) fprintf(out, "%s", n < last ? "  " : "\n");
     }
+}
+
+
+int
+photactl_table_close(photactl_table_t *table, int rc)
+{
+    int  shown;
+
+    if (rc == PHOTACTL_FULL) {
+        rc = PHOTA_OK;
+    }
+
+    shown = photactl_table_end(table);
+
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    photactl_page_close(table->ctl);
+
+    return shown;
 }
 
 
@@ -219,7 +243,7 @@ photactl_record(photactl_t *ctl, const photactl_column_t *columns,
             return PHOTA_ERROR;
         }
 
-        (void) printf("%-*s  %s\n", width, columns[i].key, cell);
+        (void) fprintf(ctl->out, "%-*s  %s\n", width, columns[i].key, cell);
         free(cell);
     }
 
@@ -361,11 +385,11 @@ photactl_print(photactl_t *ctl, json_t *json)
         return PHOTA_ERROR;
     }
 
-    rc = json_dumpf(json, stdout, JSON_COMPACT);
+    rc = json_dumpf(json, ctl->out, JSON_COMPACT);
 
     json_decref(json);
 
-    if (rc != 0 || putchar('\n') == EOF) {
+    if (rc != 0 || fputc('\n', ctl->out) == EOF) {
         phota_error(&ctl->err, "the output can't be written");
         return PHOTA_ERROR;
     }
@@ -380,14 +404,33 @@ photactl_conceal(char *text)
     char    *p;
     size_t   len;
 
-    static const char  head[] = "phg_";
     static const char  tail[] = "abcdefghijklmnopqrstuvwxyz"
                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 
-    for (p = strstr(text, head); p != NULL; p = strstr(p, head)) {
-        p += sizeof(head) - 1;
+    for (p = strchr(text, 'p'); p != NULL; p = strchr(p, 'p')) {
+
+        if (strncmp(p, "phg_", 4) != 0 && strncmp(p, "pha_", 4) != 0) {
+            p++;
+            continue;
+        }
+
+        p += 4;
         len = strspn(p, tail);
 
         memmove(p, p + len, strlen(p + len) + 1);
     }
+}
+
+
+void
+photactl_note(photactl_t *ctl, const char *fmt, ...)
+{
+    char     text[512];
+    va_list  args;
+
+    va_start(args, fmt);
+    (void) vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+
+    ctl->host->note(ctl, text);
 }

@@ -6,6 +6,7 @@
  */
 
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,19 @@
 
 static int photactl_names_add(void *ctx, const phota_tenant_t *tenant);
 static int photactl_names_cmp(const void *one, const void *two);
+
+
+int
+photactl_wrong(photactl_t *ctl, const char *fmt, ...)
+{
+    va_list  args;
+
+    va_start(args, fmt);
+    (void) vsnprintf(ctl->err.text, sizeof(ctl->err.text), fmt, args);
+    va_end(args);
+
+    return PHOTACTL_USAGE;
+}
 
 
 int

@@ -369,7 +369,7 @@ photactl_show(photactl_t *ctl, const photactl_column_t *columns,
         return rc;
     }
 
-    (void) printf("\n");
+    (void) fprintf(ctl->out, "\n");
 
     return photactl_budget_table(ctl, budgets);
 }
@@ -393,7 +393,7 @@ photactl_budgets(photactl_t *ctl, uint32_t token,
         return rc;
     }
 
-    rc = phota_store_begin(&ctl->store, 0, &txn, &ctl->err);
+    rc = phota_store_begin(ctl->store, 0, &txn, &ctl->err);
     if (rc != PHOTA_OK) {
         return rc;
     }

@@ -118,12 +118,7 @@ photactl_price_list(photactl_t *ctl)
     rc = phota_price_each(&ctl->prices, photactl_price_row, &table,
                           &ctl->err);
 
-    if (rc != PHOTA_OK) {
-        photactl_table_free(&table);
-        return rc;
-    }
-
-    return photactl_table_end(&table);
+    return photactl_table_close(&table, rc);
 }
 
 
@@ -132,8 +127,15 @@ photactl_price_row(void *ctx, const phota_price_t *price)
 {
     photactl_table_t  *table = ctx;
 
+    int          rc;
     char         buf[16];
     const char  *tenant;
+
+    rc = photactl_page_number(table->ctl, price->row);
+
+    if (rc != PHOTA_OK) {
+        return (rc == PHOTA_DECLINED) ? PHOTA_OK : rc;
+    }
 
     tenant = price->tenant ? photactl_name(table->ctl, price->tenant, buf)
                            : "";
@@ -249,7 +251,7 @@ photactl_price_import(photactl_t *ctl)
         return PHOTA_ERROR;
     }
 
-    name = (strcmp(ctl->args[0], "-") == 0) ? "stdin" : ctl->args[0];
+    name = (strcmp(ctl->args[0], "-") == 0) ? ctl->input_name : ctl->args[0];
 
     rc = photactl_csv_attach(&p.csv, file, name, &ctl->err);
 
@@ -275,7 +277,7 @@ photactl_price_open(photactl_t *ctl, const char *path, char **text)
     FILE    *file;
     size_t   len;
 
-    file = stdin;
+    file = ctl->input;
 
     if (strcmp(path, "-") != 0) {
         file = fopen(path, "re");
@@ -288,7 +290,7 @@ photactl_price_open(photactl_t *ctl, const char *path, char **text)
 
     *text = photactl_price_read(ctl, file, path, &len);
 
-    if (file != stdin) {
+    if (file != ctl->input) {
         (void) fclose(file);
     }
 

@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 #include "photactl_books.h"
+#include "phota_order.h"
 
 
 #define PHOTACTL_TAG_MAX  128           /* characters */
@@ -67,7 +68,7 @@ photactl_profile_list(photactl_t *ctl)
     rc = phota_profiles_each(&ctl->profiles, query.tenant,
                              photactl_profile_row, &query, &ctl->err);
 
-    return photactl_books_end(&query.table, rc);
+    return photactl_table_close(&query.table, rc);
 }
 
 
@@ -78,12 +79,26 @@ photactl_profile_row(void *ctx, const phota_profile_t *profile)
 {
     photactl_query_t  *query = ctx;
 
-    char  id[PHOTA_ID_TEXT], whose[PHOTACTL_WHOSE];
+    int     rc;
+    char    id[PHOTA_ID_TEXT], whose[PHOTACTL_WHOSE];
+    size_t  len;
+    u_char  place[4 + PHOTA_PROFILE_ID_MAX];
 
     static const phota_id_t  none;
 
     if (!photactl_query_wants(query, profile->tenant)) {
         return PHOTA_OK;
+    }
+
+    len = strlen(profile->id);
+
+    phota_put_be(place, profile->tenant, 4);
+    memcpy(place + 4, profile->id, len);
+
+    rc = photactl_page(query->ctl, place, 4 + len);
+
+    if (rc != PHOTA_OK) {
+        return (rc == PHOTA_DECLINED) ? PHOTA_OK : rc;
     }
 
     phota_id_format(id, &profile->charge);
@@ -218,14 +233,15 @@ photactl_adopt_lines(photactl_adopt_t *adopt)
 
     while (rc == PHOTA_OK) {
         errno = 0;
-        n = getline(&line, &size, stdin);
+        n = getline(&line, &size, adopt->ctl->input);
 
         if (n == -1) {
             break;
         }
 
         if (memchr(line, '\0', n) != NULL) {
-            phota_error(&adopt->ctl->err, "stdin: not lines of text");
+            phota_error(&adopt->ctl->err, "%.64s: not lines of text",
+                        adopt->ctl->input_name);
             rc = PHOTA_INVALID;
             break;
         }
@@ -241,8 +257,9 @@ photactl_adopt_lines(photactl_adopt_t *adopt)
         }
     }
 
-    if (rc == PHOTA_OK && ferror(stdin)) {
-        phota_error(&adopt->ctl->err, "stdin: %s", strerror(errno));
+    if (rc == PHOTA_OK && ferror(adopt->ctl->input)) {
+        phota_error(&adopt->ctl->err, "%.64s: %s", adopt->ctl->input_name,
+                    strerror(errno));
         rc = PHOTA_ERROR;
     }
 
@@ -388,7 +405,7 @@ photactl_profile_begin(photactl_t *ctl, MDB_txn **txn, uint32_t *tenant)
     rc = phota_tenant_get(&ctl->tenants, ctl->args[0], &found, &ctl->err);
 
     if (rc == PHOTA_OK) {
-        rc = phota_store_begin(&ctl->store, 1, txn, &ctl->err);
+        rc = phota_store_begin(ctl->store, 1, txn, &ctl->err);
     }
 
     if (rc != PHOTA_OK) {

@@ -210,11 +210,20 @@ photactl_purge(photactl_t *ctl, const phota_purge_t *purge, uint64_t *results)
 
     rc = phota_cache_purge(&cache, purge, results, &ctl->err);
 
-    if (rc == PHOTA_OK && !phota_ledger_inhabited(&ctl->ledger)) {
+    if (rc == PHOTA_OK && !photactl_inhabited(ctl)) {
         rc = photactl_purge_empty(ctl, &cache);
     }
 
-    phota_store_close(&store);
+    /* a worker's cache may lose its last commit, but not this one */
+
+    if (rc == PHOTA_OK && ctl->lent
+        && mdb_env_sync(ctl->cache_store->env, 1) != 0)
+    {
+        phota_error(&ctl->err, "the cache can't be synced");
+        rc = PHOTA_ERROR;
+    }
+
+    photactl_cache_close(ctl, &store);
 
     return rc;
 }

@@ -173,11 +173,11 @@ photactl_reconcile_lock(photactl_t *ctl, int *fd)
 {
     MDB_txn  *txn;
 
-    *fd = open(ctl->store.path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    *fd = open(ctl->store->path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
 
     if (*fd != -1 && flock(*fd, LOCK_EX|LOCK_NB) == 0) {
 
-        if (phota_store_begin(&ctl->store, 1, &txn, &ctl->err) != PHOTA_OK) {
+        if (phota_store_begin(ctl->store, 1, &txn, &ctl->err) != PHOTA_OK) {
             return PHOTA_ERROR;
         }
 
@@ -191,7 +191,7 @@ photactl_reconcile_lock(photactl_t *ctl, int *fd)
         return PHOTA_REFUSED;
     }
 
-    phota_error(&ctl->err, "\"%.128s\" can't be locked: %s", ctl->store.path,
+    phota_error(&ctl->err, "\"%.128s\" can't be locked: %s", ctl->store->path,
                 strerror(errno));
 
     return PHOTA_ERROR;
@@ -235,28 +235,27 @@ photactl_reconcile_notes(photactl_match_t *match)
     bill = &match->bill;
 
     if (bill->repeats != 0) {
-        (void) fprintf(stderr, "photactl: reconcile: note: %llu rows repeat "
-                       "a request id and are added to its first\n",
-                       (unsigned long long) bill->repeats);
+        photactl_note(match->ctl, "note: %llu rows repeat a request id and "
+                      "are added to its first",
+                      (unsigned long long) bill->repeats);
     }
 
     if (bill->outside != 0) {
-        (void) fprintf(stderr, "photactl: reconcile: note: %llu rows are "
-                       "outside of --from and --to\n",
-                       (unsigned long long) bill->outside);
+        photactl_note(match->ctl, "note: %llu rows are outside of --from and "
+                      "--to", (unsigned long long) bill->outside);
     }
 
     if (match->end == 0) {
-        (void) fprintf(stderr, "photactl: reconcile: note: the bill says no "
-                       "times; without --from and --to charges that it lacks "
-                       "aren't looked for\n");
+        photactl_note(match->ctl, "note: the bill says no times; without "
+                      "--from and --to charges that it lacks aren't looked "
+                      "for");
     }
 
     if (match->apart != 0) {
-        (void) fprintf(stderr, "photactl: reconcile: note: %llu charges are "
-                       "of tenants with keys of their own, or that were "
-                       "removed, none of which is on this bill (--tenant)\n",
-                       (unsigned long long) match->apart);
+        photactl_note(match->ctl, "note: %llu charges are of tenants with "
+                      "keys of their own, or that were removed, none of "
+                      "which is on this bill (--tenant)",
+                      (unsigned long long) match->apart);
     }
 }
 
@@ -416,15 +415,16 @@ photactl_reconcile_sum(photactl_match_t *match)
     phota_usd_format(charged, match->charged);
     phota_usd_format(difference, match->billed - match->charged);
 
-    (void) printf("%llu lines: billed %s, charged %s, difference %s; "
-                  "%llu billed and not charged, %llu charged and not billed, "
-                  "%llu with another amount; %llu corrected\n",
-                  (unsigned long long) (bill->rows - bill->outside), billed,
-                  charged, difference,
-                  (unsigned long long) counts[PHOTACTL_NOT_CHARGED],
-                  (unsigned long long) counts[PHOTACTL_NOT_BILLED],
-                  (unsigned long long) counts[PHOTACTL_DIFFERENT],
-                  (unsigned long long) done);
+    (void) fprintf(match->ctl->out, "%llu lines: billed %s, charged %s, "
+                   "difference %s; %llu billed and not charged, %llu charged "
+                   "and not billed, %llu with another amount; "
+                   "%llu corrected\n",
+                   (unsigned long long) (bill->rows - bill->outside), billed,
+                   charged, difference,
+                   (unsigned long long) counts[PHOTACTL_NOT_CHARGED],
+                   (unsigned long long) counts[PHOTACTL_NOT_BILLED],
+                   (unsigned long long) counts[PHOTACTL_DIFFERENT],
+                   (unsigned long long) done);
 
     return PHOTA_OK;
 }

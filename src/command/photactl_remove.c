@@ -32,8 +32,7 @@ typedef struct {
 
 static int photactl_remove_suspend(photactl_t *ctl);
 static int photactl_remove_books(photactl_t *ctl, uint32_t *id);
-static int photactl_remove_rows(photactl_t *ctl, MDB_txn *txn,
-    phota_replays_t *replays, uint32_t *id);
+static int photactl_remove_rows(photactl_t *ctl, MDB_txn *txn, uint32_t *id);
 static int photactl_remove_open(photactl_t *ctl, MDB_txn *txn, uint32_t id,
     int end);
 static int photactl_remove_charge(void *ctx, const phota_charge_t *charge);
@@ -91,7 +90,7 @@ photactl_remove_suspend(photactl_t *ctl)
     }
 
     if (rc == PHOTA_OK) {
-        rc = phota_store_begin(&ctl->store, 0, &txn, &ctl->err);
+        rc = phota_store_begin(ctl->store, 0, &txn, &ctl->err);
     }
 
     if (rc != PHOTA_OK) {
@@ -103,7 +102,7 @@ photactl_remove_suspend(photactl_t *ctl)
     phota_store_abort(txn);
 
     if (rc != PHOTA_OK || (tenant.flags & PHOTA_TENANT_SUSPENDED)
-        || !phota_ledger_inhabited(&ctl->ledger))
+        || !photactl_inhabited(ctl))
     {
         return rc;
     }
@@ -134,23 +133,17 @@ photactl_remove_stop(void *ctx, phota_tenant_t *tenant, phota_error_t *err)
 static int
 photactl_remove_books(photactl_t *ctl, uint32_t *id)
 {
-    int               rc;
-    MDB_txn          *txn;
-    phota_replays_t   replays;
+    int       rc;
+    MDB_txn  *txn;
 
-    rc = phota_replays_open(&replays, &ctl->store, &ctl->err);
-
-    if (rc == PHOTA_OK) {
-        rc = phota_store_begin(&ctl->store, 1, &txn, &ctl->err);
-    }
-
+    rc = phota_store_begin(ctl->store, 1, &txn, &ctl->err);
     if (rc != PHOTA_OK) {
         return rc;
     }
 
-    rc = photactl_remove_rows(ctl, txn, &replays, id);
+    rc = photactl_remove_rows(ctl, txn, id);
 
-    if (rc == PHOTA_OK && phota_store_touch(&ctl->store, txn) != PHOTA_OK) {
+    if (rc == PHOTA_OK && phota_store_touch(ctl->store, txn) != PHOTA_OK) {
         phota_error(&ctl->err, "books: the generation can't be raised");
         rc = PHOTA_ERROR;
     }
@@ -170,8 +163,7 @@ photactl_remove_books(photactl_t *ctl, uint32_t *id)
  */
 
 static int
-photactl_remove_rows(photactl_t *ctl, MDB_txn *txn,
-    phota_replays_t *replays, uint32_t *id)
+photactl_remove_rows(photactl_t *ctl, MDB_txn *txn, uint32_t *id)
 {
     int  rc, begun;
 
@@ -189,7 +181,7 @@ photactl_remove_rows(photactl_t *ctl, MDB_txn *txn,
     }
 
     if (rc == PHOTA_OK) {
-        rc = phota_replay_remove(replays, txn, *id, &ctl->err);
+        rc = phota_replay_remove(&ctl->replays, txn, *id, &ctl->err);
     }
 
     if (rc == PHOTA_OK) {
@@ -287,7 +279,7 @@ photactl_remove_results(photactl_t *ctl, uint32_t id)
         /* refused: it was compacted meanwhile */
 
         if ((rc != PHOTA_OK && rc != PHOTA_REFUSED)
-            || !phota_ledger_inhabited(&ctl->ledger)
+            || !photactl_inhabited(ctl)
             || (i != 0 && rc == PHOTA_OK && results == 0))
         {
             return rc;

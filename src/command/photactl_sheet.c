@@ -12,44 +12,44 @@
 #include "photactl_export.h"
 
 
-static void photactl_sheet_cell(const photactl_column_t *column,
+static void photactl_sheet_cell(FILE *out, const photactl_column_t *column,
     const photactl_value_t *value);
-static void photactl_sheet_text(const char *text);
+static void photactl_sheet_text(FILE *out, const char *text);
 
 
 void
-photactl_sheet_head(const photactl_column_t *columns, unsigned n)
+photactl_sheet_head(FILE *out, const photactl_column_t *columns, unsigned n)
 {
     unsigned  i;
 
     for (i = 0; i < n; i++) {
-        (void) printf("%s%s", i ? "," : "", columns[i].key);
+        (void) fprintf(out, "%s%s", i ? "," : "", columns[i].key);
     }
 
-    (void) printf("\r\n");
+    (void) fprintf(out, "\r\n");
 }
 
 
 void
-photactl_sheet_row(const photactl_column_t *columns, unsigned n,
+photactl_sheet_row(FILE *out, const photactl_column_t *columns, unsigned n,
     const photactl_value_t *values)
 {
     unsigned  i;
 
     for (i = 0; i < n; i++) {
         if (i != 0) {
-            (void) putchar(',');
+            (void) fputc(',', out);
         }
 
-        photactl_sheet_cell(&columns[i], &values[i]);
+        photactl_sheet_cell(out, &columns[i], &values[i]);
     }
 
-    (void) printf("\r\n");
+    (void) fprintf(out, "\r\n");
 }
 
 
 static void
-photactl_sheet_cell(const photactl_column_t *column,
+photactl_sheet_cell(FILE *out, const photactl_column_t *column,
     const photactl_value_t *value)
 {
     char  buf[64];
@@ -57,34 +57,34 @@ photactl_sheet_cell(const photactl_column_t *column,
     switch (column->kind) {
 
     case PHOTACTL_NUMBER:
-        (void) printf("%lld", (long long) value->number);
+        (void) fprintf(out, "%lld", (long long) value->number);
         break;
 
     case PHOTACTL_MONEY:
         phota_usd_format(buf, value->money);
-        (void) fputs(buf, stdout);
+        (void) fputs(buf, out);
         break;
 
     case PHOTACTL_TIME:
         if (value->number != 0) {
             phota_time_format(buf, value->number);
-            (void) fputs(buf, stdout);
+            (void) fputs(buf, out);
         }
 
         break;
 
     case PHOTACTL_BOOL:
-        (void) fputs(value->number ? "true" : "false", stdout);
+        (void) fputs(value->number ? "true" : "false", out);
         break;
 
     default: /* PHOTACTL_TEXT */
-        photactl_sheet_text(value->text);
+        photactl_sheet_text(out, value->text);
     }
 }
 
 
 static void
-photactl_sheet_text(const char *text)
+photactl_sheet_text(FILE *out, const char *text)
 {
     unsigned     guard;
     const char  *p;
@@ -98,19 +98,19 @@ photactl_sheet_text(const char *text)
     }
 
     if (strpbrk(text, ",\"\r\n") == NULL) {
-        (void) printf("%s%s", guard ? "'" : "", text);
+        (void) fprintf(out, "%s%s", guard ? "'" : "", text);
         return;
     }
 
-    (void) printf("\"%s", guard ? "'" : "");
+    (void) fprintf(out, "\"%s", guard ? "'" : "");
 
     for (p = text; *p != '\0'; p++) {
         if (*p == '"') {
-            (void) putchar('"');
+            (void) fputc('"', out);
         }
 
-        (void) putchar(*p);
+        (void) fputc(*p, out);
     }
 
-    (void) putchar('"');
+    (void) fputc('"', out);
 }

@@ -80,12 +80,7 @@ photactl_tenant_list(photactl_t *ctl)
     rc = phota_tenant_each(&ctl->tenants, photactl_tenant_row, &table,
                            &ctl->err);
 
-    if (rc != PHOTA_OK) {
-        photactl_table_free(&table);
-        return rc;
-    }
-
-    return photactl_table_end(&table);
+    return photactl_table_close(&table, rc);
 }
 
 
@@ -94,8 +89,15 @@ photactl_tenant_row(void *ctx, const phota_tenant_t *tenant)
 {
     photactl_table_t  *table = ctx;
 
+    int                     rc;
     photactl_value_t        values[PHOTACTL_TENANT_COLUMNS];
     photactl_tenant_text_t  text;
+
+    rc = photactl_page(table->ctl, tenant->name, strlen(tenant->name));
+
+    if (rc != PHOTA_OK) {
+        return (rc == PHOTA_DECLINED) ? PHOTA_OK : rc;
+    }
 
     photactl_tenant_values(values, &text, tenant);
 

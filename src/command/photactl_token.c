@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "photactl_plan.h"
+#include "phota_order.h"
 
 
 typedef struct {
@@ -19,11 +20,13 @@ typedef struct {
     size_t          size;
     uint32_t        tenant;             /* 0: all */
     uint32_t        id;                 /* 0: all */
+    uint32_t        after;              /* a page begins behind this one */
 } photactl_tokens_t;
 
 
 static int photactl_tokens_load(photactl_t *ctl, photactl_tokens_t *tokens);
 static int photactl_token_collect(void *ctx, const phota_token_t *token);
+static void photactl_tokens_cut(photactl_tokens_t *t);
 static int photactl_token_cmp(const void *one, const void *two);
 static int photactl_token_table(photactl_t *ctl, photactl_tokens_t *tokens);
 static void photactl_token_values(photactl_t *ctl, photactl_value_t *values,
@@ -100,8 +103,8 @@ photactl_token_issue(photactl_t *ctl)
     }
 
     if (expires != 0 && expires <= phota_now()) {
-        (void) fprintf(stderr, "photactl: token %u: has expired already "
-                       "(--expires lies in the past)\n", (unsigned) id);
+        photactl_note(ctl, "token %u: has expired already (--expires lies in "
+                      "the past)", (unsigned) id);
     }
 
     if (ctl->opts[PHOTACTL_OPT_JSON] != NULL) {
@@ -117,12 +120,12 @@ photactl_token_issue(photactl_t *ctl)
                              sizeof(values) / sizeof(values[0]), values);
 
     } else {
-        (void) printf("%s\n", token);
+        (void) fprintf(ctl->out, "%s\n", token);
     }
 
     phota_cleanse(token, sizeof(token));
 
-    if (rc != PHOTA_OK || fflush(stdout) != 0) {
+    if (rc != PHOTA_OK || fflush(ctl->out) != 0) {
         phota_error(&ctl->err, "token %u was issued, but can't be written "
                     "(revoke it)", (unsigned) id);
         return PHOTA_ERROR;
@@ -150,6 +153,10 @@ photactl_token_list(photactl_t *ctl)
         }
 
         tokens.tenant = tenant.id;
+    }
+
+    if (ctl->page.after_len == 8) {
+        tokens.after = (uint32_t) phota_get_be(ctl->page.after, 8);
     }
 
     rc = photactl_tokens_load(ctl, &tokens);
@@ -191,10 +198,12 @@ photactl_token_collect(void *ctx, const phota_token_t *token)
     phota_token_t  *tokens;
 
     if ((t->tenant != 0 && t->tenant != token->tenant)
-        || (t->id != 0 && t->id != token->id))
+        || (t->id != 0 && t->id != token->id) || token->id <= t->after)
     {
         return PHOTA_OK;
     }
+
+    photactl_tokens_cut(t);
 
     if (t->n == t->size) {
         size = t->size ? 2 * t->size : 64;
@@ -215,6 +224,25 @@ photactl_token_collect(void *ctx, const phota_token_t *token)
 }
 
 
+/* of a page only the first ones are kept, and one behind them */
+
+static void
+photactl_tokens_cut(photactl_tokens_t *t)
+{
+    size_t  most;
+
+    most = t->ctl->page.limit;
+
+    if (most == 0 || t->n < 2 * (most + 1)) {
+        return;
+    }
+
+    qsort(t->tokens, t->n, sizeof(phota_token_t), photactl_token_cmp);
+
+    t->n = most + 1;
+}
+
+
 static int
 photactl_token_cmp(const void *one, const void *two)
 {
@@ -230,6 +258,7 @@ photactl_token_cmp(const void *one, const void *two)
 static int
 photactl_token_table(photactl_t *ctl, photactl_tokens_t *tokens)
 {
+    int                     rc;
     char                    buf[16];
     size_t                  i;
     photactl_table_t        table;
@@ -244,16 +273,19 @@ photactl_token_table(photactl_t *ctl, photactl_tokens_t *tokens)
     photactl_table_init(&table, ctl, photactl_token_columns,
                         PHOTACTL_TOKEN_COLUMNS);
 
-    for (i = 0; i < tokens->n; i++) {
-        photactl_token_values(ctl, values, &limits, buf, &tokens->tokens[i]);
+    rc = PHOTA_OK;
 
-        if (photactl_table_row(&table, values) != PHOTA_OK) {
-            photactl_table_free(&table);
-            return PHOTA_ERROR;
+    for (i = 0; rc == PHOTA_OK && i < tokens->n; i++) {
+        rc = photactl_page_number(ctl, tokens->tokens[i].id);
+
+        if (rc == PHOTA_OK) {
+            photactl_token_values(ctl, values, &limits, buf,
+                                  &tokens->tokens[i]);
+            rc = photactl_table_row(&table, values);
         }
     }
 
-    return photactl_table_end(&table);
+    return photactl_table_close(&table, rc);
 }
 
 

@@ -180,6 +180,12 @@ photactl_usage_row(void *ctx, const phota_usage_t *usage)
         return PHOTA_OK;
     }
 
+    if (sums->query.ctl->most != 0 && sums->n == sums->query.ctl->most) {
+        return photactl_wrong(sums->query.ctl, "--from, --to: more than %zu "
+                              "sums: ask for fewer days, or for one tenant",
+                              sums->query.ctl->most);
+    }
+
     if (sums->n == sums->size) {
         size = sums->size ? 2 * sums->size : 64;
 

@@ -673,6 +673,7 @@ phota_price_each(phota_prices_t *p, phota_price_pt handler, void *ctx,
         rc = phota_price_decode(&price, &data, err);
 
         if (rc == PHOTA_OK) {
+            price.row = (uint32_t) phota_get_be(key.mv_data, 4);
             rc = handler(ctx, &price);
         }
     }

@@ -26,6 +26,7 @@ typedef struct {
 
 
 typedef struct {
+    uint32_t        row;            /* as phota_price_each() tells it */
     uint32_t        version;        /* of the list that brought it, from 1 */
     uint32_t        tenant;         /* 0: every tenant */
     uint64_t        from;           /* ms, effective from then on */

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "photactl.h"
+#include "photactl_shell.h"
 
 
 #define PHOTACTL_OWNER_DEFAULT  "www-data"
@@ -223,35 +223,38 @@ photactl_init_user(photactl_t *ctl, const char *name,
 static int
 photactl_init_key(photactl_t *ctl)
 {
-    int          rc;
-    struct stat  st;
+    int           rc;
+    const char   *path;
+    struct stat   st;
 
-    if (lstat(ctl->master_path, &st) == 0) {
-        rc = phota_master_read(&ctl->master, ctl->master_path, &ctl->err);
+    path = photactl_shell(ctl)->master_path;
+
+    if (lstat(path, &st) == 0) {
+        rc = phota_master_read(&ctl->master, path, &ctl->err);
         if (rc != PHOTA_OK) {
             return rc;
         }
 
-        return photactl_init_said(ctl, "master key", ctl->master_path, 0);
+        return photactl_init_said(ctl, "master key", path, 0);
     }
 
     if (errno != ENOENT) {
-        phota_error(&ctl->err, "master key \"%.128s\": %s", ctl->master_path,
+        phota_error(&ctl->err, "master key \"%.128s\": %s", path,
                     strerror(errno));
         return PHOTA_ERROR;
     }
 
-    rc = photactl_init_parents(ctl, ctl->master_path);
+    rc = photactl_init_parents(ctl, path);
 
     if (rc == PHOTA_OK) {
-        rc = phota_master_create(ctl->master_path, &ctl->err);
+        rc = phota_master_create(path, &ctl->err);
     }
 
     if (rc != PHOTA_OK) {
         return rc;
     }
 
-    return photactl_init_said(ctl, "master key", ctl->master_path, 1);
+    return photactl_init_said(ctl, "master key", path, 1);
 }
 
 
@@ -262,9 +265,9 @@ photactl_init_data(photactl_t *ctl, photactl_place_t *place)
 
     if (place->exists) {
         if (place->st.st_mode & 077) {
-            (void) fprintf(stderr, "photactl: data directory \"%s\": mode "
-                           "%04o lets others in (chmod 700)\n", ctl->data,
-                           (unsigned) (place->st.st_mode & 07777));
+            photactl_note(ctl, "data directory \"%s\": mode %04o lets others "
+                          "in (chmod 700)", ctl->data,
+                          (unsigned) (place->st.st_mode & 07777));
         }
 
         return photactl_init_said(ctl, "data directory", ctl->data, 0);
@@ -475,7 +478,7 @@ photactl_init_said(photactl_t *ctl, const char *what, const char *path,
                                sizeof(values) / sizeof(values[0]), values);
     }
 
-    (void) printf("%s %s: %s\n", made ? "made" : "found", what, path);
+    (void) fprintf(ctl->out, "%s %s: %s\n", made ? "made" : "found", what, path);
 
     return PHOTA_OK;
 }

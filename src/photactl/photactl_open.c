@@ -15,8 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "phota_replay.h"
-#include "photactl.h"
+#include "photactl_shell.h"
 
 
 int
@@ -105,31 +104,18 @@ photactl_operator(photactl_t *ctl)
 int
 photactl_open(photactl_t *ctl, unsigned flags)
 {
-    phota_replays_t  replays;
+    phota_store_t  *store;
 
-    if (phota_store_open(&ctl->store, ctl->data, "books",
-                         PHOTA_BOOKS_SCHEMA, PHOTA_BOOKS_MAP, flags,
-                         &ctl->err)
+    store = &photactl_shell(ctl)->store;
+
+    if (phota_store_open(store, ctl->data, "books", PHOTA_BOOKS_SCHEMA,
+                         PHOTA_BOOKS_MAP, flags, &ctl->err)
         != PHOTA_OK)
     {
         return PHOTA_ERROR;
     }
 
-    if (phota_tenants_open(&ctl->tenants, &ctl->store, &ctl->err) != PHOTA_OK
-        || phota_prices_open(&ctl->prices, &ctl->store, &ctl->err)
-           != PHOTA_OK
-        || phota_ledger_open(&ctl->ledger, &ctl->store, &ctl->err)
-           != PHOTA_OK
-        || phota_jobs_open(&ctl->jobs, &ctl->store, &ctl->err) != PHOTA_OK
-        || phota_profiles_open(&ctl->profiles, &ctl->store, &ctl->err)
-           != PHOTA_OK)
-    {
-        return PHOTA_ERROR;
-    }
-
-    /* one command needs them, but who makes the books makes all their tables */
-
-    return phota_replays_open(&replays, &ctl->store, &ctl->err);
+    return photactl_attach(ctl, store);
 }
 
 
@@ -141,9 +127,30 @@ photactl_close(photactl_t *ctl)
         ctl->ledger.store = NULL;
     }
 
-    phota_store_close(&ctl->store);
+    phota_store_close(&photactl_shell(ctl)->store);
+    ctl->store = NULL;
 
     free(ctl->names.tenants);
     ctl->names.tenants = NULL;
     ctl->names.n = 0;
+    ctl->names.size = 0;
+}
+
+
+int
+photactl_reread(photactl_t *ctl)
+{
+    phota_error_t  why;
+
+    why = ctl->err;
+
+    photactl_close(ctl);
+
+    if (photactl_open(ctl, PHOTA_STORE_RDONLY) != PHOTA_OK) {
+        return PHOTA_ERROR;
+    }
+
+    photactl_note(ctl, "the latest free hits are missing: %s", why.text);
+
+    return PHOTA_OK;
 }

@@ -5,41 +5,13 @@
  */
 
 
-#include "../../src/command/photactl_output.c"
-#include "../../src/command/photactl_parse.c"
 #include "../../src/photactl/photactl_open.c"
 #include "../../src/photactl/photactl_init.c"
-#include "../../src/command/photactl_tenant.c"
-#include "../../src/command/photactl_token.c"
-#include "../../src/command/photactl_key.c"
-#include "../../src/command/photactl_profile.c"
-#include "../../src/command/photactl_job.c"
-#include "../../src/command/photactl_callback.c"
-#include "../../src/command/photactl_price.c"
-#include "../../src/command/photactl_books.c"
-#include "../../src/command/photactl_usage.c"
-#include "../../src/command/photactl_ledger.c"
-#include "../../src/command/photactl_holds.c"
-#include "../../src/command/photactl_cursor.c"
-#include "../../src/command/photactl_sheet.c"
-#include "../../src/command/photactl_focus.c"
-#include "../../src/command/photactl_export.c"
-#include "../../src/command/photactl_cache.c"
-#include "../../src/command/photactl_purge.c"
-#include "../../src/command/photactl_remove.c"
-#include "../../src/command/photactl_plan.c"
-#include "../../src/command/photactl_csv.c"
-#include "../../src/command/photactl_bill.c"
-#include "../../src/command/photactl_gather.c"
-#include "../../src/command/photactl_match.c"
-#include "../../src/command/photactl_apply.c"
-#include "../../src/command/photactl_reconcile.c"
+#include "../../src/photactl/photactl_secret.c"
 
 #define main  photactl_main
 #include "../../src/photactl/photactl.c"
 #undef main
-
-#undef opt
 
 #include <ftw.h>
 #include <pwd.h>

@@ -6,16 +6,11 @@
  */
 
 
-#include "../../src/command/photactl_output.c"
-#include "../../src/command/photactl_parse.c"
-#include "../../src/command/photactl_csv.c"
-#include "../../src/command/photactl_bill.c"
-#include "../../src/command/photactl_gather.c"
-#include "../../src/command/photactl_match.c"
-#include "../../src/command/photactl_apply.c"
-#include "../../src/command/photactl_reconcile.c"
+#include <fcntl.h>
+#include <sys/file.h>
 
 #include "books.h"
+#include "photactl.h"
 
 
 #define TEST_CALL   20000               /* ms, from a hold to its line */
@@ -29,19 +24,15 @@ static photactl_t  test_ctl;
 static uint32_t    test_acme, test_globex;
 
 
-/* of photactl.c, which this program does without */
-
-int
-photactl_wrong(photactl_t *ctl, const char *fmt, ...)
+static void
+test_note(photactl_t *ctl, const char *text)
 {
-    va_list  args;
-
-    va_start(args, fmt);
-    (void) vsnprintf(ctl->err.text, sizeof(ctl->err.text), fmt, args);
-    va_end(args);
-
-    return PHOTACTL_USAGE;
+    (void) ctl;
+    (void) text;
 }
+
+
+static const photactl_host_t  test_host = { test_note, NULL, NULL };
 
 
 static int
@@ -52,14 +43,18 @@ reconcile_setup(void **state)
     }
 
     memset(&test_ctl, 0, sizeof(photactl_t));
-    test_ctl.store = test_store;
-    test_ctl.ledger = test_ledger;
-    test_ctl.ledger.store = &test_ctl.store;
-    test_ctl.ledger.budgets.store = &test_ctl.store;
+    test_ctl.host = &test_host;
+    test_ctl.input_name = "/somewhere/bill.csv";
 
-    if (phota_tenants_open(&test_ctl.tenants, &test_ctl.store, &test_err)
-        != PHOTA_OK
-        || phota_tenant_add(&test_ctl.tenants, "acme", &test_acme, &test_err)
+    if (photactl_attach(&test_ctl, &test_store) != PHOTA_OK) {
+        return -1;
+    }
+
+    /* a process has one lock */
+
+    test_ctl.ledger = test_ledger;
+
+    if (phota_tenant_add(&test_ctl.tenants, "acme", &test_acme, &test_err)
            != PHOTA_OK
         || phota_tenant_add(&test_ctl.tenants, "globex", &test_globex,
                             &test_err)
@@ -102,7 +97,7 @@ bill_line(uint64_t time, const char *id, const char *operation,
 static int
 run(const char *options)
 {
-    int      rc, saved;
+    int      rc;
     char     text[256], *word, *rest;
     FILE    *out;
     size_t   len;
@@ -110,7 +105,6 @@ run(const char *options)
     memset(test_ctl.opts, 0, sizeof(test_ctl.opts));
     memset(&test_ctl.err, 0, sizeof(test_ctl.err));
 
-    test_ctl.opts[PHOTACTL_OPT_BILL] = "/somewhere/bill.csv";
     test_ctl.opts[PHOTACTL_OPT_JSON] = "";
 
     (void) snprintf(text, sizeof(text), "%s", options);
@@ -141,17 +135,11 @@ run(const char *options)
     (void) fputs(test_csv, test_ctl.input);
     rewind(test_ctl.input);
 
-    (void) fflush(stdout);
-    saved = dup(STDOUT_FILENO);
     out = tmpfile();
     assert_non_null(out);
-    assert_int_equal(dup2(fileno(out), STDOUT_FILENO), STDOUT_FILENO);
 
+    test_ctl.out = out;
     rc = photactl_reconcile(&test_ctl);
-
-    (void) fflush(stdout);
-    assert_int_equal(dup2(saved, STDOUT_FILENO), STDOUT_FILENO);
-    (void) close(saved);
 
     rewind(out);
     len = fread(test_out, 1, sizeof(test_out) - 1, out);

@@ -44,24 +44,15 @@ remove_setup(void **state)
     memset(&test_ctl, 0, sizeof(photactl_t));
     test_ctl.args = args;
     test_ctl.nargs = 1;
-    test_ctl.store = test_store;
-    test_ctl.ledger = test_ledger;
-    test_ctl.ledger.store = &test_ctl.store;
-    test_ctl.ledger.budgets.store = &test_ctl.store;
     memcpy(test_ctl.by, "operator ann", sizeof("operator ann"));
 
-    if (phota_tenants_open(&test_ctl.tenants, &test_ctl.store, &test_err)
-        != PHOTA_OK
-        || phota_prices_open(&test_ctl.prices, &test_ctl.store, &test_err)
-           != PHOTA_OK
-        || phota_jobs_open(&test_ctl.jobs, &test_ctl.store, &test_err)
-           != PHOTA_OK
-        || phota_profiles_open(&test_ctl.profiles, &test_ctl.store,
-                               &test_err)
-           != PHOTA_OK)
-    {
+    if (photactl_attach(&test_ctl, &test_store) != PHOTA_OK) {
         return -1;
     }
+
+    /* a process has one lock */
+
+    test_ctl.ledger = test_ledger;
 
     return phota_tenant_add(&test_ctl.tenants, "acme", &test_acme, &test_err)
            | phota_tenant_add(&test_ctl.tenants, "bolt", &test_bolt,

@@ -1,0 +1,62 @@
+
+/*
+ * The command line: what its files share.  It reads words, finds the data
+ * directory, takes on its owner's rights and opens the books; then the commands
+ * of src/command do the rest.
+ */
+
+
+#ifndef _PHOTACTL_SHELL_H_INCLUDED_
+#define _PHOTACTL_SHELL_H_INCLUDED_
+
+
+#include "photactl.h"
+
+
+#define PHOTACTL_VERSION     "0.1.0"
+
+#define PHOTACTL_DATA        "/var/lib/phota"
+#define PHOTACTL_MASTER_KEY  "/etc/phota/master.key"
+
+
+typedef struct {
+    photactl_t      ctl;                /* the first: a command has only it */
+    char          **words;              /* all that are no options */
+    const char     *master_path;
+    phota_store_t   store;
+} photactl_shell_t;
+
+
+/* of a command that runs on the command line */
+#define photactl_shell(ctl)  ((photactl_shell_t *) (ctl))
+
+
+int photactl_init(photactl_t *ctl);
+
+
+/* privileges, directories, the books: photactl_open.c */
+
+/* as root: becomes the owner of the data directory, for good */
+int photactl_become(photactl_t *ctl, uid_t uid, gid_t gid);
+int photactl_become_owner(photactl_t *ctl);
+
+/*
+ * "operator NAME", for entries: the login, or who called sudo.  Before root
+ * becomes another.
+ */
+void photactl_operator(photactl_t *ctl);
+
+/* flags of phota_store_open */
+int photactl_open(photactl_t *ctl, unsigned flags);
+void photactl_close(photactl_t *ctl);
+
+/* where they can't be opened to write, or no more: says so, opens them to read */
+int photactl_reread(photactl_t *ctl);
+
+
+/* photactl_secret.c: by stdin, or typed without being shown */
+
+int photactl_secret(photactl_t *ctl, u_char *buf, size_t *len);
+
+
+#endif /* _PHOTACTL_SHELL_H_INCLUDED_ */
