@@ -6,6 +6,10 @@ SHELL         = /bin/bash
 BUILD         = build
 JOBS          = $(shell nproc)
 
+# tests wait more than they work
+
+TEST_JOBS     = $(shell expr 2 \* $(JOBS))
+
 PREFIX        = /usr/local
 MODULES_DIR   = /usr/lib/nginx/modules
 CONF_DIR      = /etc/nginx/phota
@@ -167,7 +171,7 @@ $(BUILD)/unit/%: t/unit/%.c $(wildcard t/unit/*.h) $(CMD_LIB) $(LIB)
 
 .PHONY: unit
 unit: $(UNITS)  ## the unit tests of src/core alone
-	@t/run -j$(JOBS) $(UNITS)
+	@t/run -j$(TEST_JOBS) $(UNITS)
 
 .PHONY: check-build
 check-build: all $(UNITS) $(FAIL) $(BOOKS) $(TABLE)
@@ -177,7 +181,7 @@ test: test-deps  ## everything: unit tests, then real servers
 	@$(MAKE) -s --no-print-directory -j$(JOBS) check-build
 	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
 	    PHOTA_FAIL_SO=$(abspath $(FAIL)) PHOTA_BOOKS=$(abspath $(BOOKS)) \
-	    PHOTA_TABLE=$(abspath $(TABLE)) t/run -j$(JOBS) $(UNITS) $(TESTS)
+	    PHOTA_TABLE=$(abspath $(TABLE)) t/run -j$(TEST_JOBS) $(UNITS) $(TESTS)
 
 .PHONY: crash
 crash: test-deps  ## kill -9 and failing disks, CRASH_ROUNDS=500 times
@@ -217,7 +221,7 @@ asan: test-deps  ## the tests with AddressSanitizer and UBSan
 	    || contrib/nginx-source $(abspath $(ASAN))/source \
 	    || echo "asan: using Debian's nginx with the runtime preloaded"
 	@$(MAKE) -s --no-print-directory $(ASAN)/module.so
-	@t/asan/run $(abspath $(ASAN)) t/run -j$(JOBS) \
+	@t/asan/run $(abspath $(ASAN)) t/run -j$(TEST_JOBS) \
 	    $(UNIT_SRCS:t/unit/%.c=$(ASAN)/unit/%) $(TESTS)
 
 $(ASAN)/module.so: config $(BUILD)/inputs $(NGX_SRCS) $(CMD_SRCS) \
@@ -228,7 +232,7 @@ $(ASAN)/module.so: config $(BUILD)/inputs $(NGX_SRCS) $(CMD_SRCS) \
 valgrind:  ## the unit tests under memcheck
 	@contrib/deps $(VALGRIND_PACKAGES)
 	@$(MAKE) -s --no-print-directory -j$(JOBS) $(UNITS)
-	@t/run -j$(JOBS) --valgrind $(UNITS)
+	@t/run -j$(TEST_JOBS) --valgrind $(UNITS)
 
 
 # What money costs.  The books it makes are kept for the next run: BENCH_DIR

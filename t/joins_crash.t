@@ -356,7 +356,8 @@ sub round {
     push @wrong, 'calls: ' . ($t->calls - $calls) if $t->calls > $calls + 1;
 
     is("@wrong", '', "round $round: " . join(', ',
-        map { "$count{$_} x $_" } sort keys %count));
+        map { "$count{$_} x $_" } sort keys %count)) or diag($g->tail,
+        map { JSON::PP::encode_json($_) . "\n" } charges({ body => $body }));
 
     if ($hup) {
         wait_for(sub { my @all = $g->workers(also => 1); @all == 2 }, 20);
