@@ -250,6 +250,17 @@ $(BUILD)/bench/cache_growth: t/bench/cache_growth.c $(LIB)
 	@mkdir -p $(@D)
 	@$(CC) $(CORE_FLAGS) -Wl,--wrap=phota_now -o $@ $< $(LIB) $(LIBS)
 
+$(BUILD)/bench/load: t/bench/load.c
+	@mkdir -p $(@D)
+	@$(CC) $(STD) -O2 -g $(WARNINGS) -o $@ $<
+
+.PHONY: bench-peers
+bench-peers: test-deps  ## what a hit costs beside stock nginx; SMALL=1: quick
+	@$(MAKE) -s --no-print-directory -j$(JOBS) all $(BUILD)/bench/load
+	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
+	    PHOTA_LOAD=$(abspath $(BUILD))/bench/load \
+	    t/bench/peers $(if $(SMALL),--small)
+
 .PHONY: bench
 bench: test-deps  ## what the books cost, in ratios; SMALL=1: smaller ones
 	@$(MAKE) -s --no-print-directory -j$(JOBS) all $(BUILD)/bench/books
