@@ -337,6 +337,16 @@ static const photactl_command_t  photactl_commands[] = {
       "",
       "write it anew, without what was deleted" },
 
+    { "backup", NULL, 1, 1, 0,
+      0, NULL, NULL, NULL,
+      "DIR",
+      "a verified copy of the books, nginx running or not" },
+
+    { "restore", NULL, 1, 1, 0,
+      opt(OWNER), NULL, NULL, NULL,
+      "DIR --data NEW [--owner USER]",
+      "make a new data directory of a backup" },
+
     { "help", NULL, 0, 1, 0,
       0, NULL, NULL, NULL,
       "[COMMAND]",

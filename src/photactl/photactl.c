@@ -51,6 +51,8 @@ static const struct {
     photactl_handler_pt   handler;
 } photactl_local[] = {
     { "init", photactl_init },
+    { "backup", photactl_backup },
+    { "restore", photactl_restore },
     { "help", photactl_help }
 };
 
@@ -434,6 +436,8 @@ photactl_say(photactl_t *ctl, const char *text)
 static void
 photactl_name_command(photactl_t *ctl)
 {
+    photactl_progress_end();
+
     (void) fprintf(stderr, "photactl: ");
 
     if (ctl->command != NULL) {
@@ -474,6 +478,8 @@ photactl_exit(photactl_shell_t *shell, int rc)
     photactl_t  *ctl;
 
     ctl = &shell->ctl;
+
+    photactl_progress_end();
 
     photactl_close(ctl);
     free(shell->words);

@@ -10,6 +10,8 @@
 #define _PHOTACTL_SHELL_H_INCLUDED_
 
 
+#include <sys/stat.h>
+
 #include "photactl.h"
 
 
@@ -32,6 +34,33 @@ typedef struct {
 
 
 int photactl_init(photactl_t *ctl);
+int photactl_backup(photactl_t *ctl);
+int photactl_restore(photactl_t *ctl);
+
+
+/* where a data directory is, or will be: photactl_place.c */
+
+#define PHOTACTL_RESTORE  "restore.tmp"     /* what a restore works in */
+
+typedef struct {
+    uid_t           uid;
+    gid_t           gid;
+    struct stat     st;
+    unsigned        exists:1;           /* the data directory, with content */
+    unsigned        empty:1;            /* it is there, and may be taken */
+} photactl_place_t;
+
+
+int photactl_place_look(photactl_t *ctl, photactl_place_t *place);
+
+/* whose it is, or will be: by --owner, else as it is, else www-data's */
+int photactl_place_owner(photactl_t *ctl, photactl_place_t *place);
+
+/* one that doesn't exist yet; 0700 and the owner's */
+int photactl_place_make(photactl_t *ctl, photactl_place_t *place);
+
+/* all but the last part of the path, for everyone to pass */
+int photactl_place_parents(photactl_t *ctl, const char *path);
 
 
 /* privileges, directories, the books: photactl_open.c */
@@ -52,6 +81,15 @@ void photactl_close(photactl_t *ctl);
 
 /* where they can't be opened to write, or no more: says so, opens them to read */
 int photactl_reread(photactl_t *ctl);
+
+
+/*
+ * photactl_progress.c: how much of it is done, in any unit; total 0: nobody
+ * knows.  The end takes it off the terminal.
+ */
+void photactl_progress(photactl_t *ctl, const char *what, uint64_t done,
+    uint64_t total);
+void photactl_progress_end(void);
 
 
 /* photactl_secret.c: by stdin, or typed without being shown */

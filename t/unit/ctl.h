@@ -10,7 +10,12 @@
 
 
 #include "../../src/photactl/photactl_open.c"
+#include "../../src/photactl/photactl_place.c"
 #include "../../src/photactl/photactl_init.c"
+#include "../../src/photactl/photactl_copy.c"
+#include "../../src/photactl/photactl_backup.c"
+#include "../../src/photactl/photactl_restore.c"
+#include "../../src/photactl/photactl_progress.c"
 #include "../../src/photactl/photactl_secret.c"
 
 #define main  photactl_main
