@@ -207,7 +207,7 @@ photactl_export_issuer(photactl_t *ctl, photactl_export_t *export)
 }
 
 
-/* the free hits get entries; where that can't be, they are in the next export */
+/* free hits get entries; where that can't be, they are in the next export */
 
 static int
 photactl_export_prepare(photactl_t *ctl)

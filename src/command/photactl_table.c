@@ -84,7 +84,9 @@ const photactl_option_t  photactl_options[PHOTACTL_OPT_MAX] = {
     [PHOTACTL_OPT_FENCES] = { "--fences", "on|off" },
     [PHOTACTL_OPT_REFUND_ERROR] = { "--refund-error", NULL },
     [PHOTACTL_OPT_UNDELIVERED] = { "--undelivered", NULL },
-    [PHOTACTL_OPT_LIMIT] = { "--limit", "N" }
+    [PHOTACTL_OPT_LIMIT] = { "--limit", "N" },
+    [PHOTACTL_OPT_ADMIN] = { "--admin", NULL },
+    [PHOTACTL_OPT_SCOPE] = { "--scope", "read|write" }
 };
 
 
@@ -135,16 +137,17 @@ static const photactl_command_t  photactl_commands[] = {
       "NAME",
       "erase all that is its own, but no money; for good" },
 
-    { "token", "issue", 1, 1, PHOTACTL_WRITE|PHOTACTL_POST,
-      opt(LABEL)|opt(EXPIRES)|PHOTACTL_BUDGET_OPTS,
+    { "token", "issue", 0, 1, PHOTACTL_WRITE|PHOTACTL_POST,
+      opt(LABEL)|opt(EXPIRES)|PHOTACTL_BUDGET_OPTS|opt(ADMIN)|opt(SCOPE),
       photactl_token_issue, "tenant", NULL,
       "NAME [--label TEXT] [--expires TIME|+30d]"
-      " [--budget-day|-month|-total AMOUNT|none]",
-      "print a new token of the tenant, once" },
+      " [--budget-day|-month|-total AMOUNT|none]"
+      " | --admin [--scope read|write] [--label TEXT] [--expires TIME|+30d]",
+      "print a new token of a tenant, or an operator, once" },
 
     { "token", "list", 0, 1, PHOTACTL_READ|PHOTACTL_GET|PHOTACTL_LIST,
-      PHOTACTL_PAGE_OPTS, photactl_token_list, "tenant", NULL,
-      "[NAME] [--limit N] [--after CURSOR]",
+      opt(ADMIN)|PHOTACTL_PAGE_OPTS, photactl_token_list, "tenant", NULL,
+      "[NAME | --admin] [--limit N] [--after CURSOR]",
       "tokens, never their text" },
 
     { "token", "show", 1, 1, PHOTACTL_READ|PHOTACTL_GET,

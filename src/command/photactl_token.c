@@ -15,6 +15,7 @@
 
 typedef struct {
     photactl_t     *ctl;
+    unsigned        admin;              /* those of operators */
     phota_token_t  *tokens;
     size_t          n;
     size_t          size;
@@ -24,6 +25,8 @@ typedef struct {
 } photactl_tokens_t;
 
 
+static int photactl_token_scope(photactl_t *ctl, phota_scope_e *scope);
+static const char *photactl_scope_name(unsigned scope);
 static int photactl_tokens_load(photactl_t *ctl, photactl_tokens_t *tokens);
 static int photactl_token_collect(void *ctx, const phota_token_t *token);
 static void photactl_tokens_cut(photactl_tokens_t *t);
@@ -43,6 +46,7 @@ static int photactl_token_edit(void *ctx, phota_token_t *token,
 static const photactl_column_t  photactl_issued_columns[] = {
     { "token_id", "ID", PHOTACTL_NUMBER },
     { "tenant", "TENANT", PHOTACTL_TEXT },
+    { "scope", NULL, PHOTACTL_TEXT },
     { "label", "LABEL", PHOTACTL_TEXT },
     { "expires", "EXPIRES", PHOTACTL_TIME },
     { "token", "TOKEN", PHOTACTL_TEXT }
@@ -52,6 +56,7 @@ static const photactl_column_t  photactl_issued_columns[] = {
 static const photactl_column_t  photactl_token_columns[] = {
     { "token_id", "ID", PHOTACTL_NUMBER },
     { "tenant", "TENANT", PHOTACTL_TEXT },
+    { "scope", "SCOPE", PHOTACTL_TEXT },
     { "label", "LABEL", PHOTACTL_TEXT },
     { "created", "CREATED", PHOTACTL_TIME },
     { "expires", "EXPIRES", PHOTACTL_TIME },
@@ -73,15 +78,21 @@ static const photactl_column_t  photactl_token_columns[] = {
 int
 photactl_token_issue(photactl_t *ctl)
 {
-    int          rc;
-    char         token[PHOTA_TOKEN_LEN + 1];
-    uint32_t     id;
-    uint64_t     expires;
-    const char  *label;
+    int             rc;
+    char            token[PHOTA_TOKEN_LEN + 1];
+    uint32_t        id;
+    uint64_t        expires;
+    const char     *label;
+    phota_scope_e   scope;
 
     phota_limits_t  limits = { -1, -1, -1 };
 
     expires = 0;
+    scope = PHOTA_SCOPE_TENANT;
+
+    if (photactl_token_scope(ctl, &scope) != PHOTA_OK) {
+        return PHOTACTL_USAGE;
+    }
 
     rc = photactl_parse_expiry(ctl, PHOTACTL_OPT_EXPIRES, &expires);
 
@@ -96,8 +107,11 @@ photactl_token_issue(photactl_t *ctl)
     label = ctl->opts[PHOTACTL_OPT_LABEL];
     label = (label != NULL) ? label : "";
 
-    rc = phota_token_issue(&ctl->tenants, ctl->args[0], label, expires,
-                           &limits, token, &id, &ctl->err);
+    rc = (scope == PHOTA_SCOPE_TENANT)
+         ? phota_token_issue(&ctl->tenants, ctl->args[0], label, expires,
+                             &limits, token, &id, &ctl->err)
+         : phota_admin_issue(&ctl->tenants, scope, label, expires, token, &id,
+                             &ctl->err);
     if (rc != PHOTA_OK) {
         return rc;
     }
@@ -110,7 +124,8 @@ photactl_token_issue(photactl_t *ctl)
     if (ctl->opts[PHOTACTL_OPT_JSON] != NULL) {
         photactl_value_t  values[] = {
             photactl_number(id),
-            photactl_text(ctl->args[0]),
+            photactl_text(ctl->nargs ? ctl->args[0] : NULL),
+            photactl_text(photactl_scope_name(scope)),
             photactl_text(label),
             photactl_time(expires),
             photactl_text(token)
@@ -135,6 +150,56 @@ photactl_token_issue(photactl_t *ctl)
 }
 
 
+/* whose token: a tenant's, or an operator's by --admin and what it may do */
+
+static int
+photactl_token_scope(photactl_t *ctl, phota_scope_e *scope)
+{
+    const char  *text;
+
+    text = ctl->opts[PHOTACTL_OPT_SCOPE];
+
+    if ((ctl->nargs == 0) == (ctl->opts[PHOTACTL_OPT_ADMIN] == NULL)) {
+        return photactl_wrong(ctl, "either a tenant or --admin");
+    }
+
+    if (ctl->nargs) {
+        return (text == NULL)
+               ? PHOTA_OK
+               : photactl_wrong(ctl, "--scope: is said of --admin");
+    }
+
+    if (photactl_limits_given(ctl)) {
+        return photactl_wrong(ctl, "--admin: an operator's token has no "
+                              "budgets");
+    }
+
+    if (text == NULL || strcmp(text, "read") == 0) {
+        *scope = PHOTA_SCOPE_READ;
+
+    } else if (strcmp(text, "write") == 0) {
+        *scope = PHOTA_SCOPE_WRITE;
+
+    } else {
+        return photactl_wrong(ctl, "--scope \"%.64s\": not read or write",
+                              text);
+    }
+
+    return PHOTA_OK;
+}
+
+
+/* a tenant's has none: NULL */
+
+static const char *
+photactl_scope_name(unsigned scope)
+{
+    static const char  *names[] = { NULL, "read", "write" };
+
+    return names[scope];
+}
+
+
 int
 photactl_token_list(photactl_t *ctl)
 {
@@ -144,6 +209,12 @@ photactl_token_list(photactl_t *ctl)
 
     memset(&tokens, 0, sizeof(tokens));
     tokens.ctl = ctl;
+    tokens.admin = (ctl->opts[PHOTACTL_OPT_ADMIN] != NULL);
+
+    if (ctl->nargs && tokens.admin) {
+        return photactl_wrong(ctl, "--admin: operators' tokens are no "
+                              "tenant's");
+    }
 
     if (ctl->nargs) {
         rc = phota_tenant_get(&ctl->tenants, ctl->args[0], &tenant,
@@ -198,7 +269,9 @@ photactl_token_collect(void *ctx, const phota_token_t *token)
     phota_token_t  *tokens;
 
     if ((t->tenant != 0 && t->tenant != token->tenant)
-        || (t->id != 0 && t->id != token->id) || token->id <= t->after)
+        || (t->id != 0 && t->id != token->id) || token->id <= t->after
+        || (t->id == 0
+            && t->admin != (token->scope != PHOTA_SCOPE_TENANT)))
     {
         return PHOTA_OK;
     }
@@ -297,7 +370,9 @@ photactl_token_values(photactl_t *ctl, photactl_value_t *values,
 
     photactl_value_t  row[] = {
         photactl_number(token->id),
-        photactl_text(photactl_name(ctl, token->tenant, buf)),
+        photactl_text(token->tenant ? photactl_name(ctl, token->tenant, buf)
+                                    : NULL),
+        photactl_text(photactl_scope_name(token->scope)),
         photactl_text(token->label),
         photactl_time(token->created),
         photactl_time(token->expires),
@@ -374,6 +449,12 @@ photactl_token_one(photactl_t *ctl, const photactl_tokens_t *tokens)
     token = &tokens->tokens[0];
 
     photactl_token_values(ctl, values, &limits, buf, token);
+
+    if (token->scope != PHOTA_SCOPE_TENANT) {
+        return photactl_record(ctl, photactl_token_columns,
+                               PHOTACTL_TOKEN_COLUMNS
+                               - PHOTACTL_TOKEN_LIMITS, values);
+    }
 
     /* its days are its tenant's */
 

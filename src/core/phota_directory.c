@@ -63,6 +63,9 @@ static int phota_directory_cmp_zones(const void *name, const void *row);
 static int phota_directory_sort_tenants(const void *one, const void *two);
 static int phota_directory_index(phota_directory_t *d, phota_error_t *err);
 static size_t phota_directory_hash(const u_char digest[PHOTA_SHA256_LEN]);
+static const phota_directory_token_t *phota_directory_token(
+    phota_directory_t *d, const u_char digest[PHOTA_SHA256_LEN],
+    uint64_t now);
 static const phota_key_record_t *phota_directory_key_of(
     phota_directory_t *d, uint32_t tenant, phota_provider_e provider,
     phota_secret_e what);
@@ -268,7 +271,9 @@ phota_directory_token_row(phota_directory_t *d, const MDB_val *key,
 
     /* what opens no door needs no place */
 
-    if (row->token.revoked == 0 && row->tenant != NULL) {
+    if (row->token.revoked == 0
+        && (row->tenant != NULL || row->token.scope != PHOTA_SCOPE_TENANT))
+    {
         d->ntokens++;
     }
 
@@ -476,6 +481,48 @@ phota_directory_find(phota_directory_t *d,
     const u_char digest[PHOTA_SHA256_LEN], uint64_t now,
     const phota_tenant_t **tenant, const phota_token_t **token)
 {
+    const phota_directory_token_t  *row;
+
+    row = phota_directory_token(d, digest, now);
+
+    if (row == NULL || row->tenant == NULL
+        || row->token.scope != PHOTA_SCOPE_TENANT)
+    {
+        return PHOTA_DECLINED;
+    }
+
+    *tenant = row->tenant;
+    *token = &row->token;
+
+    return PHOTA_OK;
+}
+
+
+int
+phota_directory_admin(phota_directory_t *d,
+    const u_char digest[PHOTA_SHA256_LEN], uint64_t now,
+    const phota_token_t **token)
+{
+    const phota_directory_token_t  *row;
+
+    row = phota_directory_token(d, digest, now);
+
+    if (row == NULL || row->token.scope == PHOTA_SCOPE_TENANT) {
+        return PHOTA_DECLINED;
+    }
+
+    *token = &row->token;
+
+    return PHOTA_OK;
+}
+
+
+/* NULL: there is none, or it has expired */
+
+static const phota_directory_token_t *
+phota_directory_token(phota_directory_t *d,
+    const u_char digest[PHOTA_SHA256_LEN], uint64_t now)
+{
     size_t                          n;
     const phota_directory_token_t  *row;
 
@@ -488,17 +535,11 @@ phota_directory_find(phota_directory_t *d,
             continue;
         }
 
-        if (row->token.expires != 0 && row->token.expires <= now) {
-            return PHOTA_DECLINED;
-        }
-
-        *tenant = row->tenant;
-        *token = &row->token;
-
-        return PHOTA_OK;
+        return (row->token.expires != 0 && row->token.expires <= now) ? NULL
+                                                                      : row;
     }
 
-    return PHOTA_DECLINED;
+    return NULL;
 }
 
 

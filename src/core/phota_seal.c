@@ -41,6 +41,8 @@
 #define PHOTA_MASTER_SALT    "nginx-phota master key 1"
 
 #define PHOTA_TOKEN_PREFIX   "phg_"
+#define PHOTA_ADMIN_PREFIX   "pha_"
+#define PHOTA_TOKEN_HEAD     (sizeof(PHOTA_TOKEN_PREFIX) - 1)
 #define PHOTA_TOKEN_RANDOM   32
 #define PHOTA_TOKEN_TEXT     47         /* prefix and 43 characters */
 #define PHOTA_TOKEN_CHECK    6
@@ -61,6 +63,10 @@ static int phota_seal_decrypt(EVP_CIPHER_CTX *ctx, const u_char *key,
 static uint32_t phota_token_crc(const u_char *p, size_t len);
 static void phota_token_check(u_char *out, const u_char *token);
 static int phota_token_char(u_char c);
+static int phota_token_make(char *buf, const char *prefix,
+    u_char digest[PHOTA_SHA256_LEN]);
+static int phota_token_read(const u_char *token, size_t len,
+    const char *prefix, u_char digest[PHOTA_SHA256_LEN]);
 
 
 static EVP_MD          *phota_sha256_md;
@@ -636,6 +642,21 @@ phota_token_char(u_char c)
 int
 phota_token_create(char *buf, u_char digest[PHOTA_SHA256_LEN])
 {
+    return phota_token_make(buf, PHOTA_TOKEN_PREFIX, digest);
+}
+
+
+int
+phota_admin_create(char *buf, u_char digest[PHOTA_SHA256_LEN])
+{
+    return phota_token_make(buf, PHOTA_ADMIN_PREFIX, digest);
+}
+
+
+static int
+phota_token_make(char *buf, const char *prefix,
+    u_char digest[PHOTA_SHA256_LEN])
+{
     size_t   i;
     u_char  *p, key[PHOTA_TOKEN_RANDOM], text[48];
 
@@ -649,10 +670,10 @@ phota_token_create(char *buf, u_char digest[PHOTA_SHA256_LEN])
 
     p = (u_char *) buf;
 
-    memcpy(p, PHOTA_TOKEN_PREFIX, sizeof(PHOTA_TOKEN_PREFIX) - 1);
+    memcpy(p, prefix, PHOTA_TOKEN_HEAD);
 
-    for (i = sizeof(PHOTA_TOKEN_PREFIX) - 1; i < PHOTA_TOKEN_TEXT; i++) {
-        p[i] = text[i - (sizeof(PHOTA_TOKEN_PREFIX) - 1)];
+    for (i = PHOTA_TOKEN_HEAD; i < PHOTA_TOKEN_TEXT; i++) {
+        p[i] = text[i - PHOTA_TOKEN_HEAD];
 
         if (p[i] == '+') {
             p[i] = '-';
@@ -677,18 +698,41 @@ int
 phota_token_digest(const u_char *token, size_t len,
     u_char digest[PHOTA_SHA256_LEN])
 {
+    return phota_token_read(token, len, PHOTA_TOKEN_PREFIX, digest);
+}
+
+
+int
+phota_admin_digest(const u_char *token, size_t len,
+    u_char digest[PHOTA_SHA256_LEN])
+{
+    return phota_token_read(token, len, PHOTA_ADMIN_PREFIX, digest);
+}
+
+
+int
+phota_token_begins(const u_char *text)
+{
+    return memcmp(text, PHOTA_TOKEN_PREFIX, PHOTA_TOKEN_HEAD) == 0
+           || memcmp(text, PHOTA_ADMIN_PREFIX, PHOTA_TOKEN_HEAD) == 0;
+}
+
+
+static int
+phota_token_read(const u_char *token, size_t len, const char *prefix,
+    u_char digest[PHOTA_SHA256_LEN])
+{
     size_t  i;
     u_char  check[PHOTA_TOKEN_CHECK];
 
     if (len != PHOTA_TOKEN_LEN
-        || memcmp(token, PHOTA_TOKEN_PREFIX, sizeof(PHOTA_TOKEN_PREFIX) - 1)
-           != 0
+        || memcmp(token, prefix, PHOTA_TOKEN_HEAD) != 0
         || token[PHOTA_TOKEN_TEXT] != '_')
     {
         return PHOTA_INVALID;
     }
 
-    for (i = sizeof(PHOTA_TOKEN_PREFIX) - 1; i < PHOTA_TOKEN_TEXT; i++) {
+    for (i = PHOTA_TOKEN_HEAD; i < PHOTA_TOKEN_TEXT; i++) {
         if (!phota_token_char(token[i])) {
             return PHOTA_INVALID;
         }

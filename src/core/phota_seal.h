@@ -13,7 +13,7 @@
 
 
 #define PHOTA_MASTER_LEN     32
-#define PHOTA_TOKEN_LEN      54         /* phg_ + 43 + _ + 6 */
+#define PHOTA_TOKEN_LEN      54         /* phg_ or pha_ + 43 + _ + 6 */
 #define PHOTA_KEY_MAX        512        /* an upstream key, bytes */
 #define PHOTA_SEALED_MAX     (PHOTA_KEY_MAX + 64)
 
@@ -75,6 +75,14 @@ int phota_token_create(char *buf, u_char digest[PHOTA_SHA256_LEN]);
 /* form and checksum only; digest is its SHA-256.  PHOTA_INVALID otherwise */
 int phota_token_digest(const u_char *token, size_t len,
     u_char digest[PHOTA_SHA256_LEN]);
+
+/* the same of operators' tokens: neither kind is ever taken for the other */
+int phota_admin_create(char *buf, u_char digest[PHOTA_SHA256_LEN]);
+int phota_admin_digest(const u_char *token, size_t len,
+    u_char digest[PHOTA_SHA256_LEN]);
+
+/* whether a token of either kind begins here: four bytes are looked at */
+int phota_token_begins(const u_char *text);
 
 
 #endif /* _PHOTA_SEAL_H_INCLUDED_ */

@@ -52,9 +52,19 @@ typedef struct {
 } phota_tenant_t;
 
 
+/* stored: what a token is for.  An operator's has no tenant, and no limits */
+
+typedef enum {
+    PHOTA_SCOPE_TENANT = 0,
+    PHOTA_SCOPE_READ,
+    PHOTA_SCOPE_WRITE               /* and read */
+} phota_scope_e;
+
+
 typedef struct {
     uint32_t        id;             /* from 1 within the books */
-    uint32_t        tenant;
+    uint32_t        tenant;         /* 0: an operator's */
+    uint8_t         scope;          /* phota_scope_e */
     uint64_t        created;        /* ms */
     uint64_t        expires;        /* ms, 0 never */
     uint64_t        revoked;        /* ms, 0 not */
@@ -128,6 +138,11 @@ int phota_token_issue(phota_tenants_t *t, const char *tenant,
     const char *label, uint64_t expires, const phota_limits_t *limits,
     char *token, uint32_t *id, phota_error_t *err);
 
+/* the same for an operator: scope READ or WRITE */
+int phota_admin_issue(phota_tenants_t *t, phota_scope_e scope,
+    const char *label, uint64_t expires, char *token, uint32_t *id,
+    phota_error_t *err);
+
 /* as phota_tenant_edit(): of a token only limits and label may change */
 int phota_token_edit(phota_tenants_t *t, uint32_t id,
     phota_token_edit_pt edit, void *ctx, phota_error_t *err);
@@ -187,6 +202,11 @@ void phota_directory_destroy(phota_directory_t *directory);
 int phota_directory_find(phota_directory_t *directory,
     const u_char digest[PHOTA_SHA256_LEN], uint64_t now,
     const phota_tenant_t **tenant, const phota_token_t **token);
+
+/* the same for operators' tokens, which are no tenant's */
+int phota_directory_admin(phota_directory_t *directory,
+    const u_char digest[PHOTA_SHA256_LEN], uint64_t now,
+    const phota_token_t **token);
 
 /* the zone that a tenant names; NULL for UTC */
 const phota_zone_t *phota_directory_zone(phota_directory_t *directory,

@@ -15,6 +15,7 @@
 
 #define PHOTA_TENANT_VERSION  2
 #define PHOTA_TOKEN_VERSION   2
+#define PHOTA_ADMIN_VERSION   3         /* of a token that is an operator's */
 #define PHOTA_KEY_VERSION     2
 
 #define PHOTA_LIMIT_MAX       ((int64_t) 1000000000000000000)
@@ -215,11 +216,15 @@ phota_tenant_decode(phota_tenant_t *tenant, const MDB_val *key,
 size_t
 phota_token_encode(u_char *buf, size_t size, const phota_token_t *token)
 {
+    unsigned        admin;
     phota_writer_t  w;
+
+    admin = (token->scope != PHOTA_SCOPE_TENANT);
 
     phota_write_init(&w, buf, size);
 
-    phota_write_number(&w, PHOTA_TOKEN_VERSION, 1);
+    phota_write_number(&w, admin ? PHOTA_ADMIN_VERSION : PHOTA_TOKEN_VERSION,
+                       1);
     phota_write_number(&w, token->id, 4);
     phota_write_number(&w, token->tenant, 4);
     phota_write_number(&w, token->created, 8);
@@ -227,6 +232,10 @@ phota_token_encode(u_char *buf, size_t size, const phota_token_t *token)
     phota_write_number(&w, token->revoked, 8);
     phota_limits_write(&w, &token->limits);
     phota_write_text(&w, token->label);
+
+    if (admin) {
+        phota_write_number(&w, token->scope, 1);
+    }
 
     return w.pos - w.start;
 }
@@ -236,14 +245,21 @@ int
 phota_token_decode(phota_token_t *token, const MDB_val *key,
     const MDB_val *data, phota_error_t *err)
 {
+    unsigned        admin;
     phota_reader_t  r;
 
     memset(token, 0, sizeof(phota_token_t));
 
     phota_read_init(&r, data->mv_data, data->mv_size);
 
-    if (phota_record_version(&r, PHOTA_TOKEN_VERSION, "tokens", err)
-        != PHOTA_OK)
+    admin = (data->mv_size != 0
+             && *(u_char *) data->mv_data == PHOTA_ADMIN_VERSION);
+
+    if (admin) {
+        (void) phota_read_number(&r, 1);
+
+    } else if (phota_record_version(&r, PHOTA_TOKEN_VERSION, "tokens", err)
+               != PHOTA_OK)
     {
         return PHOTA_ERROR;
     }
@@ -256,9 +272,15 @@ phota_token_decode(phota_token_t *token, const MDB_val *key,
     phota_limits_read(&r, &token->limits);
     phota_read_text(&r, token->label, sizeof(token->label));
 
+    if (admin) {
+        token->scope = (uint8_t) phota_read_number(&r, 1);
+    }
+
     if (phota_read_end(&r) != PHOTA_OK
         || token->id == 0
-        || token->tenant == PHOTA_TENANT_DEFAULT
+        || admin != (token->tenant == PHOTA_TENANT_DEFAULT)
+        || admin != (token->scope != PHOTA_SCOPE_TENANT)
+        || token->scope > PHOTA_SCOPE_WRITE
         || key->mv_size != PHOTA_SHA256_LEN)
     {
         phota_error(err, "books: the record of a token is damaged");

@@ -11,6 +11,11 @@
 
 
 static int phota_token_label(const char *label, phota_error_t *err);
+static int phota_token_add(phota_tenants_t *t, phota_token_t *token,
+    const char *tenant, const char *label, char *text, uint32_t *id,
+    phota_error_t *err);
+static int phota_token_written(phota_tenants_t *t, MDB_txn *txn,
+    phota_token_t *token, const char *tenant, phota_error_t *err);
 static int phota_token_put(phota_tenants_t *t, MDB_txn *txn,
     const phota_token_t *token, unsigned flags, phota_error_t *err);
 static int phota_token_find(phota_tenants_t *t, MDB_txn *txn, uint32_t id,
@@ -43,10 +48,44 @@ phota_token_issue(phota_tenants_t *t, const char *tenant, const char *label,
     uint64_t expires, const phota_limits_t *limits, char *text, uint32_t *id,
     phota_error_t *err)
 {
-    int              rc;
-    MDB_txn         *txn;
-    phota_token_t    token;
-    phota_tenant_t   owner;
+    phota_token_t  token;
+
+    if (limits != NULL && phota_limits_check(limits) != PHOTA_OK) {
+        phota_error(err, "token: a budget is out of bounds");
+        return PHOTA_INVALID;
+    }
+
+    memset(&token, 0, sizeof(token));
+    token.expires = expires;
+    token.limits = (limits != NULL) ? *limits : phota_no_limits;
+
+    return phota_token_add(t, &token, tenant, label, text, id, err);
+}
+
+
+int
+phota_admin_issue(phota_tenants_t *t, phota_scope_e scope, const char *label,
+    uint64_t expires, char *text, uint32_t *id, phota_error_t *err)
+{
+    phota_token_t  token;
+
+    memset(&token, 0, sizeof(token));
+    token.scope = (uint8_t) scope;
+    token.expires = expires;
+    token.limits = phota_no_limits;
+
+    return phota_token_add(t, &token, NULL, label, text, id, err);
+}
+
+
+/* tenant NULL: an operator's */
+
+static int
+phota_token_add(phota_tenants_t *t, phota_token_t *token, const char *tenant,
+    const char *label, char *text, uint32_t *id, phota_error_t *err)
+{
+    int       rc;
+    MDB_txn  *txn;
 
     if (label == NULL) {
         label = "";
@@ -57,18 +96,13 @@ phota_token_issue(phota_tenants_t *t, const char *tenant, const char *label,
         return rc;
     }
 
-    if (limits != NULL && phota_limits_check(limits) != PHOTA_OK) {
-        phota_error(err, "token: a budget is out of bounds");
-        return PHOTA_INVALID;
-    }
+    token->created = phota_now();
+    memcpy(token->label, label, strlen(label) + 1);
 
-    memset(&token, 0, sizeof(token));
-    token.created = phota_now();
-    token.expires = expires;
-    token.limits = (limits != NULL) ? *limits : phota_no_limits;
-    memcpy(token.label, label, strlen(label) + 1);
-
-    if (phota_token_create(text, token.digest) != PHOTA_OK) {
+    if ((tenant != NULL ? phota_token_create(text, token->digest)
+                        : phota_admin_create(text, token->digest))
+        != PHOTA_OK)
+    {
         phota_error(err, "token: no random bytes");
         return PHOTA_ERROR;
     }
@@ -76,17 +110,7 @@ phota_token_issue(phota_tenants_t *t, const char *tenant, const char *label,
     rc = phota_tenant_begin(t, &txn, err);
 
     if (rc == PHOTA_OK) {
-        rc = phota_tenant_find(t, txn, tenant, &owner, err);
-
-        if (rc == PHOTA_OK) {
-            token.tenant = owner.id;
-            rc = phota_tenant_number(t, txn, "token-id", &token.id, err);
-        }
-
-        if (rc == PHOTA_OK) {
-            rc = phota_token_put(t, txn, &token, MDB_NOOVERWRITE, err);
-        }
-
+        rc = phota_token_written(t, txn, token, tenant, err);
         rc = phota_tenant_finish(t, txn, rc, err);
     }
 
@@ -96,10 +120,33 @@ phota_token_issue(phota_tenants_t *t, const char *tenant, const char *label,
     }
 
     if (id != NULL) {
-        *id = token.id;
+        *id = token->id;
     }
 
     return PHOTA_OK;
+}
+
+
+static int
+phota_token_written(phota_tenants_t *t, MDB_txn *txn, phota_token_t *token,
+    const char *tenant, phota_error_t *err)
+{
+    int             rc;
+    phota_tenant_t  owner;
+
+    if (tenant != NULL) {
+        rc = phota_tenant_find(t, txn, tenant, &owner, err);
+        if (rc != PHOTA_OK) {
+            return rc;
+        }
+
+        token->tenant = owner.id;
+    }
+
+    rc = phota_tenant_number(t, txn, "token-id", &token->id, err);
+
+    return (rc == PHOTA_OK)
+           ? phota_token_put(t, txn, token, MDB_NOOVERWRITE, err) : rc;
 }
 
 
@@ -218,6 +265,13 @@ phota_token_edited(phota_tenants_t *t, MDB_txn *txn, uint32_t id,
     if (phota_limits_check(&edited.limits) != PHOTA_OK) {
         phota_error(err, "token %u: a budget is out of bounds", id);
         return PHOTA_INVALID;
+    }
+
+    if (token.scope != PHOTA_SCOPE_TENANT
+        && memcmp(&edited.limits, &token.limits, sizeof(phota_limits_t)) != 0)
+    {
+        phota_error(err, "token %u: an operator's has no budgets", id);
+        return PHOTA_REFUSED;
     }
 
     token.limits = edited.limits;
