@@ -187,6 +187,8 @@ struct photactl_s {
 
     char                       by[PHOTA_NAME_MAX + 1];  /* who is asking */
 
+    const char                *blamed;      /* an option or argument that is
+                                               wrong, as it was given */
     photactl_page_t            page;
     size_t                     most;        /* sums to show, 0: any number */
     char                       cursor[2 * PHOTACTL_KEY_MAX + 1];    /* where a

@@ -132,6 +132,8 @@ photactl_parse_day(photactl_t *ctl, photactl_opt_e opt, uint64_t *ms)
     }
 
     if (*ms % PHOTACTL_DAY != 0) {
+        ctl->blamed = ctl->opts[opt];
+
         return photactl_wrong(ctl, "\"%.64s\": not the beginning of a day in "
                               "UTC (as 2026-11-21)", ctl->opts[opt]);
     }
@@ -144,6 +146,8 @@ int
 photactl_parse_charge(photactl_t *ctl, phota_id_t *id)
 {
     if (phota_id_parse(id, ctl->args[0], strlen(ctl->args[0])) != PHOTA_OK) {
+        ctl->blamed = ctl->args[0];
+
         return photactl_wrong(ctl, "\"%.64s\": not the id of a charge",
                               ctl->args[0]);
     }
@@ -162,7 +166,7 @@ photactl_parse_note(photactl_t *ctl, char note[PHOTA_NOTE_MAX + 1])
     text = ctl->opts[PHOTACTL_OPT_REASON];
 
     if (text == NULL || text[strspn(text, " ")] == '\0') {
-        return photactl_wrong(ctl, "say why: --reason TEXT stays in the "
+        return photactl_wrong(ctl, "--reason: say why, it stays in the "
                               "books");
     }
 

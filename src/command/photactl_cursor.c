@@ -51,6 +51,8 @@ photactl_cursor_parse(photactl_t *ctl, photactl_cursor_t *cursor,
         }
     }
 
+    ctl->blamed = text;
+
     return photactl_wrong(ctl, "\"%.64s\": not a cursor of an export", text);
 }
 

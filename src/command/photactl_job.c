@@ -218,6 +218,7 @@ photactl_parse_job(photactl_t *ctl, const char *text, phota_id_t *charge)
         return PHOTA_OK;
     }
 
+    ctl->blamed = text;
     named.name = text;
     named.charge = charge;
     named.found = 0;

@@ -43,6 +43,8 @@ photactl_parse_time(photactl_t *ctl, photactl_opt_e opt, uint64_t *ms)
     }
 
     if (phota_time_parse(ms, text, strlen(text)) != PHOTA_OK) {
+        ctl->blamed = text;
+
         return photactl_wrong(ctl, "\"%.64s\": not a time (as 2026-11-21 or "
                               "2026-11-21T12:00:00Z)", text);
     }
@@ -66,11 +68,14 @@ photactl_parse_expiry(photactl_t *ctl, photactl_opt_e opt, uint64_t *ms)
 
     rc = photactl_parse_duration(ctl, text + 1, &duration);
 
-    if (rc == PHOTA_OK) {
-        *ms = phota_now() + duration;
+    if (rc != PHOTA_OK) {
+        ctl->blamed = text;
+        return rc;
     }
 
-    return rc;
+    *ms = phota_now() + duration;
+
+    return PHOTA_OK;
 }
 
 
@@ -108,6 +113,8 @@ photactl_parse_duration(photactl_t *ctl, const char *text, uint64_t *ms)
         }
     }
 
+    ctl->blamed = text;
+
     return photactl_wrong(ctl, "\"%.64s\": not a duration (as 12h or 30d: "
                           "s, m, h, d, w)", text);
 }
@@ -125,6 +132,8 @@ photactl_parse_usd(photactl_t *ctl, photactl_opt_e opt, int64_t *micro)
     }
 
     if (phota_usd_parse(micro, text, strlen(text)) != PHOTA_OK) {
+        ctl->blamed = text;
+
         return photactl_wrong(ctl, "\"%.64s\": not an amount (USD with at "
                               "most six decimals, as 0.12)", text);
     }
@@ -147,6 +156,8 @@ photactl_parse_number(photactl_t *ctl, const char *text, uint32_t *n)
             return PHOTA_OK;
         }
     }
+
+    ctl->blamed = text;
 
     return photactl_wrong(ctl, "\"%.64s\": not a number", text);
 }
@@ -275,8 +286,11 @@ photactl_parse_whose(photactl_t *ctl, photactl_opt_e opt, uint32_t *tenant)
     }
 
     if (photactl_parse_number(ctl, name + 1, tenant) != PHOTA_OK) {
+        ctl->blamed = name;
         return PHOTACTL_USAGE;
     }
+
+    ctl->blamed = name;
 
     return *tenant ? PHOTA_OK
                    : photactl_wrong(ctl, "\"%.64s\": nobody's number", name);

@@ -163,6 +163,8 @@ photactl_parse_share(photactl_t *ctl, photactl_opt_e opt, uint32_t *share)
     if (phota_percent_parse(&ppm, text, strlen(text)) != PHOTA_OK
         || ppm < 0 || ppm > PHOTA_PPM)
     {
+        ctl->blamed = text;
+
         return photactl_wrong(ctl, "\"%.64s\": not the price of a hit (free, "
                               "full, or 0%% to 100%% of the full one)", text);
     }

@@ -226,6 +226,8 @@ photactl_price_text(photactl_t *ctl, photactl_opt_e opt, const char *preset,
     n = snprintf(buf, size, "%s", text);
 
     if (n < 0 || (size_t) n >= size) {
+        ctl->blamed = text;
+
         return photactl_wrong(ctl, "\"%.64s\": too long", text);
     }
 

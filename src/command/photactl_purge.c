@@ -105,6 +105,8 @@ photactl_purge_parse(photactl_t *ctl, phota_purge_t *purge,
         if (phota_hex_parse(fingerprint, PHOTA_SHA256_LEN, hex, strlen(hex))
             != PHOTA_OK)
         {
+            ctl->blamed = hex;
+
             return photactl_wrong(ctl, "\"%.64s\": not a fingerprint (%d hex "
                                   "digits)", hex, 2 * PHOTA_SHA256_LEN);
         }

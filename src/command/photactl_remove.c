@@ -278,7 +278,7 @@ photactl_remove_results(photactl_t *ctl, uint32_t id)
 
         /* refused: it was compacted meanwhile */
 
-        if ((rc != PHOTA_OK && rc != PHOTA_REFUSED)
+        if ((rc != PHOTA_OK && (rc != PHOTA_REFUSED || ctl->lent))
             || !photactl_inhabited(ctl)
             || (i != 0 && rc == PHOTA_OK && results == 0))
         {

@@ -329,7 +329,7 @@ static const photactl_command_t  photactl_commands[] = {
       "remove the results to which all of it applies" },
 
     { "cache", "check", 0, 0,
-      PHOTACTL_OWNER|PHOTACTL_GET|PHOTACTL_POST|PHOTACTL_LIST|PHOTACTL_REPORT
+      PHOTACTL_OWNER|PHOTACTL_REPORT
       |PHOTACTL_CACHE,
       opt(MEND), photactl_cache_check, NULL, NULL,
       "[--mend]",

@@ -81,6 +81,10 @@ ngx_http_phota_content(ngx_http_request_t *r)
         return ngx_http_phota_send_trial(r, ctx);
     }
 
+    if (ctx->run) {
+        return ngx_http_phota_run_send(r, ctx);
+    }
+
     if (ctx->hit && ctx->ticket) {
         return ngx_http_phota_send_result(r, ctx);
     }
@@ -290,7 +294,11 @@ ngx_http_phota_error_body(ngx_http_request_t *r,
     if (refusal->status == 422 && refusal->field) {
         p = ngx_slprintf(p, last, ",\"field\":\"");
         p = ngx_http_phota_escape(p, last, refusal->field);
-        p = ngx_slprintf(p, last, "\",\"offset\":%uL", refusal->offset);
+        *p++ = '"';
+
+        if (refusal->offset != NGX_HTTP_PHOTA_NO_OFFSET) {
+            p = ngx_slprintf(p, last, ",\"offset\":%uL", refusal->offset);
+        }
     }
 
     if (refusal->left) {

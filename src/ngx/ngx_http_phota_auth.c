@@ -17,10 +17,13 @@
 
 typedef struct {
     ngx_uint_t  state;
+    ngx_uint_t  admin;              /* an operator's is looked for */
     u_char      digest[PHOTA_SHA256_LEN];
 } ngx_http_phota_credential_t;
 
 
+static ngx_int_t ngx_http_phota_identify_operator(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_http_phota_credential_t *cred);
 static void ngx_http_phota_credentials(ngx_http_request_t *r,
     ngx_http_phota_credential_t *cred);
 static ngx_uint_t ngx_http_phota_carries_token(ngx_table_elt_t *h,
@@ -74,6 +77,82 @@ ngx_http_phota_resolve(ngx_http_request_t *r)
     ngx_http_phota_identify(ctx, &cred);
 
     return ctx;
+}
+
+
+/* an operator's context: his token, or a refusal */
+
+ngx_http_phota_ctx_t *
+ngx_http_phota_resolve_operator(ngx_http_request_t *r)
+{
+    ngx_http_phota_ctx_t         *ctx;
+    ngx_http_phota_credential_t   cred;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+    if (ctx && ctx->resolved) {
+        return ctx;
+    }
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_phota_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    ctx->resolved = 1;
+    ctx->max_age = -1;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_phota_module);
+
+    ngx_memzero(&cred, sizeof(ngx_http_phota_credential_t));
+    cred.admin = 1;
+
+    ngx_http_phota_credentials(r, &cred);
+
+    return (ngx_http_phota_identify_operator(r, ctx, &cred) == NGX_OK)
+           ? ctx : NULL;
+}
+
+
+static ngx_int_t
+ngx_http_phota_identify_operator(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx, ngx_http_phota_credential_t *cred)
+{
+    const phota_token_t      *token;
+    ngx_http_phota_worker_t  *worker;
+
+    worker = &ngx_http_phota_worker;
+
+    if (worker->directory == NULL) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
+                              "BOOKS_UNAVAILABLE",
+                              "the books cannot be read");
+        ctx->refusal.retry_after = 1;
+        return NGX_OK;
+    }
+
+    if (cred->state != NGX_HTTP_PHOTA_TOKEN_GOOD
+        || phota_directory_admin(worker->directory, cred->digest,
+                                 phota_now(), &token)
+           != PHOTA_OK)
+    {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_UNAUTHORIZED, "UNAUTHORIZED",
+                              "an operator's token is required in "
+                              "Authorization: Bearer");
+        return NGX_OK;
+    }
+
+    /* a copy: the directory may go while the request is here */
+
+    ctx->admin = ngx_palloc(r->pool, sizeof(phota_token_t));
+    if (ctx->admin == NULL) {
+        return NGX_ERROR;
+    }
+
+    *ctx->admin = *token;
+    ctx->token = token->id;
+
+    return NGX_OK;
 }
 
 
@@ -176,7 +255,10 @@ ngx_http_phota_take(ngx_http_phota_credential_t *cred, ngx_str_t *token)
         return;
     }
 
-    if (phota_token_digest(token->data, token->len, digest) != PHOTA_OK) {
+    if ((cred->admin ? phota_admin_digest(token->data, token->len, digest)
+                     : phota_token_digest(token->data, token->len, digest))
+        != PHOTA_OK)
+    {
         cred->state = NGX_HTTP_PHOTA_TOKEN_BAD;
         return;
     }
@@ -216,7 +298,7 @@ ngx_http_phota_mask_within(ngx_str_t *text)
             return;
         }
 
-        if (ngx_strncmp(p, "phg_", 4) == 0) {
+        if (phota_token_begins(p)) {
             ngx_memset(p, '*', PHOTA_TOKEN_LEN);
             p += PHOTA_TOKEN_LEN;
             continue;
@@ -296,6 +378,12 @@ ngx_http_phota_preaccess(ngx_http_request_t *r)
     plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
 
     if (plcf->pass.data && r == r->main && ngx_http_phota_resolve(r) == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    if (plcf->api && r == r->main
+        && ngx_http_phota_resolve_operator(r) == NULL)
     {
         return NGX_ERROR;
     }

@@ -20,7 +20,8 @@ static ngx_int_t ngx_http_phota_swallow(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, ngx_chain_t *in);
 static ngx_int_t ngx_http_phota_keep(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, ngx_buf_t *b);
-static ngx_int_t ngx_http_phota_reshape(ngx_http_request_t *r);
+static ngx_int_t ngx_http_phota_reshape(ngx_http_request_t *r,
+    ngx_http_phota_loc_conf_t *plcf);
 static void ngx_http_phota_name_error(ngx_http_request_t *r,
     ngx_http_phota_refusal_t *refusal);
 static ngx_int_t ngx_http_phota_filter_init(ngx_conf_t *cf);
@@ -90,7 +91,9 @@ ngx_http_phota_header_filter(ngx_http_request_t *r)
     {
         plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
 
-        if (plcf->pass.data && ngx_http_phota_reshape(r) != NGX_OK) {
+        if ((plcf->pass.data || plcf->api)
+            && ngx_http_phota_reshape(r, plcf) != NGX_OK)
+        {
             return NGX_ERROR;
         }
     }
@@ -311,7 +314,8 @@ ngx_http_phota_keep(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 
 
 static ngx_int_t
-ngx_http_phota_reshape(ngx_http_request_t *r)
+ngx_http_phota_reshape(ngx_http_request_t *r,
+    ngx_http_phota_loc_conf_t *plcf)
 {
     ngx_buf_t             *b;
     ngx_uint_t             limited;
@@ -319,7 +323,8 @@ ngx_http_phota_reshape(ngx_http_request_t *r)
 
     limited = (ngx_http_get_module_ctx(r, ngx_http_phota_module) != NULL);
 
-    ctx = ngx_http_phota_resolve(r);
+    ctx = plcf->api ? ngx_http_phota_resolve_operator(r)
+                    : ngx_http_phota_resolve(r);
     if (ctx == NULL) {
         return NGX_ERROR;
     }

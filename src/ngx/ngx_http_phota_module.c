@@ -197,6 +197,13 @@ static ngx_command_t  ngx_http_phota_commands[] = {
       offsetof(ngx_http_phota_loc_conf_t, top_up),
       NULL },
 
+    { ngx_string("phota_api"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_phota_api,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("phota_signing_params"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_phota_signing_params,
@@ -599,6 +606,7 @@ ngx_http_phota_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     plcf->pass = { 0, NULL };
+     *     plcf->api = 0;
      *     plcf->cached = 0;
      *     plcf->cached_set = 0;
      */
@@ -608,6 +616,7 @@ ngx_http_phota_create_loc_conf(ngx_conf_t *cf)
     plcf->signing = NGX_CONF_UNSET_PTR;
     plcf->variations = NGX_CONF_UNSET_UINT;
     plcf->top_up = NGX_CONF_UNSET;
+    plcf->usage = NGX_CONF_UNSET;
 
     for (i = 0; i < PHOTA_OP_MAX; i++) {
         plcf->valid[i] = NGX_CONF_UNSET;
@@ -633,6 +642,7 @@ ngx_http_phota_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->signing, prev->signing, NULL);
     ngx_conf_merge_uint_value(conf->variations, prev->variations, 1);
     ngx_conf_merge_value(conf->top_up, prev->top_up, 1);
+    ngx_conf_merge_value(conf->usage, prev->usage, 1);
 
     for (i = 0; i < PHOTA_OP_MAX; i++) {
         ngx_conf_merge_value(conf->valid[i], prev->valid[i],
@@ -660,6 +670,19 @@ ngx_http_phota_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
         conf->pass = prev->pass;
         clcf->handler = ngx_http_phota_content;
+    }
+
+    if (conf->api == 0 && clcf->noname && prev->api) {
+        conf->api = prev->api;
+        conf->api_name = prev->api_name;
+        clcf->handler = ngx_http_phota_api_handler;
+    }
+
+    if (conf->api) {
+
+        /* a bill is larger than nginx's default */
+
+        clcf->client_max_body_size = conf->max_body;
     }
 
     if (conf->pass.data) {
@@ -703,12 +726,13 @@ ngx_http_phota_init(ngx_conf_t *cf)
             return NGX_ERROR;
         }
 
-        if (pmcf->results.len || pmcf->called_back) {
+        if (pmcf->results.len || pmcf->called_back || pmcf->operated) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "\"%s\" needs \"phota_data\" and "
                           "\"phota_master_key\" in http",
-                          pmcf->called_back ? "phota_callbacks"
-                                            : "phota_results");
+                          pmcf->operated ? "phota_api"
+                          : pmcf->called_back ? "phota_callbacks"
+                                              : "phota_results");
             return NGX_ERROR;
         }
 

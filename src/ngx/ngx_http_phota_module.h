@@ -45,6 +45,7 @@ typedef struct ngx_http_phota_hit_s       ngx_http_phota_hit_t;
 typedef struct ngx_http_phota_sender_s    ngx_http_phota_sender_t;
 typedef struct ngx_http_phota_errand_s    ngx_http_phota_errand_t;
 typedef struct ngx_http_phota_news_s      ngx_http_phota_news_t;
+typedef struct ngx_http_phota_run_s       ngx_http_phota_run_t;
 
 
 /* configuration */
@@ -74,6 +75,7 @@ typedef struct {
     ngx_int_t                   request_id;     /* index of $request_id */
     ngx_int_t                   upstream_key;   /* $phota_upstream_key */
     ngx_array_t                 doors;          /* ngx_http_phota_door_t */
+    ngx_uint_t                  operated;       /* there is a phota_api */
 } ngx_http_phota_main_conf_t;
 
 
@@ -100,11 +102,16 @@ typedef struct {
     ngx_uint_t                  cached;         /* a bit per operation */
     ngx_uint_t                  variations;
     ngx_flag_t                  top_up;
+    ngx_flag_t                  usage;          /* tenants may ask for it */
+    ngx_uint_t                  api;            /* phota_scope_e, 0: none */
+    ngx_str_t                   api_name;       /* of its location */
     ngx_array_t                *signing;        /* phota_str_t */
     time_t                      valid[PHOTA_OP_MAX];
     unsigned                    cached_set:1;
 } ngx_http_phota_loc_conf_t;
 
+
+#define NGX_HTTP_PHOTA_NO_OFFSET  UINT64_MAX
 
 /* errors in the contract's shape; they live in the request's pool */
 
@@ -113,7 +120,8 @@ typedef struct {
     const char                 *code;
     const char                 *detail;
     const char                 *field;          /* 422 only, or NULL */
-    uint64_t                    offset;
+    uint64_t                    offset;         /* of what is wrong, or
+                                                   NGX_HTTP_PHOTA_NO_OFFSET */
     ngx_uint_t                  retry_after;    /* seconds, 0 none */
     const char                 *left;           /* USD, 402 only, or NULL */
     const char                 *resets;         /* when, or NULL */
@@ -172,6 +180,8 @@ struct ngx_http_phota_ctx_s {
     phota_tenant_t              tenant;         /* id 0: not known */
     uint32_t                    token;
     phota_limits_t              token_limits;
+    phota_token_t              *admin;          /* an operator's, or NULL */
+    ngx_http_phota_run_t       *run;            /* a command's answer */
 
     const phota_operation_t    *operation;      /* NULL: another path */
     const phota_route_t        *route;          /* of another path, or NULL */
@@ -231,6 +241,7 @@ struct ngx_http_phota_ctx_s {
     unsigned                    keyed:1;        /* has an Idempotency-Key */
     unsigned                    replay:1;       /* the hit is a replay */
     unsigned                    trial:1;        /* Phota-Dry-Run */
+    unsigned                    usage:1;        /* a tenant asks for its own */
     unsigned                    named:1;        /* by Phota-Fingerprint */
     unsigned                    joined:1;       /* waited for a purchase */
     unsigned                    bought:1;       /* the hit is a purchase's */
@@ -468,6 +479,9 @@ ngx_int_t ngx_http_phota_route_path(ngx_pool_t *pool, ngx_uint_t provider,
 
 /* the door's context, made when absent; NULL outside of doors or no memory */
 ngx_http_phota_ctx_t *ngx_http_phota_resolve(ngx_http_request_t *r);
+
+/* the same of an API's location; a refusal is in it, NULL: no memory */
+ngx_http_phota_ctx_t *ngx_http_phota_resolve_operator(ngx_http_request_t *r);
 ngx_int_t ngx_http_phota_preaccess(ngx_http_request_t *r);
 ngx_int_t ngx_http_phota_access(ngx_http_request_t *r);
 ngx_int_t ngx_http_phota_log(ngx_http_request_t *r);
@@ -780,6 +794,7 @@ void ngx_http_phota_count_flush(void);
 
 
 #include "ngx_http_phota_async.h"
+#include "ngx_http_phota_run.h"
 #include "ngx_http_phota_stored.h"
 
 
