@@ -92,6 +92,13 @@ static ngx_command_t  ngx_http_phota_commands[] = {
       offsetof(ngx_http_phota_main_conf_t, results_valid),
       &ngx_http_phota_second_post },
 
+    { ngx_string("phota_dashboard"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_phota_dashboard,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("phota_spool_memory"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
@@ -607,6 +614,7 @@ ngx_http_phota_create_loc_conf(ngx_conf_t *cf)
      *
      *     plcf->pass = { 0, NULL };
      *     plcf->api = 0;
+     *     plcf->page = NULL;
      *     plcf->cached = 0;
      *     plcf->cached_set = 0;
      */
@@ -683,6 +691,11 @@ ngx_http_phota_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         /* a bill is larger than nginx's default */
 
         clcf->client_max_body_size = conf->max_body;
+    }
+
+    if (conf->page == NULL && clcf->noname && prev->page) {
+        conf->page = prev->page;
+        clcf->handler = ngx_http_phota_page_handler;
     }
 
     if (conf->pass.data) {

@@ -46,6 +46,7 @@ typedef struct ngx_http_phota_sender_s    ngx_http_phota_sender_t;
 typedef struct ngx_http_phota_errand_s    ngx_http_phota_errand_t;
 typedef struct ngx_http_phota_news_s      ngx_http_phota_news_t;
 typedef struct ngx_http_phota_run_s       ngx_http_phota_run_t;
+typedef struct ngx_http_phota_page_s      ngx_http_phota_page_t;
 
 
 /* configuration */
@@ -106,6 +107,7 @@ typedef struct {
     ngx_uint_t                  api;            /* phota_scope_e, 0: none */
     ngx_str_t                   api_name;       /* of its location */
     ngx_array_t                *signing;        /* phota_str_t */
+    ngx_http_phota_page_t      *page;           /* phota_dashboard, or NULL */
     time_t                      valid[PHOTA_OP_MAX];
     unsigned                    cached_set:1;
 } ngx_http_phota_loc_conf_t;
@@ -637,6 +639,12 @@ ngx_int_t ngx_http_phota_send_error(ngx_http_request_t *r,
 
 /* an answer of our own that is all in one buffer */
 ngx_int_t ngx_http_phota_send_json(ngx_http_request_t *r, ngx_buf_t *b);
+
+/* ngx_http_phota_dashboard.c */
+
+char *ngx_http_phota_dashboard(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_phota_page_handler(ngx_http_request_t *r);
 
 /* ngx_http_phota_headers.c */
 
