@@ -339,7 +339,7 @@ install: all  ## DESTDIR, PREFIX, MODULES_DIR, CONF_DIR
 	@install -m 644 $(MODULE) $(DESTDIR)$(MODULES_DIR)/
 	@install -m 755 $(CTL) $(DESTDIR)$(PREFIX)/sbin/
 	@install -m 644 man/photactl.8 $(DESTDIR)$(PREFIX)/share/man/man8/
-	@for f in nginx.conf phota_params phota_params_photio \
+	@for f in nginx.conf phota_params phota_params_photio openapi.json \
 	    phota_outbound_params prices.csv; do \
 	    to=$(DESTDIR)$(CONF_DIR)/$$f; \
 	    if [ -e $$to ] && ! cmp -s conf/$$f $$to; then \

@@ -28,6 +28,8 @@
 #define PHOTACTL_DATA        "/var/lib/phota"
 #define PHOTACTL_MASTER_KEY  "/etc/phota/master.key"
 
+#define PHOTACTL_VERSION     "0.1.0"
+
 /* beside the codes of core/: the command line itself is wrong, exit code 2 */
 #define PHOTACTL_USAGE       -20
 
@@ -304,6 +306,7 @@ int photactl_cache_list(photactl_t *ctl);
 int photactl_cache_purge(photactl_t *ctl);
 int photactl_cache_check(photactl_t *ctl);
 int photactl_cache_compact(photactl_t *ctl);
+int photactl_openapi(photactl_t *ctl);
 
 
 /* photactl_books.c */

@@ -113,6 +113,15 @@ photactl_call_find(photactl_call_t *call, const u_char *path, size_t len)
     memcpy(text, path, len);
     text[len] = '\0';
 
+    /* a file's name where a file is looked for */
+
+    if (strcmp(text, PHOTACTL_OPENAPI) == 0) {
+        memcpy(text, "openapi", sizeof("openapi"));
+
+    } else if (strcmp(text, "openapi") == 0) {
+        return PHOTA_DECLINED;
+    }
+
     verb = strchr(text, '/');
 
     if (verb != NULL) {

@@ -21,6 +21,8 @@
 #define PHOTACTL_CALL_ARGS   1024
 #define PHOTACTL_CALL_FIELD  64
 
+#define PHOTACTL_OPENAPI     "openapi.json"         /* where it lies */
+
 
 /* bytes that grow as they are written, up to PHOTACTL_CALL_OUT */
 

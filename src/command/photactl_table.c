@@ -350,6 +350,11 @@ static const photactl_command_t  photactl_commands[] = {
       "DIR --data NEW [--owner USER]",
       "make a new data directory of a backup" },
 
+    { "openapi", NULL, 0, 0, PHOTACTL_GET,
+      0, photactl_openapi, NULL, NULL,
+      "",
+      "the API's description, OpenAPI 3.1" },
+
     { "help", NULL, 0, 1, 0,
       0, NULL, NULL, NULL,
       "[COMMAND]",

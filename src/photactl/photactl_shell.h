@@ -15,8 +15,6 @@
 #include "photactl.h"
 
 
-#define PHOTACTL_VERSION     "0.1.0"
-
 #define PHOTACTL_DATA        "/var/lib/phota"
 #define PHOTACTL_MASTER_KEY  "/etc/phota/master.key"
 
