@@ -189,6 +189,10 @@ struct photactl_s {
 
     char                       by[PHOTA_NAME_MAX + 1];  /* who is asking */
 
+    phota_tenant_t             own;         /* a tenant who asks for its own */
+    uint32_t                   own_token;
+    phota_limits_t             own_limits;  /* of that token */
+
     const char                *blamed;      /* an option or argument that is
                                                wrong, as it was given */
     photactl_page_t            page;
@@ -290,6 +294,10 @@ int photactl_callback_list(photactl_t *ctl);
 int photactl_callback_retry(photactl_t *ctl);
 
 int photactl_usage(photactl_t *ctl);
+
+/* what a tenant may know: nothing of others; no command of operators */
+extern const photactl_command_t  photactl_own_usage;
+
 int photactl_ledger_list(photactl_t *ctl);
 int photactl_ledger_show(photactl_t *ctl);
 int photactl_ledger_verify(photactl_t *ctl);

@@ -45,6 +45,7 @@ static void photactl_budget_judge(photactl_budget_t *budget, int64_t limit);
 static int photactl_show_json(photactl_t *ctl,
     const photactl_column_t *columns, unsigned ncolumns,
     const photactl_value_t *values, const photactl_budget_t *budgets);
+static json_t *photactl_budgets_json(const photactl_budget_t *budgets);
 static json_t *photactl_budget_json(const photactl_budget_t *budget);
 static int photactl_budget_table(photactl_t *ctl,
     const photactl_budget_t *budgets);
@@ -463,23 +464,10 @@ photactl_show_json(photactl_t *ctl, const photactl_column_t *columns,
     unsigned ncolumns, const photactl_value_t *values,
     const photactl_budget_t *budgets)
 {
-    int      i;
     json_t  *json, *all;
 
-    all = json_object();
     json = photactl_object(columns, ncolumns, values);
-
-    for (i = 0; all != NULL && i < PHOTACTL_PERIODS; i++) {
-
-        if (json_object_set_new(all,
-                                phota_budget_period_name(photactl_periods[i]),
-                                photactl_budget_json(&budgets[i]))
-            != 0)
-        {
-            json_decref(all);
-            all = NULL;
-        }
-    }
+    all = photactl_budgets_json(budgets);
 
     /* takes all, even when it fails */
 
@@ -493,6 +481,51 @@ photactl_show_json(photactl_t *ctl, const photactl_column_t *columns,
     }
 
     return photactl_print(ctl, json);
+}
+
+
+json_t *
+photactl_budgets_of(photactl_t *ctl, uint32_t token,
+    const phota_limits_t *limits, const phota_tenant_t *tenant)
+{
+    json_t             *json;
+    photactl_budget_t   budgets[PHOTACTL_PERIODS];
+
+    if (photactl_budgets(ctl, token, limits, tenant, budgets) != PHOTA_OK) {
+        return NULL;
+    }
+
+    json = photactl_budgets_json(budgets);
+
+    if (json == NULL) {
+        phota_error(&ctl->err, "no memory for the budgets");
+    }
+
+    return json;
+}
+
+
+static json_t *
+photactl_budgets_json(const photactl_budget_t *budgets)
+{
+    int      i;
+    json_t  *all;
+
+    all = json_object();
+
+    for (i = 0; all != NULL && i < PHOTACTL_PERIODS; i++) {
+
+        if (json_object_set_new(all,
+                                phota_budget_period_name(photactl_periods[i]),
+                                photactl_budget_json(&budgets[i]))
+            != 0)
+        {
+            json_decref(all);
+            all = NULL;
+        }
+    }
+
+    return all;
 }
 
 

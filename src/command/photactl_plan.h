@@ -50,6 +50,10 @@ void photactl_limits_text(photactl_limits_text_t *text,
  * A tenant (token 0) or a token of it: its columns, and then of day, month and
  * total what is spent, held and left, in the tenant's zone.
  */
+/* those of a tenant, or of a token of its; NULL, and err says why */
+struct json_t *photactl_budgets_of(photactl_t *ctl, uint32_t token,
+    const phota_limits_t *limits, const phota_tenant_t *tenant);
+
 int photactl_show(photactl_t *ctl, const photactl_column_t *columns,
     unsigned ncolumns, const photactl_value_t *values, uint32_t token,
     const phota_limits_t *limits, const phota_tenant_t *tenant);

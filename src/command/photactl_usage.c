@@ -1,7 +1,8 @@
 
 /*
  * photactl usage: what was used, by tenant and operation and, if asked for, by
- * day, token or tag, and the total of what is shown.
+ * day, token or tag, and the total of what is shown.  A tenant may ask for its
+ * own, with what is left of its budgets.
  */
 
 
@@ -11,6 +12,7 @@
 #include <jansson.h>
 
 #include "photactl_books.h"
+#include "photactl_plan.h"
 
 
 /* who and what, by, and sums */
@@ -36,6 +38,11 @@ typedef struct {
 static int photactl_usage_query(photactl_t *ctl, photactl_sums_t *sums);
 static int photactl_usage_by(photactl_t *ctl, photactl_sums_t *sums);
 static int photactl_usage_row(void *ctx, const phota_usage_t *usage);
+static int photactl_usage_read(photactl_sums_t *sums);
+static int photactl_usage_own(photactl_t *ctl);
+static int photactl_usage_mine(photactl_t *ctl, photactl_query_t *query);
+static int photactl_usage_tell(photactl_sums_t *sums);
+static json_t *photactl_usage_json(photactl_sums_t *sums);
 static int photactl_usage_add(phota_sum_t *to, const phota_sum_t *sum);
 static int photactl_usage_cmp(const void *one, const void *two, void *ctx);
 static void photactl_usage_sums(photactl_value_t *values,
@@ -74,6 +81,17 @@ static const struct {
 };
 
 
+#define opt(name)  ((photactl_opts_t) 1 << PHOTACTL_OPT_##name)
+
+
+const photactl_command_t  photactl_own_usage = {
+    .name = "usage",
+    .flags = PHOTACTL_READ|PHOTACTL_GET,
+    .opts = opt(FROM)|opt(TO)|opt(BY),
+    .handler = photactl_usage_own
+};
+
+
 int
 photactl_usage(photactl_t *ctl)
 {
@@ -85,23 +103,146 @@ photactl_usage(photactl_t *ctl)
     rc = photactl_usage_query(ctl, &sums);
 
     if (rc == PHOTA_OK) {
-        rc = phota_ledger_usage(&ctl->ledger, sums.query.from, sums.query.to,
-                                sums.by, photactl_usage_row, &sums,
-                                &ctl->err);
+        rc = photactl_usage_read(&sums);
     }
 
     if (rc == PHOTA_OK) {
-        if (sums.n != 0) {
-            qsort_r(sums.rows, sums.n, sizeof(phota_usage_t),
-                    photactl_usage_cmp, &sums);
-        }
-
         rc = photactl_usage_print(&sums);
     }
 
     free(sums.rows);
 
     return rc;
+}
+
+
+static int
+photactl_usage_read(photactl_sums_t *sums)
+{
+    int                rc;
+    photactl_t        *ctl;
+    photactl_query_t  *query;
+
+    query = &sums->query;
+    ctl = query->ctl;
+
+    /* of nobody's there is no index */
+
+    rc = phota_ledger_usage_of(&ctl->ledger,
+                               query->one_tenant ? query->tenant : 0,
+                               query->from, query->to, sums->by,
+                               photactl_usage_row, sums, &ctl->err);
+
+    if (rc == PHOTA_OK && sums->n != 0) {
+        qsort_r(sums->rows, sums->n, sizeof(phota_usage_t),
+                photactl_usage_cmp, sums);
+    }
+
+    return rc;
+}
+
+
+static int
+photactl_usage_own(photactl_t *ctl)
+{
+    int              rc;
+    photactl_sums_t  sums;
+
+    memset(&sums, 0, sizeof(sums));
+
+    rc = photactl_usage_mine(ctl, &sums.query);
+
+    if (rc == PHOTA_OK) {
+        rc = photactl_usage_by(ctl, &sums);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = photactl_usage_read(&sums);
+    }
+
+    if (rc == PHOTA_OK) {
+        rc = photactl_usage_tell(&sums);
+    }
+
+    free(sums.rows);
+
+    return rc;
+}
+
+
+/* whatever is asked for, it is this tenant's; who is none has nothing */
+
+static int
+photactl_usage_mine(photactl_t *ctl, photactl_query_t *query)
+{
+    memset(query, 0, sizeof(photactl_query_t));
+
+    if (ctl->own.id == 0) {
+        phota_error(&ctl->err, "nobody is asking");
+        return PHOTA_REFUSED;
+    }
+
+    query->ctl = ctl;
+    query->now = phota_now();
+    query->one_tenant = 1;
+    query->tenant = ctl->own.id;
+
+    if (photactl_parse_day(ctl, PHOTACTL_OPT_FROM, &query->from) != PHOTA_OK
+        || photactl_parse_day(ctl, PHOTACTL_OPT_TO, &query->to) != PHOTA_OK)
+    {
+        return PHOTACTL_USAGE;
+    }
+
+    if (ctl->opts[PHOTACTL_OPT_TO] != NULL && query->to <= query->from) {
+        return photactl_wrong(ctl, "--to isn't later than --from");
+    }
+
+    ctl->names.tenants = malloc(sizeof(phota_tenant_t));
+    if (ctl->names.tenants == NULL) {
+        phota_error(&ctl->err, "no memory for the tenant");
+        return PHOTA_ERROR;
+    }
+
+    ctl->names.tenants[0] = ctl->own;
+    ctl->names.n = 1;
+    ctl->names.size = 1;
+
+    return PHOTA_OK;
+}
+
+
+static int
+photactl_usage_tell(photactl_sums_t *sums)
+{
+    json_t      *json, *budgets, *token;
+    photactl_t  *ctl;
+
+    ctl = sums->query.ctl;
+
+    budgets = photactl_budgets_of(ctl, 0, &ctl->own.limits, &ctl->own);
+    token = photactl_budgets_of(ctl, ctl->own_token, &ctl->own_limits,
+                                &ctl->own);
+
+    if (budgets == NULL || token == NULL) {
+        json_decref(budgets);
+        json_decref(token);
+        return PHOTA_ERROR;
+    }
+
+    json = photactl_usage_json(sums);
+
+    if (json_object_set_new(json, "budgets", budgets)
+        + json_object_set_new(json, "token",
+                              json_pack("{s:i, s:o}", "token_id",
+                                        (int) ctl->own_token, "budgets",
+                                        token))
+        != 0)
+    {
+        json_decref(json);
+        json = NULL;
+    }
+
+    return photactl_print(ctl, json);
 }
 
 
@@ -287,9 +428,7 @@ static int
 photactl_usage_print(photactl_sums_t *sums)
 {
     int                rc;
-    json_t            *rows, *total;
     photactl_t        *ctl;
-    photactl_value_t   values[PHOTACTL_USAGE_SUMS];
     photactl_table_t   table;
 
     ctl = sums->query.ctl;
@@ -311,11 +450,23 @@ photactl_usage_print(photactl_sums_t *sums)
         return photactl_table_end(&table);
     }
 
+    return photactl_print(ctl, photactl_usage_json(sums));
+}
+
+
+/* NULL when there is no memory */
+
+static json_t *
+photactl_usage_json(photactl_sums_t *sums)
+{
+    json_t            *rows, *total;
+    photactl_value_t   values[PHOTACTL_USAGE_SUMS];
+
     rows = json_array();
 
     if (photactl_usage_each(sums, NULL, rows) != PHOTA_OK) {
         json_decref(rows);
-        return photactl_print(ctl, NULL);
+        return NULL;
     }
 
     photactl_usage_sums(values, &sums->total);
@@ -323,8 +474,7 @@ photactl_usage_print(photactl_sums_t *sums)
     total = photactl_object(photactl_usage_columns + PHOTACTL_USAGE_HEAD,
                             PHOTACTL_USAGE_SUMS, values);
 
-    return photactl_print(ctl, json_pack("{s:o, s:o}", "rows", rows,
-                                         "total", total));
+    return json_pack("{s:o, s:o}", "rows", rows, "total", total);
 }
 
 

@@ -405,6 +405,11 @@ int phota_ledger_entries(phota_ledger_t *l, uint64_t after,
 int phota_ledger_usage(phota_ledger_t *l, uint64_t from, uint64_t to,
     unsigned by, phota_usage_pt handler, void *ctx, phota_error_t *err);
 
+/* the same of one tenant: the rows of others aren't even passed over */
+int phota_ledger_usage_of(phota_ledger_t *l, uint32_t tenant, uint64_t from,
+    uint64_t to, unsigned by, phota_usage_pt handler, void *ctx,
+    phota_error_t *err);
+
 /*
  * Walks the chain, archived files and live entries, and recomputes roll-ups,
  * budgets and the charges' view of it.  PHOTA_INVALID with what is wrong and

@@ -1,7 +1,7 @@
 
 /*
- * Reading the books: one charge, all of a time, the open ones, and sums, and
- * what the numbers in them are called.  Lists go from key to key, not with a
+ * Reading the books: one charge, all of a time, the open ones, and what the
+ * numbers in them are called.  Lists go from key to key, not with a
  * cursor kept open, so that a handler may write and a slow one pins no pages.
  */
 
@@ -12,7 +12,6 @@
 
 #include "phota_ledger_record.h"
 #include "phota_order.h"
-#include "phota_rollup.h"
 
 
 #define PHOTA_LEDGER_BATCH  32
@@ -58,18 +57,6 @@ static void phota_ledger_present(phota_ledger_t *l, MDB_txn *txn,
 static int phota_ledger_id_after(phota_id_t *id);
 static void phota_ledger_left_out(const char *what, const phota_id_t *id,
     phota_error_t *err);
-static int phota_ledger_sum(phota_ledger_t *l, uint64_t from, uint64_t to,
-    unsigned by, phota_sums_t *sums, phota_error_t *err);
-static int phota_ledger_sum_days(MDB_cursor *cursor, uint64_t first,
-    uint64_t last, unsigned by, phota_sums_t *sums);
-static int phota_ledger_sum_seek(MDB_cursor *cursor, uint64_t day,
-    unsigned details, MDB_val *key, MDB_val *value);
-static int phota_ledger_sum_row(const phota_rollup_name_t *name,
-    const MDB_val *value, unsigned by, phota_sums_t *sums);
-static size_t phota_usage_key(u_char key[PHOTA_DETAIL_KEY_MAX], unsigned by,
-    const phota_rollup_name_t *name);
-static void phota_usage_of(phota_usage_t *usage, unsigned by,
-    const phota_sums_slot_t *slot);
 
 
 int
@@ -459,230 +446,6 @@ phota_ledger_left_out(const char *what, const phota_id_t *id,
 
     phota_id_format(text, id);
     phota_error(err, "the record of %s %s is damaged", what, text);
-}
-
-
-int
-phota_ledger_usage(phota_ledger_t *l, uint64_t from, uint64_t to,
-    unsigned by, phota_usage_pt handler, void *ctx, phota_error_t *err)
-{
-    int            rc;
-    size_t         i;
-    phota_sums_t   sums;
-    phota_usage_t  usage;
-
-    if (by > PHOTA_USAGE_TAG) {
-        phota_error(err, "usage is not listed by that");
-        return PHOTA_INVALID;
-    }
-
-    memset(&sums, 0, sizeof(phota_sums_t));
-
-    rc = phota_ledger_sum(l, from, to, by, &sums, err);
-
-    phota_sums_sort(&sums);
-
-    for (i = 0; rc == PHOTA_OK && i < sums.count; i++) {
-
-        phota_usage_of(&usage, by, &sums.slots[i]);
-
-        rc = handler(ctx, &usage);
-    }
-
-    phota_sums_free(&sums);
-
-    return rc;
-}
-
-
-static int
-phota_ledger_sum(phota_ledger_t *l, uint64_t from, uint64_t to, unsigned by,
-    phota_sums_t *sums, phota_error_t *err)
-{
-    int          rc;
-    MDB_txn     *txn;
-    uint64_t     first, last;
-    MDB_cursor  *cursor;
-
-    first = from / PHOTA_DAY;
-    last = (to == 0) ? UINT32_MAX : (to - 1) / PHOTA_DAY;
-
-    if (first > UINT32_MAX) {
-        return PHOTA_OK;
-    }
-
-    if (phota_store_begin(l->store, 0, &txn, err) != PHOTA_OK) {
-        return PHOTA_ERROR;
-    }
-
-    rc = mdb_cursor_open(txn, l->rollups, &cursor);
-
-    if (rc == 0) {
-        rc = phota_ledger_sum_days(cursor, first, last, by, sums);
-        mdb_cursor_close(cursor);
-    }
-
-    phota_store_abort(txn);
-
-    return (rc == 0) ? PHOTA_OK : phota_store_fail(err, l->store->path, rc);
-}
-
-
-static int
-phota_ledger_sum_days(MDB_cursor *cursor, uint64_t first, uint64_t last,
-    unsigned by, phota_sums_t *sums)
-{
-    int                  rc;
-    size_t               len;
-    u_char               buf[PHOTA_DETAIL_KEY_MAX];
-    MDB_val              key, value;
-    unsigned             details;
-    phota_rollup_name_t  name;
-
-    details = (by == PHOTA_USAGE_TOKEN || by == PHOTA_USAGE_TAG);
-
-    rc = phota_ledger_sum_seek(cursor, first, details, &key, &value);
-
-    while (rc == 0) {
-
-        if (phota_rollup_row_key(buf, &len, &key) != PHOTA_OK
-            || phota_rollup_name(&name, buf, len) != PHOTA_OK)
-        {
-            return MDB_CORRUPTED;
-        }
-
-        if (name.day > last) {
-            return 0;
-        }
-
-        /* details are as many as clients have tags: they are passed over */
-
-        if (details != (len != PHOTA_ROLLUP_KEY)) {
-            rc = phota_ledger_sum_seek(cursor, (uint64_t) name.day + !details,
-                                       details, &key, &value);
-            continue;
-        }
-
-        rc = phota_ledger_sum_row(&name, &value, by, sums);
-
-        if (rc == 0) {
-            rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-        }
-    }
-
-    return (rc == MDB_NOTFOUND) ? 0 : rc;
-}
-
-
-/* to the first row of its kind from a day on, or what follows */
-
-static int
-phota_ledger_sum_seek(MDB_cursor *cursor, uint64_t day, unsigned details,
-    MDB_val *key, MDB_val *value)
-{
-    u_char  start[5];
-
-    if (day > UINT32_MAX) {
-        return MDB_NOTFOUND;
-    }
-
-    phota_put_be(start, day, 4);
-    start[4] = (u_char) details;
-
-    key->mv_data = start;
-    key->mv_size = sizeof(start);
-
-    return mdb_cursor_get(cursor, key, value, MDB_SET_RANGE);
-}
-
-
-static int
-phota_ledger_sum_row(const phota_rollup_name_t *name, const MDB_val *value,
-    unsigned by, phota_sums_t *sums)
-{
-    size_t           len;
-    u_char           key[PHOTA_DETAIL_KEY_MAX];
-    phota_rollup_t   row, *sum;
-
-    if (phota_rollup_decode(&row, value->mv_data, value->mv_size)
-        != PHOTA_OK)
-    {
-        return MDB_CORRUPTED;
-    }
-
-    len = phota_usage_key(key, by, name);
-
-    sum = phota_sums_get(sums, key, len);
-
-    if (sum == NULL) {
-        return ENOMEM;
-    }
-
-    phota_sum_add(&sum->sum, &row.sum);
-
-    return 0;
-}
-
-
-/* tenant, operation, and what by adds: in the order of the rows */
-
-static size_t
-phota_usage_key(u_char key[PHOTA_DETAIL_KEY_MAX], unsigned by,
-    const phota_rollup_name_t *name)
-{
-    size_t  len;
-
-    phota_put_be(key, name->tenant, 4);
-    key[4] = name->operation;
-
-    switch (by) {
-
-    case PHOTA_USAGE_DAY:
-        phota_put_be(key + 5, name->day, 4);
-        return 9;
-
-    case PHOTA_USAGE_TOKEN:
-        phota_put_be(key + 5, name->token, 4);
-        return 9;
-
-    case PHOTA_USAGE_TAG:
-        len = strlen(name->tag);
-        memcpy(key + 5, name->tag, len);
-        return 5 + len;
-
-    default: /* PHOTA_USAGE_OPERATION */
-        return 5;
-    }
-}
-
-
-static void
-phota_usage_of(phota_usage_t *usage, unsigned by,
-    const phota_sums_slot_t *slot)
-{
-    memset(usage, 0, sizeof(phota_usage_t));
-
-    usage->tenant = (uint32_t) phota_get_be(slot->key, 4);
-    usage->operation = slot->key[4];
-    usage->sum = slot->rollup.sum;
-
-    switch (by) {
-
-    case PHOTA_USAGE_DAY:
-        usage->day = (uint32_t) phota_get_be(slot->key + 5, 4);
-        break;
-
-    case PHOTA_USAGE_TOKEN:
-        usage->token = (uint32_t) phota_get_be(slot->key + 5, 4);
-        break;
-
-    case PHOTA_USAGE_TAG:
-        memcpy(usage->tag, slot->key + 5, slot->len - 5u);
-        break;
-
-    default: /* PHOTA_USAGE_OPERATION */
-        break;
-    }
 }
 
 

@@ -398,13 +398,19 @@ ngx_http_phota_api_go(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 static void
 ngx_http_phota_api_done(ngx_http_request_t *r, ngx_http_phota_run_t *run)
 {
+    ngx_connection_t      *c;
     ngx_http_phota_ctx_t  *ctx;
 
+    c = r->connection;
     ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+    ngx_http_set_log_request(c->log, r);
 
     ngx_http_phota_run_judge(run, ctx);
 
     ngx_http_finalize_request(r, ngx_http_phota_api_answer(r, ctx));
+
+    ngx_http_run_posted_requests(c);
 }
 
 

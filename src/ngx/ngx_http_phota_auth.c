@@ -428,6 +428,13 @@ ngx_http_phota_authorize(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 
     ctx->authorized = 1;
 
+    /* no path of the vendor's */
+
+    if (ngx_http_phota_usage_asked(r)) {
+        ctx->usage = 1;
+        return;
+    }
+
     plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
 
     op = phota_operation_by_path(plcf->provider, r->uri.data, r->uri.len);

@@ -211,6 +211,13 @@ static ngx_command_t  ngx_http_phota_commands[] = {
       0,
       NULL },
 
+    { ngx_string("phota_usage"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_phota_loc_conf_t, usage),
+      NULL },
+
     { ngx_string("phota_signing_params"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_phota_signing_params,

@@ -169,6 +169,10 @@ ngx_http_phota_start(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
             return rc;
         }
 
+        if (ctx->usage) {
+            return ngx_http_phota_usage(r, ctx);
+        }
+
         return ctx->route ? ngx_http_phota_fence_route(r, ctx)
                           : ngx_http_phota_relay(r, ctx);
     }

@@ -291,8 +291,6 @@ ngx_http_phota_run_done(ngx_event_t *ev)
 {
     ngx_http_phota_run_t *run = ev->data;
 
-    ngx_connection_t         *c;
-    ngx_http_request_t       *r;
     ngx_http_phota_worker_t  *worker;
 
     worker = &ngx_http_phota_worker;
@@ -309,20 +307,12 @@ ngx_http_phota_run_done(ngx_event_t *ev)
         ngx_http_phota_run_tell(run);
     }
 
-    r = run->r;
-
-    if (r == NULL) {
+    if (run->r == NULL) {
         ngx_http_phota_run_free(run);
         return;
     }
 
-    c = r->connection;
-
-    ngx_http_set_log_request(c->log, r);
-
-    run->done(r, run);
-
-    ngx_http_run_posted_requests(c);
+    run->done(run->r, run);
 }
 
 

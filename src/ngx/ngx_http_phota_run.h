@@ -53,6 +53,12 @@ void ngx_http_phota_run_judge(ngx_http_phota_run_t *run,
 ngx_int_t ngx_http_phota_run_send(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 
+/* ngx_http_phota_usage.c: a tenant asks for its own, where phota_usage is on */
+
+ngx_uint_t ngx_http_phota_usage_asked(ngx_http_request_t *r);
+ngx_int_t ngx_http_phota_usage(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
 /* ngx_http_phota_api.c */
 
 char *ngx_http_phota_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

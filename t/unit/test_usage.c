@@ -61,6 +61,43 @@ test_row(void *ctx, const phota_usage_t *usage)
 }
 
 
+/* of each tenant the same rows by themselves, and of a stranger none */
+
+static void
+test_usage_of(uint64_t from, uint64_t to, unsigned by,
+    const test_rows_t *all)
+{
+    unsigned      i, n;
+    uint32_t      tenant;
+    test_rows_t  *rows;
+
+    rows = calloc(1, sizeof(test_rows_t));
+    assert_non_null(rows);
+
+    for (tenant = 1; tenant < 100; tenant++) {
+        rows->n = 0;
+
+        assert_int_equal(phota_ledger_usage_of(&test_ledger, tenant, from, to,
+                                               by, test_row, rows,
+                                               &test_err),
+                         PHOTA_OK);
+
+        for (i = 0, n = 0; i < all->n; i++) {
+            if (all->rows[i].tenant == tenant) {
+                assert_true(n < rows->n);
+                assert_memory_equal(&rows->rows[n], &all->rows[i],
+                                    sizeof(phota_usage_t));
+                n++;
+            }
+        }
+
+        assert_int_equal(rows->n, n);
+    }
+
+    free(rows);
+}
+
+
 static test_rows_t *
 test_usage(uint64_t from, uint64_t to, unsigned by)
 {
@@ -72,6 +109,8 @@ test_usage(uint64_t from, uint64_t to, unsigned by)
     assert_int_equal(phota_ledger_usage(&test_ledger, from, to, by, test_row,
                                         rows, &test_err),
                      PHOTA_OK);
+
+    test_usage_of(from, to, by, rows);
 
     return rows;
 }
