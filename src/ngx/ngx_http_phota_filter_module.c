@@ -416,7 +416,7 @@ ngx_http_phota_request_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_phota_body_filter(r, in);
+    rc = ngx_http_phota_body_filter(r, &in);
 
     if (rc != NGX_OK) {
         return rc;

@@ -106,6 +106,13 @@ static ngx_command_t  ngx_http_phota_commands[] = {
       offsetof(ngx_http_phota_main_conf_t, spool_memory),
       NULL },
 
+    { ngx_string("phota_body_memory"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_phota_main_conf_t, body_memory),
+      NULL },
+
     { ngx_string("phota_pass"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_phota_pass,
@@ -500,6 +507,7 @@ ngx_http_phota_create_main_conf(ngx_conf_t *cf)
 
     pmcf->cache_max_size = NGX_CONF_UNSET;
     pmcf->spool_memory = NGX_CONF_UNSET_SIZE;
+    pmcf->body_memory = NGX_CONF_UNSET_SIZE;
     pmcf->zone_size = NGX_CONF_UNSET_SIZE;
     pmcf->results_valid = NGX_CONF_UNSET;
     pmcf->job_poll = NGX_CONF_UNSET;
@@ -531,6 +539,7 @@ ngx_http_phota_init_main_conf(ngx_conf_t *cf, void *conf)
     }
 
     ngx_conf_init_size_value(pmcf->spool_memory, 64 * 1024 * 1024);
+    ngx_conf_init_size_value(pmcf->body_memory, 64 * 1024 * 1024);
     ngx_conf_init_size_value(pmcf->zone_size, 16 * 1024 * 1024);
     ngx_conf_init_value(pmcf->results_valid, 24 * 60 * 60);
     ngx_conf_init_value(pmcf->job_poll, 10);

@@ -47,6 +47,7 @@ typedef struct ngx_http_phota_errand_s    ngx_http_phota_errand_t;
 typedef struct ngx_http_phota_news_s      ngx_http_phota_news_t;
 typedef struct ngx_http_phota_run_s       ngx_http_phota_run_t;
 typedef struct ngx_http_phota_page_s      ngx_http_phota_page_t;
+typedef struct ngx_http_phota_kept_s      ngx_http_phota_kept_t;
 
 
 /* configuration */
@@ -55,6 +56,7 @@ typedef struct {
     ngx_str_t                   data;
     off_t                       cache_max_size;
     size_t                      spool_memory;
+    size_t                      body_memory;
     size_t                      zone_size;
     ngx_str_t                   results;        /* the location that has them,
                                                    len 0: none */
@@ -229,6 +231,8 @@ struct ngx_http_phota_ctx_s {
     char                        resets[PHOTA_TIME_TEXT];
 
     ngx_http_event_handler_pt   body_reader;    /* nginx's */
+    ngx_http_phota_kept_t      *kept;           /* the body, NULL: nginx has
+                                                   it */
     ngx_http_request_t         *call;           /* the subrequest */
 
     unsigned                    resolved:1;     /* token looked up, masked */
@@ -502,9 +506,25 @@ ngx_int_t ngx_http_phota_add_variables(ngx_conf_t *cf);
 /* ngx_http_phota_request.c */
 
 ngx_int_t ngx_http_phota_precontent(ngx_http_request_t *r);
-ngx_int_t ngx_http_phota_body_filter(ngx_http_request_t *r, ngx_chain_t *in);
 void ngx_http_phota_resume(ngx_http_request_t *r,
     ngx_http_phota_state_e state);
+
+/* ngx_http_phota_body.c */
+
+/* begins to read the body; PRECONTENT is entered again when it is there */
+ngx_int_t ngx_http_phota_read_body(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* scans what has arrived; *in is what of it nginx shall keep */
+ngx_int_t ngx_http_phota_body_filter(ngx_http_request_t *r, ngx_chain_t **in);
+
+/* once it is decided that nothing more is bought with it */
+void ngx_http_phota_body_release(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+
+/* a 422 by what the fingerprint finds wrong */
+void ngx_http_phota_refuse_body(ngx_http_phota_ctx_t *ctx);
+void ngx_http_phota_forget_fingerprint(void *data);
 
 /* ngx_http_phota_control.c */
 

@@ -11,11 +11,6 @@
 
 static ngx_int_t ngx_http_phota_start(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
-static ngx_int_t ngx_http_phota_read_body(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx);
-static void ngx_http_phota_body_reader(ngx_http_request_t *r);
-static void ngx_http_phota_body_done(ngx_http_request_t *r);
-static void ngx_http_phota_forget_fingerprint(void *data);
 static ngx_int_t ngx_http_phota_decide(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 static void ngx_http_phota_choose(ngx_http_request_t *r,
@@ -33,9 +28,6 @@ static ngx_uint_t ngx_http_phota_forbidden_to_buy(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 static ngx_int_t ngx_http_phota_finish_scan(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
-static ngx_int_t ngx_http_phota_scan(ngx_http_request_t *r,
-    ngx_http_phota_ctx_t *ctx, ngx_buf_t *b);
-static void ngx_http_phota_refuse_body(ngx_http_phota_ctx_t *ctx);
 
 
 ngx_int_t
@@ -111,6 +103,8 @@ ngx_http_phota_precontent(ngx_http_request_t *r)
      */
 
     ctx->state = NGX_HTTP_PHOTA_ANSWER;
+
+    ngx_http_phota_body_release(r, ctx);
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
@@ -202,109 +196,6 @@ ngx_http_phota_start(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     }
 
     return ngx_http_phota_read_body(r, ctx);
-}
-
-
-static ngx_int_t
-ngx_http_phota_read_body(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
-{
-    ngx_int_t                   rc;
-    ngx_array_t                *signing;
-    ngx_pool_cleanup_t         *cln;
-    ngx_http_phota_loc_conf_t  *plcf;
-
-    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
-    signing = plcf->signing;
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
-    }
-
-    ctx->fingerprint = phota_fingerprint_create(ctx->operation,
-                                         signing ? signing->elts : NULL,
-                                         signing ? signing->nelts : 0);
-    if (ctx->fingerprint == NULL) {
-        return NGX_ERROR;
-    }
-
-    cln->handler = ngx_http_phota_forget_fingerprint;
-    cln->data = ctx;
-
-    ctx->state = NGX_HTTP_PHOTA_BODY;
-
-    rc = ngx_http_read_client_request_body(r, ngx_http_phota_body_done);
-
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        return rc;
-    }
-
-    if (ctx->state == NGX_HTTP_PHOTA_BODY) {
-        ctx->body_reader = r->read_event_handler;
-        r->read_event_handler = ngx_http_phota_body_reader;
-    }
-
-    ngx_http_finalize_request(r, NGX_DONE);
-
-    return NGX_DONE;
-}
-
-
-/* nginx closes on a body that stalls without a word; a tenant gets a 408 */
-
-static void
-ngx_http_phota_body_reader(ngx_http_request_t *r)
-{
-    ngx_http_phota_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
-
-    if (!r->connection->read->timedout) {
-        ctx->body_reader(r);
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, NGX_ETIMEDOUT,
-                  "client timed out");
-
-    r->connection->read->timedout = 0;
-    r->read_event_handler = ngx_http_block_reading;
-    r->keepalive = 0;
-
-    ngx_http_phota_refuse(ctx, NGX_HTTP_REQUEST_TIME_OUT, "TIMEOUT",
-                          "the body did not arrive in time");
-
-    ctx->state = NGX_HTTP_PHOTA_ANSWER;
-
-    r->write_event_handler = ngx_http_core_run_phases;
-    ngx_http_core_run_phases(r);
-}
-
-
-static void
-ngx_http_phota_forget_fingerprint(void *data)
-{
-    ngx_http_phota_ctx_t *ctx = data;
-
-    if (ctx->fingerprint) {
-        phota_fingerprint_destroy(ctx->fingerprint);
-        ctx->fingerprint = NULL;
-    }
-}
-
-
-static void
-ngx_http_phota_body_done(ngx_http_request_t *r)
-{
-    ngx_http_phota_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
-    ctx->state = NGX_HTTP_PHOTA_DECIDE;
-
-    /* the body reader has replaced it */
-
-    r->write_event_handler = ngx_http_core_run_phases;
-    ngx_http_core_run_phases(r);
 }
 
 
@@ -700,105 +591,4 @@ ngx_http_phota_finish_scan(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     ngx_http_phota_forget_fingerprint(ctx);
 
     return rc;
-}
-
-
-ngx_int_t
-ngx_http_phota_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
-{
-    ngx_buf_t                  *b;
-    ngx_int_t                   rc;
-    ngx_chain_t                *cl;
-    ngx_http_phota_ctx_t       *ctx;
-    ngx_http_phota_loc_conf_t  *plcf;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
-
-    if (ctx == NULL || ctx->fingerprint == NULL) {
-        return NGX_OK;
-    }
-
-    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
-
-    for (cl = in; cl; cl = cl->next) {
-        b = cl->buf;
-
-        ctx->received += b->last - b->pos;
-
-        if (!ctx->spoilt) {
-            rc = ngx_http_phota_scan(r, ctx, b);
-
-            if (rc != NGX_OK) {
-                return rc;
-            }
-        }
-
-        if (ctx->spoilt) {
-
-            /*
-             * The refusal waits until the upload has ended, which every
-             * client survives; nothing of it is kept meanwhile.
-             */
-
-            b->pos = b->last;
-        }
-    }
-
-    /* an upload without end has had its chance to be answered politely */
-
-    if (ctx->received > 2 * (off_t) plcf->max_body + 65536) {
-        r->keepalive = 0;
-        r->lingering_close = 1;
-        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_phota_scan(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
-    ngx_buf_t *b)
-{
-    int                         rc;
-    ngx_http_phota_loc_conf_t  *plcf;
-
-    plcf = ngx_http_get_module_loc_conf(r, ngx_http_phota_module);
-
-    if (ctx->received > (off_t) plcf->max_body) {
-        ctx->spoilt = 1;
-
-        ngx_http_phota_refuse(ctx, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                              "BODY_TOO_LARGE",
-                              "the body is larger than phota_max_body");
-        return NGX_OK;
-    }
-
-    rc = phota_fingerprint_update(ctx->fingerprint, b->pos, b->last - b->pos);
-
-    if (rc == PHOTA_INVALID) {
-        ctx->spoilt = 1;
-        ngx_http_phota_refuse_body(ctx);
-        return NGX_OK;
-    }
-
-    return (rc == PHOTA_OK) ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
-}
-
-
-static void
-ngx_http_phota_refuse_body(ngx_http_phota_ctx_t *ctx)
-{
-    const phota_fault_t  *fault;
-
-    fault = phota_fingerprint_fault(ctx->fingerprint);
-
-    ngx_http_phota_refuse(ctx, 422, "INVALID_REQUEST", fault->detail);
-
-    /* the fingerprint goes before the answer does */
-
-    ngx_memcpy(ctx->field, fault->field, sizeof(ctx->field));
-
-    ctx->refusal.field = ctx->field;
-    ctx->refusal.offset = fault->offset;
 }
