@@ -143,7 +143,7 @@ subtest 'links and bytes, HTTP/1.1 and HTTP/2' => sub {
 
     for my $first (qw/ bytes urls /) {
         my @ways = map { my $m = $_; map { [ $m, $_ ] } 0, 1 } qw/ urls bytes /;
-        my @headers = (headers => [ 'X-Sim-Fault' => 'latency=' . 500 * $slow,
+        my @headers = (headers => [ 'X-Sim-Fault' => 'latency=' . 2000 * $slow,
             $first eq 'urls' ? ('Cache-Control' => 'no-cache') : () ]);
         my $calls = $t->calls;
         my $buyer = $t->background(sub {
@@ -506,7 +506,7 @@ my %way = (
     RST_STREAM => sub { $_[0]->reset($_[1]) },
 );
 
-my %fault = ('not yet held' => 'ok', 'under way' => 'latency=' . 500 * $slow,
+my %fault = ('not yet held' => 'ok', 'under way' => 'latency=' . 2000 * $slow,
     'answered' => 'slow=' . 500 * $slow);
 
 for my $when (sort keys %fault) {
