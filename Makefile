@@ -13,6 +13,7 @@ TEST_JOBS     = $(shell expr 2 \* $(JOBS))
 PREFIX        = /usr/local
 MODULES_DIR   = /usr/lib/nginx/modules
 CONF_DIR      = /etc/nginx/phota
+SHARE_DIR     = /usr/share/nginx-phota
 DESTDIR       =
 
 NGINX_DEV     = /usr/share/nginx/src
@@ -36,6 +37,7 @@ TEST_PACKAGES     = $(DEMO_PACKAGES) libcmocka-dev nghttp2-client \
                     lmdb-utils iproute2 tzdata patch
 FUZZ_PACKAGES     = $(BUILD_PACKAGES) clang libclang-rt-14-dev
 LINT_PACKAGES     = $(BUILD_PACKAGES) clang clang-tidy cppcheck
+BROWSER_PACKAGES  = $(TEST_PACKAGES) chromium fonts-dejavu-core
 VALGRIND_PACKAGES = $(BUILD_PACKAGES) libcmocka-dev valgrind perl
 
 
@@ -235,6 +237,57 @@ valgrind:  ## the unit tests under memcheck
 	@t/run -j$(TEST_JOBS) --valgrind $(UNITS)
 
 
+# The operator's page, from src/dashboard and npm's packages; nginx serves the
+# one file, and nothing else here needs node.  Modules are installed where
+# nothing is committed, by lock files, and run no scripts of theirs.
+
+PAGE        = $(BUILD)/dashboard.html
+NPM         = npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+NEED_NODE   = command -v node npm > /dev/null || contrib/deps nodejs npm
+
+$(BUILD)/node/page/ready: src/dashboard/package.json \
+                          src/dashboard/package-lock.json
+	@$(NEED_NODE)
+	@mkdir -p $(@D)
+	@cp $^ $(@D)/
+	@cd $(@D) && $(NPM) > npm.log || { cat npm.log >&2; exit 1; }
+	@touch $@
+
+$(BUILD)/node/browser/ready: t/dashboard/package.json \
+                             t/dashboard/package-lock.json
+	@$(NEED_NODE)
+	@mkdir -p $(@D)
+	@cp $^ $(@D)/
+	@cd $(@D) && $(NPM) > npm.log || { cat npm.log >&2; exit 1; }
+	@touch $@
+
+$(PAGE): $(BUILD)/node/page/ready $(wildcard src/dashboard/*.js \
+         src/dashboard/*.mjs src/dashboard/*.html src/dashboard/*.css)
+	@node src/dashboard/build.mjs $(<D) $@
+
+.PHONY: dashboard
+dashboard: $(PAGE)  ## the operator's page; needs node and npm
+
+.PHONY: test-dashboard
+test-dashboard:  ## the page in headless Chromium, over a month of books
+	@contrib/deps $(BROWSER_PACKAGES)
+	@$(MAKE) -s --no-print-directory -j$(JOBS) all $(BOOKS) $(PAGE) \
+	    $(BUILD)/node/browser/ready
+	@$(BROWSER_ENV) t/run $(sort $(wildcard t/dashboard/*.t))
+
+.PHONY: screenshots
+screenshots:  ## docs/images, from a simulated month
+	@contrib/deps $(BROWSER_PACKAGES)
+	@$(MAKE) -s --no-print-directory -j$(JOBS) all $(BOOKS) $(PAGE) \
+	    $(BUILD)/node/browser/ready
+	@mkdir -p docs/images
+	@$(BROWSER_ENV) t/dashboard/screenshots docs/images
+
+BROWSER_ENV = PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
+              PHOTA_BOOKS=$(abspath $(BOOKS)) PHOTA_PAGE=$(abspath $(PAGE)) \
+              PHOTA_BROWSER=$(abspath $(BUILD))/node/browser
+
+
 # What money costs.  The books it makes are kept for the next run: BENCH_DIR
 # says where, SMALL=1 makes a tenth of them.
 
@@ -333,12 +386,16 @@ lint:  ## gcc, clang, cppcheck and clang-tidy
 # installing; CONF_DIR holds a complete example, files changed there are kept
 
 .PHONY: install
-install: all  ## DESTDIR, PREFIX, MODULES_DIR, CONF_DIR
+install: all  ## DESTDIR, PREFIX, MODULES_DIR, SHARE_DIR, CONF_DIR
 	@install -d $(DESTDIR)$(MODULES_DIR) $(DESTDIR)$(PREFIX)/sbin \
 	    $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(CONF_DIR)
 	@install -m 644 $(MODULE) $(DESTDIR)$(MODULES_DIR)/
 	@install -m 755 $(CTL) $(DESTDIR)$(PREFIX)/sbin/
 	@install -m 644 man/photactl.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	@if [ -e $(PAGE) ]; then \
+	    install -d $(DESTDIR)$(SHARE_DIR); \
+	    install -m 644 $(PAGE) $(DESTDIR)$(SHARE_DIR)/; \
+	fi
 	@for f in nginx.conf phota_params phota_params_photio openapi.json \
 	    phota_outbound_params prices.csv; do \
 	    to=$(DESTDIR)$(CONF_DIR)/$$f; \

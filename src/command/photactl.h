@@ -186,6 +186,8 @@ struct photactl_s {
     unsigned                   lent:1;
     phota_store_t             *cache_store; /* NULL: is not open */
     phota_cache_t              cache;
+    const char                *links;       /* where pictures are served, as a
+                                               path, or NULL */
 
     char                       by[PHOTA_NAME_MAX + 1];  /* who is asking */
 
@@ -300,6 +302,7 @@ extern const photactl_command_t  photactl_own_usage;
 
 int photactl_ledger_list(photactl_t *ctl);
 int photactl_ledger_show(photactl_t *ctl);
+int photactl_ledger_pictures(photactl_t *ctl);
 int photactl_ledger_verify(photactl_t *ctl);
 int photactl_ledger_reverse(photactl_t *ctl);
 int photactl_ledger_archive(photactl_t *ctl);

@@ -252,6 +252,13 @@ static const photactl_command_t  photactl_commands[] = {
       "CHARGE",
       "one charge and its entries, archived ones too" },
 
+    { "ledger", "pictures", 1, 1,
+      PHOTACTL_READ|PHOTACTL_MASTER|PHOTACTL_GET|PHOTACTL_LIST
+      |PHOTACTL_CACHE,
+      0, photactl_ledger_pictures, "charge", NULL,
+      "CHARGE",
+      "links to a charge's pictures, as far as they are cached" },
+
     { "ledger", "verify", 0, 0, PHOTACTL_READ|PHOTACTL_GET|PHOTACTL_REPORT,
       0, photactl_ledger_verify, NULL, NULL,
       "",

@@ -147,6 +147,11 @@ ngx_http_phota_run_lend(ngx_http_phota_run_t *run)
     worker = &ngx_http_phota_worker;
 
     ctl->data = (char *) worker->conf->data.data;
+
+    if (worker->conf->results.len) {
+        ctl->links = (char *) worker->conf->results.data;
+    }
+
     ctl->store = &worker->books;
     ctl->tenants = worker->tenants;
     ctl->prices = worker->prices;
