@@ -30,6 +30,7 @@ CRASH_ROUNDS  = 500
 
 BUILD_PACKAGES    = gcc libc6-dev make nginx nginx-dev liblmdb-dev \
                     libssl-dev libjansson-dev zlib1g-dev libxxhash-dev \
+                    libcurl4-openssl-dev \
                     ca-certificates
 DEMO_PACKAGES     = $(BUILD_PACKAGES) libnginx-mod-http-lua curl imagemagick \
                     perl openssl lua-cjson
@@ -61,6 +62,10 @@ STD         = -std=gnu11 -D_GNU_SOURCE
 CORE_FLAGS  = $(STD) $(CFLAGS) $(WARNINGS) -fPIC $(INCLUDES)
 INCLUDES    = -Isrc/core -Isrc/command -Isrc/photactl
 LIBS        = -llmdb -lcrypto -ljansson -lz
+
+# photactl's alone: nginx calls nobody but through itself
+
+CTL_LIBS    = -lcurl
 
 MODULE      = $(BUILD)/ngx_http_phota_module.so
 CTL         = $(BUILD)/photactl
@@ -97,7 +102,7 @@ $(CMD_LIB): $(CMD_OBJS)
 	@$(AR) rcs $@ $^
 
 $(CTL): $(CTL_OBJS) $(CMD_LIB) $(LIB)
-	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS) $(CTL_LIBS)
 
 
 # The module, against the headers and the configure script of nginx-dev, with
@@ -169,7 +174,7 @@ $(TABLE): t/table/table.c $(BUILD)/obj/src/core/phota_operation_table.o \
 $(BUILD)/unit/%: t/unit/%.c $(wildcard t/unit/*.h) $(CMD_LIB) $(LIB)
 	@mkdir -p $(@D)
 	@$(CC) $(CORE_FLAGS) -It/unit -o $@ $< $(CMD_LIB) $(LIB) $(LIBS) \
-	    -lcmocka -lpthread
+	    $(CTL_LIBS) -lcmocka -lpthread
 
 .PHONY: unit
 unit: $(UNITS)  ## the unit tests of src/core alone

@@ -36,6 +36,9 @@
 /* a handler of rows has enough of them: no error */
 #define PHOTACTL_FULL        -21
 
+/* done, and there are warnings: exit code 3 */
+#define PHOTACTL_WARNED      -22
+
 #define PHOTACTL_KEY_MAX     160        /* bytes of a row's place in a list */
 
 
@@ -107,6 +110,9 @@ typedef enum {
     PHOTACTL_OPT_LIMIT,
     PHOTACTL_OPT_ADMIN,
     PHOTACTL_OPT_SCOPE,
+    PHOTACTL_OPT_CONF,
+    PHOTACTL_OPT_ONLINE,
+    PHOTACTL_OPT_UPSTREAM,
     PHOTACTL_OPT_MAX
 } photactl_opt_e;
 

@@ -86,7 +86,10 @@ const photactl_option_t  photactl_options[PHOTACTL_OPT_MAX] = {
     [PHOTACTL_OPT_UNDELIVERED] = { "--undelivered", NULL },
     [PHOTACTL_OPT_LIMIT] = { "--limit", "N" },
     [PHOTACTL_OPT_ADMIN] = { "--admin", NULL },
-    [PHOTACTL_OPT_SCOPE] = { "--scope", "read|write" }
+    [PHOTACTL_OPT_SCOPE] = { "--scope", "read|write" },
+    [PHOTACTL_OPT_CONF] = { "--conf", "FILE|-" },
+    [PHOTACTL_OPT_ONLINE] = { "--online", NULL },
+    [PHOTACTL_OPT_UPSTREAM] = { "--upstream", "URL" }
 };
 
 
@@ -346,6 +349,11 @@ static const photactl_command_t  photactl_commands[] = {
       0, photactl_cache_compact, NULL, NULL,
       "",
       "write it anew, without what was deleted" },
+
+    { "doctor", NULL, 0, 0, 0,
+      opt(CONF)|opt(ONLINE)|opt(UPSTREAM)|opt(ALL), NULL, NULL, NULL,
+      "[--conf FILE|-] [--online [--upstream URL]] [--all]",
+      "what is wrong, and the command that mends it" },
 
     { "backup", NULL, 1, 1, 0,
       0, NULL, NULL, NULL,

@@ -239,6 +239,17 @@ typedef struct {
 } phota_allowance_t;
 
 
+/* how far the books go */
+
+typedef struct {
+    uint64_t         entries;       /* in all */
+    uint64_t         archived;
+    uint64_t         checked;       /* the latest, that were looked at */
+    uint64_t         time;          /* ms, of the last one; 0: none */
+    uint32_t         closed;        /* days before it take no more */
+} phota_outline_t;
+
+
 typedef int (*phota_charge_pt)(void *ctx, const phota_charge_t *charge);
 typedef int (*phota_usage_pt)(void *ctx, const phota_usage_t *usage);
 typedef int (*phota_entry_pt)(void *ctx, const phota_entry_t *entry);
@@ -417,6 +428,13 @@ int phota_ledger_usage_of(phota_ledger_t *l, uint32_t tenant, uint64_t from,
  */
 int phota_ledger_verify(phota_ledger_t *l, uint64_t *entries,
     u_char chain[PHOTA_SHA256_LEN], phota_error_t *err);
+
+/*
+ * The same of so many of the latest entries alone, and of nothing but the
+ * chain: quick, whatever the size of the books.
+ */
+int phota_ledger_outline(phota_ledger_t *l, uint64_t recent,
+    phota_outline_t *o, phota_error_t *err);
 
 /*
  * Moves entries of days before (ms, a UTC midnight that has closed) to a

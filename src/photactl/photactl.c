@@ -1,7 +1,7 @@
 
 /*
  * photactl: the way from a command line to an exit code: 0 done, 1 refused or
- * failed, 2 the command line is wrong.  Success is silent unless a command's
+ * failed, 2 the command line is wrong, 3 there are warnings.  Success is silent unless a command's
  * purpose is to print.
  */
 
@@ -18,6 +18,7 @@
 #define PHOTACTL_EXIT_OK      0
 #define PHOTACTL_EXIT_FAILED  1
 #define PHOTACTL_EXIT_USAGE   2
+#define PHOTACTL_EXIT_WARNED  3
 
 
 static int photactl_options_read(photactl_shell_t *shell, int argc,
@@ -51,6 +52,7 @@ static const struct {
     photactl_handler_pt   handler;
 } photactl_local[] = {
     { "init", photactl_init },
+    { "doctor", photactl_doctor },
     { "backup", photactl_backup },
     { "restore", photactl_restore },
     { "help", photactl_help }
@@ -501,6 +503,10 @@ photactl_exit(photactl_shell_t *shell, int rc)
 
     if (rc == PHOTA_OK && ctl->cursor[0] != '\0') {
         (void) fprintf(stderr, "cursor: %s\n", ctl->cursor);
+    }
+
+    if (rc == PHOTACTL_WARNED) {
+        return PHOTACTL_EXIT_WARNED;
     }
 
     if (rc == PHOTA_OK

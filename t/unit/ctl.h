@@ -16,6 +16,12 @@
 #include "../../src/photactl/photactl_backup.c"
 #include "../../src/photactl/photactl_restore.c"
 #include "../../src/photactl/photactl_progress.c"
+#include "../../src/photactl/photactl_conf.c"
+#include "../../src/photactl/photactl_doctor.c"
+#include "../../src/photactl/photactl_doctor_files.c"
+#include "../../src/photactl/photactl_doctor_books.c"
+#include "../../src/photactl/photactl_doctor_conf.c"
+#include "../../src/photactl/photactl_doctor_online.c"
 #include "../../src/photactl/photactl_secret.c"
 
 #define main  photactl_main
