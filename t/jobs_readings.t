@@ -216,6 +216,19 @@ reading('links stand in images of a flat one', { job_result => 'images',
 reading('bytes come, more than is kept of a job', { job_result => 'bytes',
     size => 'medium' });
 
+# the books keep what is said of a job, but no picture of it
+
+{
+    my $x = reading('bytes come, few of them', { job_result => 'bytes' });
+    my $books = Phota::Gateway::slurp($t->gateway->data . '/books/data.mdb');
+    my @base64 = map { @$_ }
+        values %{lists($t->poll($acme, $x->{job}))};
+
+    is(scalar @base64, 2, 'which are told again');
+    is(scalar(grep { index($books, substr($_, 40, 200)) >= 0 } @base64), 0,
+        'and lie in the cache alone');
+}
+
 reading('nobody is told of', { job_subjects => JSON::PP::false() },
     identity => 0);
 

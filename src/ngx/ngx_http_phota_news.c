@@ -18,7 +18,9 @@ static ngx_uint_t ngx_http_phota_news_doubtful(
 static int ngx_http_phota_news_apply(ngx_http_phota_news_t *news,
     MDB_txn *txn, const phota_report_t *report);
 static int ngx_http_phota_news_keep(ngx_http_phota_news_t *news,
-    MDB_txn *txn);
+    MDB_txn *txn, const phota_report_t *report);
+static size_t ngx_http_phota_news_kept(const ngx_http_phota_news_t *news,
+    const phota_report_t *report);
 static int ngx_http_phota_news_wait(ngx_http_phota_news_t *news,
     MDB_txn *txn);
 static int ngx_http_phota_news_end(ngx_http_phota_news_t *news, MDB_txn *txn,
@@ -99,7 +101,7 @@ ngx_http_phota_news_run(ngx_http_phota_job_t *job, MDB_txn *txn)
         rc = ngx_http_phota_news_apply(news, txn, &report);
 
     } else if (report.state == PHOTA_REPORT_DONE) {
-        rc = ngx_http_phota_news_keep(news, txn);
+        rc = ngx_http_phota_news_keep(news, txn, &report);
     }
 
     phota_report_free(&report);
@@ -111,7 +113,8 @@ ngx_http_phota_news_run(ngx_http_phota_job_t *job, MDB_txn *txn)
 /* a job that a callback has ended: what a poll says of it is kept, once */
 
 static int
-ngx_http_phota_news_keep(ngx_http_phota_news_t *news, MDB_txn *txn)
+ngx_http_phota_news_keep(ngx_http_phota_news_t *news, MDB_txn *txn,
+    const phota_report_t *report)
 {
     size_t         len;
     const u_char  *text;
@@ -125,7 +128,21 @@ ngx_http_phota_news_keep(ngx_http_phota_news_t *news, MDB_txn *txn)
     }
 
     return phota_job_put(&ngx_http_phota_worker.jobs, txn, &news->row,
-                         news->text, news->len, &news->job.err);
+                         news->text, ngx_http_phota_news_kept(news, report),
+                         &news->job.err);
+}
+
+
+/*
+ * Of what is told by links all; pictures themselves have no place in the books,
+ * which no purge, no limit and no end of a profile takes them out of again.
+ */
+
+static size_t
+ngx_http_phota_news_kept(const ngx_http_phota_news_t *news,
+    const phota_report_t *report)
+{
+    return (report->result_len && report->nlinks == 0) ? 0 : news->len;
 }
 
 
@@ -308,7 +325,8 @@ ngx_http_phota_news_end(ngx_http_phota_news_t *news, MDB_txn *txn,
     }
 
     return phota_job_put(&ngx_http_phota_worker.jobs, txn, row, news->text,
-                         news->len, &news->job.err);
+                         ngx_http_phota_news_kept(news, report),
+                         &news->job.err);
 }
 
 
