@@ -174,6 +174,11 @@ subtest 'the worker dies, and nobody has joined' => sub {
     wait_for(sub { $t->calls > $calls }, 10);
     die_hard($here);
 
+    # the next worker, once it has its slot: until it has said that it is
+    # another the dead one passes for living, and who asks is told to wait
+
+    workers();
+
     $t->is_miss($late->ask('remix', $acme, $body)->answer, '0.120000',
         'who asks then buys anew');
     is($t->calls, $calls + 2, 'by a call of his own');
