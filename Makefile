@@ -248,7 +248,8 @@ valgrind:  ## the unit tests under memcheck
 
 PAGE        = $(BUILD)/dashboard.html
 NPM         = npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
-NEED_NODE   = command -v node npm > /dev/null || contrib/deps nodejs npm
+NEED_NODE   = { command -v node && command -v npm; } > /dev/null \
+              || contrib/deps nodejs npm
 
 $(BUILD)/node/page/ready: src/dashboard/package.json \
                           src/dashboard/package-lock.json
