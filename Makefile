@@ -403,7 +403,7 @@ install: all  ## DESTDIR, PREFIX, MODULES_DIR, SHARE_DIR, CONF_DIR
 	    install -m 644 $(PAGE) $(DESTDIR)$(SHARE_DIR)/; \
 	fi
 	@for f in nginx.conf phota_params phota_params_photio openapi.json \
-	    phota_outbound_params prices.csv; do \
+	    phota_outbound_params phota_log_formats prices.csv; do \
 	    to=$(DESTDIR)$(CONF_DIR)/$$f; \
 	    if [ -e $$to ] && ! cmp -s conf/$$f $$to; then \
 	        echo "kept $$to, the new one is $$to.new"; to=$$to.new; \

@@ -272,7 +272,7 @@ print $fh $alien;
 close($fh);
 chmod 0666, "$file.new";
 
-my $foreign = qr/phota: the cache is not a file of phota/;
+my $foreign = qr/phota: the cache can't be used: the cache is not a file of phota/;
 my $said = logged($foreign);
 
 rename("$file.new", $file);

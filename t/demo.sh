@@ -86,7 +86,8 @@ start_sim() {
 # The gateway: conf/, but for names of files, ports and the upstream.
 
 configure() {
-    cp conf/phota_params conf/phota_outbound_params conf/nginx.conf "$dir/"
+    cp conf/phota_params conf/phota_outbound_params \
+        conf/phota_log_formats conf/nginx.conf "$dir/"
     sed -i "s,/etc/ssl/certs/ca-certificates.crt,$dir/sim/ca.pem," \
         "$dir/phota_params" "$dir/phota_outbound_params"
     sed -i \

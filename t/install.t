@@ -36,7 +36,8 @@ my %modes = (
     '/usr/local/sbin/photactl' => '0755',
     '/usr/local/share/man/man8/photactl.8' => '0644',
     map({ ("/etc/nginx/phota/$_" => '0644') } qw/ nginx.conf phota_params
-        phota_params_photio phota_outbound_params prices.csv /),
+        phota_params_photio phota_outbound_params phota_log_formats
+        prices.csv /),
 );
 
 for my $file (sort keys %modes) {

@@ -34,6 +34,7 @@ static void ngx_http_phota_mask(ngx_str_t *token);
 static void ngx_http_phota_mask_within(ngx_str_t *text);
 static void ngx_http_phota_identify(ngx_http_phota_ctx_t *ctx,
     ngx_http_phota_credential_t *cred);
+static ngx_uint_t ngx_http_phota_unprintable(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_phota_forbidden(ngx_http_request_t *r);
 
 
@@ -447,6 +448,12 @@ ngx_http_phota_authorize(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     method.data = r->method_name.data;
     method.len = r->method_name.len;
 
+    if (ngx_http_phota_unprintable(r)) {
+        ngx_http_phota_refuse(ctx, NGX_HTTP_FORBIDDEN, "OPERATION_NOT_ALLOWED",
+                              "the path has control characters");
+        return;
+    }
+
     ctx->route = phota_route_find(plcf->provider, &method, r->uri.data,
                                   r->uri.len, &ctx->route_id);
     if (ctx->route) {
@@ -463,6 +470,26 @@ ngx_http_phota_authorize(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     ngx_http_phota_refuse(ctx, NGX_HTTP_FORBIDDEN, "OPERATION_NOT_ALLOWED",
                           "this method and path are not offered to the "
                           "tenant");
+}
+
+
+/*
+ * nginx writes the path of a subrequest into the error log as it stands: with
+ * the end of a line in it the rest would be a line of the client's own.
+ */
+
+static ngx_uint_t
+ngx_http_phota_unprintable(ngx_http_request_t *r)
+{
+    size_t  i;
+
+    for (i = 0; i < r->uri.len; i++) {
+        if (r->uri.data[i] < ' ' || r->uri.data[i] == 0x7f) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -111,7 +111,8 @@ ngx_http_phota_read_body(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 static void
 ngx_http_phota_body_reader(ngx_http_request_t *r)
 {
-    ngx_http_phota_ctx_t  *ctx;
+    ngx_http_phota_ctx_t    *ctx;
+    ngx_http_phota_about_t   about;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
 
@@ -120,8 +121,9 @@ ngx_http_phota_body_reader(ngx_http_request_t *r)
         return;
     }
 
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, NGX_ETIMEDOUT,
-                  "client timed out");
+    ngx_http_phota_say_some(NGX_LOG_INFO, r->connection->log, NGX_ETIMEDOUT,
+                            ngx_http_phota_about(&about, ctx),
+                            "a body did not arrive in time", NULL);
 
     r->connection->read->timedout = 0;
     r->read_event_handler = ngx_http_block_reading;

@@ -321,8 +321,9 @@ static void
 ngx_http_phota_callback_free(ngx_http_phota_callback_t *cb)
 {
     if (cb->fd != -1 && close(cb->fd) == -1) {
-        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
-                      "phota: close() failed");
+        ngx_http_phota_say(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno, NULL,
+                           "the file of a callback's body can't be closed",
+                           NULL);
     }
 
     if (cb->text) {
@@ -530,8 +531,10 @@ ngx_http_phota_callback_take(ngx_http_request_t *r,
             cb->fd = fcntl(b->file->fd, F_DUPFD_CLOEXEC, 0);
 
             if (cb->fd == -1) {
-                ngx_log_error(NGX_LOG_ERR, r->connection->log, ngx_errno,
-                              "phota: fcntl(F_DUPFD_CLOEXEC) failed");
+                ngx_http_phota_say_some(NGX_LOG_ERR, r->connection->log,
+                                        ngx_errno, NULL, "the file of a "
+                                        "callback's body can't be kept open",
+                                        NULL);
                 return NGX_ERROR;
             }
 
@@ -573,9 +576,9 @@ ngx_http_phota_callback_load(ngx_http_phota_callback_t *cb, ngx_log_t *log)
         }
 
         if (n <= 0) {
-            ngx_log_error(NGX_LOG_ERR, log, (n == -1) ? errno : 0,
-                          "phota: the body of a callback can't be read "
-                          "again");
+            ngx_http_phota_say(NGX_LOG_ERR, log, (n == -1) ? errno : 0, NULL,
+                               "the file of a callback's body can't be read",
+                               NULL);
             return PHOTA_ERROR;
         }
 
@@ -617,13 +620,12 @@ ngx_http_phota_callback_checked(ngx_event_t *ev)
 static void
 ngx_http_phota_callback_forged(const phota_id_t *charge, const char *why)
 {
-    char  id[PHOTA_ID_TEXT];
+    ngx_http_phota_about_t  about;
 
-    phota_id_format(id, charge);
-
-    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "phota: a callback for charge %s is refused for its "
-                  "signature: %s", id, why);
+    ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0,
+                            ngx_http_phota_about_id(&about, 0, charge),
+                            "a callback is refused for its signature", "%s",
+                            why);
 }
 
 

@@ -427,9 +427,10 @@ ngx_http_phota_care_done(ngx_event_t *ev)
 
     care->busy = 0;
 
-    ngx_http_phota_complain(care->err.text, care->said, sizeof(care->said));
-    ngx_http_phota_complain(care->cache_err.text, care->cache_said,
-                            sizeof(care->cache_said));
+    ngx_http_phota_complain("the books can't be used", care->err.text,
+                            care->said, sizeof(care->said));
+    ngx_http_phota_complain("the cache can't be used", care->cache_err.text,
+                            care->cache_said, sizeof(care->cache_said));
 
     if (care->directory) {
         if (worker->directory) {
@@ -528,8 +529,8 @@ ngx_http_phota_exchange(ngx_event_t *ev)
     care->cache_err.text[0] = '\0';
     care->cache = (ngx_http_phota_open_cache(care) == PHOTA_OK);
 
-    ngx_http_phota_complain(care->cache_err.text, care->cache_said,
-                            sizeof(care->cache_said));
+    ngx_http_phota_complain("the cache can't be used", care->cache_err.text,
+                            care->cache_said, sizeof(care->cache_said));
 
     worker->cache_open = care->cache;
 
@@ -650,10 +651,10 @@ ngx_http_phota_read_end(MDB_txn *txn)
     {
         stall->said = ngx_time();
 
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "phota: a look at books or cache held the worker up "
-                      "for %uL.%03uL ms: pages had to come from the disk",
-                      took / 1000, took % 1000);
+        ngx_http_phota_say(NGX_LOG_WARN, ngx_cycle->log, 0, NULL,
+                           "a look at books or cache held the worker up",
+                           "%uL.%03uL ms, pages had to come from the disk",
+                           took / 1000, took % 1000);
     }
 }
 
@@ -679,10 +680,10 @@ ngx_http_phota_care_close(void)
 
     worker = &ngx_http_phota_worker;
 
-    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                  "phota: the longest look at books or cache took "
-                  "%uL.%03uL ms", ngx_http_phota_stall.longest / 1000,
-                  ngx_http_phota_stall.longest % 1000);
+    ngx_http_phota_say(NGX_LOG_INFO, ngx_cycle->log, 0, NULL,
+                       "the longest look at books or cache", "%uL.%03uL ms",
+                       ngx_http_phota_stall.longest / 1000,
+                       ngx_http_phota_stall.longest % 1000);
 
     if (worker->cache_txn) {
         phota_store_abort(worker->cache_txn);

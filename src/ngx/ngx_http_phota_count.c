@@ -206,8 +206,9 @@ ngx_http_phota_count_flush(void)
 static int
 ngx_http_phota_count_run(ngx_http_phota_job_t *job, MDB_txn *txn)
 {
-    int                    rc;
-    ngx_http_phota_sum_t  *sum;
+    int                     rc;
+    ngx_http_phota_sum_t   *sum;
+    ngx_http_phota_about_t  about;
 
     for (sum = ngx_http_phota_counts.posted; sum; sum = sum->next) {
 
@@ -223,9 +224,11 @@ ngx_http_phota_count_run(ngx_http_phota_job_t *job, MDB_txn *txn)
 
             /* it will never do; the others shall not wait for it */
 
-            ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                          "phota: %uL free hits can't be counted: %s",
-                          sum->hits, job->err.text);
+            ngx_http_phota_say(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                               ngx_http_phota_about_id(&about, sum->tenant,
+                                                       NULL),
+                               "free hits can't be counted", "%uL of them, %s",
+                               sum->hits, job->err.text);
         }
     }
 
@@ -246,9 +249,9 @@ ngx_http_phota_count_done(ngx_http_phota_job_t *job)
     counts->busy = 0;
 
     if (job->rc != PHOTA_OK) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: free hits could not be counted yet: %s",
-                      job->err.text);
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0, NULL,
+                                "free hits could not be counted yet", "%s",
+                                job->err.text);
     }
 
     for ( /* void */ ; sum; sum = next) {

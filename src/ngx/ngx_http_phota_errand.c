@@ -92,8 +92,9 @@ ngx_http_phota_errand_connect(ngx_http_phota_errand_t *errand,
     if (socketpair(AF_UNIX, SOCK_STREAM|SOCK_NONBLOCK|SOCK_CLOEXEC, 0, fds)
         == -1)
     {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_socket_errno,
-                      "phota: socketpair() failed");
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, ngx_socket_errno,
+                                NULL, "a call of the gateway's own could not "
+                                "be made", "socketpair() failed");
         return NULL;
     }
 

@@ -300,19 +300,17 @@ ngx_http_phota_follow_stored(ngx_http_phota_job_t *job)
 static void
 ngx_http_phota_follow_unfetched(ngx_http_phota_follow_t *f, const char *why)
 {
-    char        id[PHOTA_ID_TEXT];
-    ngx_uint_t  level;
+    ngx_uint_t              level;
+    ngx_http_phota_about_t  about;
 
     f->row.fetches++;
-
-    phota_id_format(id, &f->row.charge);
 
     level = (f->row.fetches < NGX_HTTP_PHOTA_FETCHES) ? NGX_LOG_NOTICE
                                                       : NGX_LOG_WARN;
 
-    ngx_log_error(level, ngx_cycle->log, 0,
-                  "phota: a picture of job %s could not be stored: %s", id,
-                  why);
+    ngx_http_phota_say_some(level, ngx_cycle->log, 0,
+                            ngx_http_phota_about_job(&about, &f->row),
+                            "a job's picture could not be stored", "%s", why);
 
     ngx_http_phota_follow_write(f, ngx_http_phota_follow_missed);
 }

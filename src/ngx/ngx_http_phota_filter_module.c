@@ -271,6 +271,7 @@ static ngx_int_t
 ngx_http_phota_keep(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     ngx_buf_t *b)
 {
+    ngx_http_phota_about_t      about;
     ngx_http_phota_purchase_t  *p;
 
     p = ctx->purchase;
@@ -304,9 +305,10 @@ ngx_http_phota_keep(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     {
         p->lost = 1;
 
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "phota: an answer could not be kept: no memory, no "
-                      "room for a spool file");
+        ngx_http_phota_say_some(NGX_LOG_ERR, r->connection->log, 0,
+                                ngx_http_phota_about_purchase(&about, p),
+                                "an answer could not be kept",
+                                "no memory, no room for a spool file");
     }
 
     return NGX_OK;

@@ -119,9 +119,9 @@ ngx_http_phota_take_off(const u_char *fingerprint, ngx_uint_t asked,
     *buys = (rc == NGX_BUSY) ? 0 : wanted;
 
     if (complain) {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "phota: the zone is full, equal purchases may be made "
-                      "more than once: phota_zone should be larger");
+        ngx_http_phota_say(NGX_LOG_WARN, ngx_cycle->log, 0, NULL,
+                           "the zone is full, equal purchases may be made "
+                           "more than once", "phota_zone should be larger");
     }
 
     return rc;

@@ -377,6 +377,7 @@ ngx_http_phota_follow_polled(ngx_http_phota_errand_t *errand)
 {
     uint64_t                    now, limit, first;
     ngx_http_phota_news_t      *news;
+    ngx_http_phota_about_t      about;
     ngx_http_phota_follow_t    *f;
     ngx_http_phota_purchase_t  *p;
 
@@ -395,7 +396,9 @@ ngx_http_phota_follow_polled(ngx_http_phota_errand_t *errand)
     news->charge = f->row.charge;
 
     if (errand->complete && !p->lost && p->key_given) {
-        ngx_http_phota_account_trouble(p->status, f->tenant.name);
+        ngx_http_phota_account_trouble(p->status,
+                                       ngx_http_phota_about_job(&about,
+                                                                &f->row));
 
         news->status = p->status;
         news->spool = p->spool;
@@ -546,8 +549,9 @@ static int
 ngx_http_phota_follow_lose(ngx_http_phota_follow_t *f, MDB_txn *txn,
     phota_error_t *err)
 {
-    int              rc;
-    phota_outcome_t  outcome;
+    int                     rc;
+    phota_outcome_t         outcome;
+    ngx_http_phota_about_t  about;
 
     ngx_memzero(&outcome, sizeof(phota_outcome_t));
 
@@ -561,9 +565,10 @@ ngx_http_phota_follow_lose(ngx_http_phota_follow_t *f, MDB_txn *txn,
         return rc;
     }
 
-    ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                  "phota: the record of a job is damaged: it is not followed "
-                  "any more, and its charge is unknown if it was open");
+    ngx_http_phota_say(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                       ngx_http_phota_about_id(&about, 0, &f->row.charge),
+                       "the record of a job is damaged", "it is not followed "
+                       "any more, and its charge is unknown if it was open");
 
     return phota_job_remove(&ngx_http_phota_worker.jobs, txn, &f->row.charge,
                             err);
@@ -573,15 +578,17 @@ ngx_http_phota_follow_lose(ngx_http_phota_follow_t *f, MDB_txn *txn,
 static void
 ngx_http_phota_follow_written(ngx_http_phota_job_t *job)
 {
+    ngx_http_phota_about_t    about;
     ngx_http_phota_follow_t  *f;
 
     f = (ngx_http_phota_follow_t *)
             ((u_char *) job - offsetof(ngx_http_phota_follow_t, write));
 
     if (job->rc != PHOTA_OK) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: a job could not be written, it is done again: "
-                      "%s", job->err.text);
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0,
+                                ngx_http_phota_about_job(&about, &f->row),
+                                "a job could not be written, it is done again",
+                                "%s", job->err.text);
 
         /* not at once: the upstream would be asked as often */
 

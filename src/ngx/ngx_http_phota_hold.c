@@ -454,6 +454,7 @@ ngx_http_phota_hold_done(ngx_http_phota_job_t *job)
     int                         rc;
     ngx_http_request_t         *r;
     ngx_http_phota_ctx_t       *ctx;
+    ngx_http_phota_about_t      about;
     ngx_http_phota_purchase_t  *p;
 
     p = (ngx_http_phota_purchase_t *)
@@ -468,9 +469,10 @@ ngx_http_phota_hold_done(ngx_http_phota_job_t *job)
     if (!p->held && !p->taken && !p->alike && rc != PHOTA_EXCEEDED
         && rc != PHOTA_DECLINED)
     {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: a hold could not be written, nothing is "
-                      "bought: %s", job->err.text);
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0,
+                                ngx_http_phota_about_purchase(&about, p),
+                                "a hold could not be written, nothing is "
+                                "bought", "%s", job->err.text);
     }
 
     if (rc == PHOTA_ERROR && !p->taken) {

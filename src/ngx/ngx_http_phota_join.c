@@ -353,6 +353,8 @@ static ngx_uint_t
 ngx_http_phota_pilot_died(ngx_http_request_t *r,
     const ngx_http_phota_flight_t *flight)
 {
+    ngx_http_phota_ctx_t     *ctx;
+    ngx_http_phota_about_t    about;
     ngx_http_phota_landing_t  landing;
 
     ngx_memzero(&landing, sizeof(ngx_http_phota_landing_t));
@@ -363,11 +365,14 @@ ngx_http_phota_pilot_died(ngx_http_request_t *r,
         return 0;
     }
 
-    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                  "phota: the worker of a purchase that others joined "
-                  "is gone, the books say: %s",
-                  (landing.state == NGX_HTTP_PHOTA_ABANDONED)
-                  ? "nothing was sent" : "it may have been bought");
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+    ngx_http_phota_say(NGX_LOG_WARN, ngx_cycle->log, 0,
+                       ngx_http_phota_about(&about, ctx),
+                       "the worker of a purchase that others joined is gone",
+                       (landing.state == NGX_HTTP_PHOTA_ABANDONED)
+                       ? "the books say that nothing was sent"
+                       : "the books say that it may have been bought");
 
     ngx_http_phota_land(flight, &landing);
 

@@ -14,6 +14,7 @@ ngx_http_phota_have_key(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     int                         rc;
     size_t                      len;
     u_char                      key[PHOTA_KEY_MAX];
+    ngx_http_phota_about_t      about;
     ngx_http_phota_worker_t    *worker;
     ngx_http_phota_loc_conf_t  *plcf;
 
@@ -28,9 +29,10 @@ ngx_http_phota_have_key(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     phota_cleanse(key, sizeof(key));
 
     if (rc == PHOTA_INVALID) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: the master key does not open the upstream key "
-                      "of tenant \"%s\"", ctx->tenant.name);
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0,
+                                ngx_http_phota_about(&about, ctx),
+                                "the master key does not open the upstream "
+                                "key", NULL);
     }
 
     return (rc == PHOTA_OK) ? NGX_OK : NGX_DECLINED;
@@ -44,6 +46,7 @@ ngx_http_phota_upstream_key(ngx_http_request_t *r,
     size_t                      len;
     u_char                     *key;
     ngx_http_phota_ctx_t       *ctx;
+    ngx_http_phota_about_t      about;
     ngx_http_phota_worker_t    *worker;
     ngx_http_phota_loc_conf_t  *plcf;
     ngx_http_phota_purchase_t  *p;
@@ -65,9 +68,10 @@ ngx_http_phota_upstream_key(ngx_http_request_t *r,
     }
 
     if (ctx->errand && ctx->errand->outbound) {
-        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                      "phota: location of \"%V\" is for calls to others and "
-                      "has asked for the upstream key", &r->uri);
+        ngx_http_phota_say_some(NGX_LOG_ALERT, r->connection->log, 0,
+                                ngx_http_phota_about(&about, ctx),
+                                "a location for calls to others has asked for "
+                                "the upstream key", "\"%V\"", &r->uri);
         return NGX_OK;
     }
 
@@ -81,9 +85,10 @@ ngx_http_phota_upstream_key(ngx_http_request_t *r,
     p->unsafe = ngx_http_phota_unsafe(r, r->upstream->conf);
 
     if (p->unsafe) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "phota: no key for the location of \"%V\": %s",
-                      &r->uri, p->unsafe);
+        ngx_http_phota_say_some(NGX_LOG_ERR, r->connection->log, 0,
+                                ngx_http_phota_about(&about, ctx),
+                                "a location gets no key", "%s, that of \"%V\"",
+                                p->unsafe, &r->uri);
         return NGX_OK;
     }
 

@@ -461,6 +461,9 @@ extern ngx_http_phota_worker_t  ngx_http_phota_worker;
 #define ngx_http_phota_usable(cf)  ((cf)->data.data != NULL)
 
 
+#include "ngx_http_phota_say.h"
+
+
 /* ngx_http_phota_door.c */
 
 char *ngx_http_phota_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -640,7 +643,8 @@ void ngx_http_phota_judge(ngx_http_phota_purchase_t *p,
     ngx_http_phota_ctx_t *ctx, ngx_int_t rc, ngx_uint_t sent);
 
 /* logs an upstream's 401, 402 or 403 */
-void ngx_http_phota_account_trouble(ngx_uint_t status, const char *tenant);
+void ngx_http_phota_account_trouble(ngx_uint_t status,
+    const ngx_http_phota_about_t *about);
 
 /* what the gateway itself must say instead of the upstream's answer, if so */
 void ngx_http_phota_translate(ngx_http_phota_purchase_t *p,
@@ -777,7 +781,8 @@ void ngx_http_phota_job_begin(void);
 void ngx_http_phota_job_end(void);
 
 /* logs a trouble when it begins and when it has healed ("") */
-void ngx_http_phota_complain(const char *text, char *said, size_t size);
+void ngx_http_phota_complain(const char *what, const char *text, char *said,
+    size_t size);
 
 /* ngx_http_phota_care.c */
 

@@ -359,24 +359,24 @@ ngx_http_phota_news_training(ngx_http_phota_news_t *news, MDB_txn *txn,
 static void
 ngx_http_phota_news_done(ngx_http_phota_job_t *job)
 {
-    char                    id[PHOTA_ID_TEXT];
-    ngx_http_phota_news_t  *news;
+    ngx_http_phota_news_t   *news;
+    ngx_http_phota_about_t   about;
 
     news = (ngx_http_phota_news_t *)
                ((u_char *) job - offsetof(ngx_http_phota_news_t, job));
 
-    phota_id_format(id, &news->charge);
-
     if (job->rc == PHOTA_ERROR || job->rc == PHOTA_INVALID) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: what became of job %s could not be written, it "
-                      "is asked for again: %s", id, job->err.text);
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0,
+                                ngx_http_phota_about_id(&about, 0, &news->charge),
+                                "what became of a job could not be written, "
+                                "it is asked for again", "%s", job->err.text);
 
     } else if (news->ended && news->row.state == PHOTA_JOB_LOST) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: job %s of tenant #%uD is lost, its charge is "
-                      "unknown: upstream job \"%s\", status %ui",
-                      id, news->row.tenant, news->row.upstream, news->status);
+        ngx_http_phota_say(NGX_LOG_ERR, ngx_cycle->log, 0,
+                           ngx_http_phota_about_job(&about, &news->row),
+                           "a job is lost, its charge is unknown",
+                           "upstream job \"%s\", status %ui",
+                           news->row.upstream, news->status);
     }
 
     news->done(news);

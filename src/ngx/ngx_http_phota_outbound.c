@@ -544,6 +544,7 @@ ngx_http_phota_outbound_variable(ngx_http_request_t *r,
 {
     const char               *unsafe;
     ngx_http_phota_ctx_t     *ctx;
+    ngx_http_phota_about_t    about;
     ngx_http_phota_errand_t  *errand;
 
     v->len = 0;
@@ -576,9 +577,10 @@ ngx_http_phota_outbound_variable(ngx_http_request_t *r,
     unsafe = ngx_http_phota_outbound_unsafe(r);
 
     if (unsafe) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "phota: nothing goes out by the location of \"%V\": %s",
-                      &r->uri, unsafe);
+        ngx_http_phota_say_some(NGX_LOG_ERR, r->connection->log, 0,
+                                ngx_http_phota_about(&about, ctx),
+                                "a location lets nothing out",
+                                "%s, that of \"%V\"", unsafe, &r->uri);
 
         errand->trouble = "the location of \"phota_outbound\" is not safe: "
                           "include phota_outbound_params";

@@ -138,7 +138,8 @@ void
 ngx_http_phota_translate(ngx_http_phota_purchase_t *p,
     ngx_http_phota_ctx_t *ctx)
 {
-    ngx_uint_t  status;
+    ngx_uint_t              status;
+    ngx_http_phota_about_t  about;
 
     if (p->key_asked && !p->key_given) {
         ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
@@ -170,14 +171,16 @@ ngx_http_phota_translate(ngx_http_phota_purchase_t *p,
 
     case NGX_HTTP_UNAUTHORIZED:
     case NGX_HTTP_FORBIDDEN:
-        ngx_http_phota_account_trouble(status, ctx->tenant.name);
+        ngx_http_phota_account_trouble(status,
+                                       ngx_http_phota_about(&about, ctx));
         ngx_http_phota_refuse(ctx, NGX_HTTP_BAD_GATEWAY, "UPSTREAM_AUTH",
                               "the upstream refused the gateway's key; "
                               "nothing was bought");
         return;
 
     case 402:
-        ngx_http_phota_account_trouble(status, ctx->tenant.name);
+        ngx_http_phota_account_trouble(status,
+                                       ngx_http_phota_about(&about, ctx));
         ngx_http_phota_refuse(ctx, NGX_HTTP_SERVICE_UNAVAILABLE,
                               "UPSTREAM_BALANCE",
                               "the upstream account has no balance left; "
@@ -209,18 +212,19 @@ ngx_http_phota_translate(ngx_http_phota_purchase_t *p,
 /* what no tenant can mend, for who can */
 
 void
-ngx_http_phota_account_trouble(ngx_uint_t status, const char *tenant)
+ngx_http_phota_account_trouble(ngx_uint_t status,
+    const ngx_http_phota_about_t *about)
 {
     if (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: the upstream refused the key of tenant \"%s\" "
-                      "with %ui: set another with photactl key set",
-                      tenant, status);
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0, about,
+                                "the upstream refused the key",
+                                "status %ui, set another with photactl key "
+                                "set", status);
 
     } else if (status == 402) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: the upstream account that tenant \"%s\" buys "
-                      "from has no balance left", tenant);
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0, about,
+                                "the upstream account has no balance left",
+                                NULL);
     }
 }
 

@@ -331,9 +331,10 @@ ngx_http_phota_gather(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     MDB_txn *txn, const u_char *fingerprint, uint64_t since,
     phota_result_t *results, ngx_uint_t *n)
 {
-    unsigned    found, damaged;
-    uint32_t    scope;
-    ngx_uint_t  i;
+    unsigned                found, damaged;
+    uint32_t                scope;
+    ngx_uint_t              i;
+    ngx_http_phota_about_t  about;
 
     *n = 0;
 
@@ -362,8 +363,10 @@ ngx_http_phota_gather(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
         /* who names a fingerprint that isn't his is told that it isn't one */
 
         if (!ctx->named) {
-            ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                          "phota: a result of another scope was not shown");
+            ngx_http_phota_say_some(NGX_LOG_ALERT, r->connection->log, 0,
+                                    ngx_http_phota_about(&about, ctx),
+                                    "a result of another scope was not shown",
+                                    NULL);
         }
 
         return NGX_DECLINED;
@@ -422,13 +425,14 @@ static ngx_int_t
 ngx_http_phota_compose_hit(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     MDB_txn *txn, ngx_http_phota_slot_t *slots, ngx_uint_t nslots)
 {
-    u_char                *text;
-    size_t                 room;
-    ngx_uint_t             i;
-    phota_piece_t         *piece;
-    phota_picture_t        picture;
-    phota_telling_t        telling;
-    ngx_http_phota_hit_t  *hit;
+    u_char                 *text;
+    size_t                  room;
+    ngx_uint_t              i;
+    phota_piece_t          *piece;
+    phota_picture_t         picture;
+    phota_telling_t         telling;
+    ngx_http_phota_hit_t   *hit;
+    ngx_http_phota_about_t  about;
 
     hit = ngx_pcalloc(r->pool, sizeof(ngx_http_phota_hit_t));
     if (hit == NULL) {
@@ -452,8 +456,9 @@ ngx_http_phota_compose_hit(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
                      &hit->rendering)
         != PHOTA_OK)
     {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "phota: stored results don't fit together");
+        ngx_http_phota_say_some(NGX_LOG_ERR, r->connection->log, 0,
+                                ngx_http_phota_about(&about, ctx),
+                                "stored results don't fit together", NULL);
         ngx_http_phota_mend_cache(ctx->scan.digest,
                                   ngx_http_phota_scope(ctx), NULL);
         return NGX_DECLINED;

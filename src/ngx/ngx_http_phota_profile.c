@@ -119,7 +119,8 @@ int
 ngx_http_phota_profile_write(ngx_http_phota_purchase_t *p, MDB_txn *txn,
     phota_error_t *err)
 {
-    int  rc;
+    int                     rc;
+    ngx_http_phota_about_t  about;
 
     rc = phota_profile_put(&ngx_http_phota_worker.profiles, txn, p->profile,
                            err);
@@ -132,9 +133,10 @@ ngx_http_phota_profile_write(ngx_http_phota_purchase_t *p, MDB_txn *txn,
 
         /* what isn't an id, or is another's: the charge stands all the same */
 
-        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                      "phota: a profile that tenant #%uD has trained can't be "
-                      "noted as his: %s", p->profile->tenant, err->text);
+        ngx_http_phota_say(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                           ngx_http_phota_about_purchase(&about, p),
+                           "whose a trained profile is can't be noted",
+                           "%s, photactl profile adopt", err->text);
     }
 
     if (p->training == NULL) {
@@ -583,22 +585,29 @@ static void
 ngx_http_phota_forget_end(ngx_http_phota_forget_t *forget)
 {
     ngx_http_request_t         *r;
+    ngx_http_phota_about_t      about;
     ngx_http_phota_purchase_t  *p;
 
     p = forget->p;
     r = p->r;
 
     if (forget->rc == PHOTA_OK) {
-        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "phota: with a profile of tenant #%uD %uL results were "
-                      "removed from the cache", forget->purge.tenant,
-                      forget->results);
+        ngx_http_phota_say_some(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                                ngx_http_phota_about_id(&about,
+                                                        forget->purge.tenant,
+                                                        NULL),
+                                "results of a deleted profile were removed "
+                                "from the cache", "%uL of them",
+                                forget->results);
 
     } else {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: results of a deleted profile of tenant #%uD "
-                      "could not be removed from the cache: %s",
-                      forget->purge.tenant, forget->err.text);
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0,
+                                ngx_http_phota_about_id(&about,
+                                                        forget->purge.tenant,
+                                                        NULL),
+                                "results of a deleted profile could not be "
+                                "removed from the cache", "%s",
+                                forget->err.text);
     }
 
     ngx_free(forget);

@@ -531,7 +531,9 @@ ngx_http_phota_prove_done(ngx_event_t *ev)
 {
     uint64_t                 name;
     ngx_uint_t               i;
+    ngx_http_phota_ctx_t    *ctx;
     ngx_http_phota_proof_t  *proof;
+    ngx_http_phota_about_t   about;
 
     proof = ev->data;
 
@@ -548,9 +550,13 @@ ngx_http_phota_prove_done(ngx_event_t *ev)
         return;
     }
 
-    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "phota: a stored picture is damaged and not shown: %s",
-                  proof->err.text);
+    ctx = proof->r ? ngx_http_get_module_ctx(proof->r, ngx_http_phota_module)
+                   : NULL;
+
+    ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0,
+                            ngx_http_phota_about(&about, ctx),
+                            "a stored picture is damaged and not shown", "%s",
+                            proof->err.text);
 
     if (proof->rc != PHOTA_DECLINED) {
 
@@ -631,9 +637,9 @@ ngx_http_phota_proof_mended(ngx_http_phota_job_t *job)
                 ((u_char *) job - offsetof(ngx_http_phota_proof_t, job));
 
     if (job->rc != PHOTA_OK) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: a damaged picture could not be removed: %s",
-                      job->err.text);
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0, NULL,
+                                "a damaged picture could not be removed", "%s",
+                                job->err.text);
     }
 
     ngx_http_phota_prove_tell(proof, (job->rc == PHOTA_OK) ? NGX_DECLINED
@@ -706,10 +712,16 @@ ngx_http_phota_mend_done(ngx_http_phota_job_t *job)
 
     ngx_http_phota_mending = 0;
 
-    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "phota: damaged results of the cache were found%s%s",
-                  (job->rc == PHOTA_OK) ? " and removed" : ": ",
-                  job->err.text);
+    if (job->rc == PHOTA_OK) {
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0, NULL,
+                                "damaged results of the cache were removed",
+                                NULL);
+
+    } else {
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0, NULL,
+                                "damaged results of the cache could not be "
+                                "removed", "%s", job->err.text);
+    }
 
     ngx_free(mending);
 }

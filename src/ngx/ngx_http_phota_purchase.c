@@ -322,6 +322,7 @@ ngx_http_phota_called(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
     ngx_uint_t                  sent;
     ngx_http_request_t         *r;
+    ngx_http_phota_about_t      about;
     ngx_http_variable_value_t  *v;
     ngx_http_phota_purchase_t  *p;
 
@@ -345,10 +346,11 @@ ngx_http_phota_called(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         && p->delivery.profile[0]
         && ngx_http_phota_profile_made(p, ctx) != NGX_OK)
     {
-        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                      "phota: no memory to note that profile \"%s\" is "
-                      "tenant \"%s\"'s: photactl profile adopt",
-                      p->delivery.profile, p->tenant);
+        ngx_http_phota_say(NGX_LOG_ALERT, r->connection->log, 0,
+                           ngx_http_phota_about_purchase(&about, p),
+                           "whose a trained profile is can't be noted",
+                           "no memory, photactl profile adopt \"%s\"",
+                           p->delivery.profile);
     }
 
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
@@ -358,9 +360,12 @@ ngx_http_phota_called(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     if (!p->key_asked && sr->upstream
         && !(ctx->errand && ctx->errand->outbound))
     {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "phota: location of \"%V\" does not hand on "
-                      "$phota_upstream_key: include phota_params", &sr->uri);
+        ngx_http_phota_say_some(NGX_LOG_ERR, r->connection->log, 0,
+                                ngx_http_phota_about(&about, ctx),
+                                "a location does not hand on "
+                                "$phota_upstream_key",
+                                "include phota_params, that of \"%V\"",
+                                &sr->uri);
     }
 
     if (ctx->errand) {
@@ -420,19 +425,19 @@ ngx_http_phota_relayed(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
 void
 ngx_http_phota_end(ngx_http_phota_purchase_t *p)
 {
-    char  id[PHOTA_ID_TEXT];
+    ngx_http_phota_about_t  about;
 
     p->ended = 1;
 
-    if (p->outcome.state == PHOTA_STATE_UNKNOWN) {
-        phota_id_format(id, &p->charge.id);
+    /* not limited: there is one for each such charge in the books */
 
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: charge %s of tenant #%uD is unknown: %s, "
-                      "upstream status %ui, upstream request \"%s\"",
-                      id, p->charge.tenant,
-                      phota_reason_name(p->outcome.reason), p->status,
-                      p->outcome.request_id);
+    if (p->outcome.state == PHOTA_STATE_UNKNOWN) {
+        ngx_http_phota_say(NGX_LOG_ERR, ngx_cycle->log, 0,
+                           ngx_http_phota_about_purchase(&about, p),
+                           "a charge is unknown", "%s, upstream status %ui, "
+                           "upstream request \"%s\"",
+                           phota_reason_name(p->outcome.reason), p->status,
+                           p->outcome.request_id);
     }
 
     /* before the settle: from then on the charge is the thread's */
@@ -499,6 +504,7 @@ ngx_http_phota_settle_write(ngx_http_phota_purchase_t *p, MDB_txn *txn,
 static void
 ngx_http_phota_settle_done(ngx_http_phota_job_t *job)
 {
+    ngx_http_phota_about_t      about;
     ngx_http_phota_purchase_t  *p;
 
     p = (ngx_http_phota_purchase_t *)
@@ -511,13 +517,16 @@ ngx_http_phota_settle_done(ngx_http_phota_job_t *job)
 
         /* there is no such hold, or no such outcome: never by trying again */
 
-        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                      "phota: a charge can't be settled: %s", job->err.text);
+        ngx_http_phota_say(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                           ngx_http_phota_about_purchase(&about, p),
+                           "a charge can't be settled", "%s", job->err.text);
 
     } else {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: a charge could not be settled, its hold stays "
-                      "and it is tried again: %s", job->err.text);
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0,
+                                ngx_http_phota_about_purchase(&about, p),
+                                "a charge could not be settled, its hold "
+                                "stays and it is tried again", "%s",
+                                job->err.text);
 
         p->refs++;
         ngx_queue_insert_tail(&ngx_http_phota_worker.unsettled, &p->retry);
@@ -573,6 +582,7 @@ ngx_http_phota_undo_run(ngx_http_phota_job_t *job, MDB_txn *txn)
 static void
 ngx_http_phota_undo_done(ngx_http_phota_job_t *job)
 {
+    ngx_http_phota_about_t      about;
     ngx_http_phota_purchase_t  *p;
 
     p = (ngx_http_phota_purchase_t *)
@@ -583,9 +593,10 @@ ngx_http_phota_undo_done(ngx_http_phota_job_t *job)
         ngx_queue_insert_tail(&ngx_http_phota_worker.unsettled, &p->retry);
 
     } else if (job->rc == PHOTA_OK) {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "phota: a charge that could not be written was found "
-                      "in the books and taken back");
+        ngx_http_phota_say(NGX_LOG_WARN, ngx_cycle->log, 0,
+                           ngx_http_phota_about_purchase(&about, p),
+                           "a charge that could not be written was found in "
+                           "the books and taken back", NULL);
     }
 
     ngx_http_phota_purchase_job_done(p);

@@ -59,10 +59,10 @@ ngx_http_phota_recover(ngx_http_phota_job_t *job, MDB_txn *txn)
     /* PHOTA_INVALID: some are damaged, the others were seen to */
 
     if (rc != PHOTA_ERROR && (rec.settled || rec.unknown)) {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "phota: of the holds of dead workers %ui were settled "
-                      "by their stored results, %ui are unknown",
-                      rec.settled, rec.unknown);
+        ngx_http_phota_say(NGX_LOG_WARN, ngx_cycle->log, 0, NULL,
+                           "holds of dead workers were found",
+                           "%ui settled by their stored results, %ui unknown",
+                           rec.settled, rec.unknown);
     }
 
     if (rc == PHOTA_ERROR || rec.cache == NULL) {
@@ -77,10 +77,10 @@ ngx_http_phota_recover(ngx_http_phota_job_t *job, MDB_txn *txn)
                                   &job->err);
 
     if (expired == PHOTA_OK && ended) {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "phota: %ui charges were unknown for too long and "
-                      "ended by the operator's deadline",
-                      (ngx_uint_t) ended);
+        ngx_http_phota_say(NGX_LOG_WARN, ngx_cycle->log, 0, NULL,
+                           "charges were unknown for too long and ended by "
+                           "the operator's deadline", "%ui of them",
+                           (ngx_uint_t) ended);
     }
 
     return (expired == PHOTA_OK) ? rc : expired;

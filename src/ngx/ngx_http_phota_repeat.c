@@ -239,6 +239,7 @@ ngx_http_phota_repeat_done(ngx_http_phota_job_t *job)
     ngx_uint_t                level;
     ngx_http_request_t       *r;
     ngx_http_cleanup_t       *cln;
+    ngx_http_phota_about_t    about;
     ngx_http_phota_repeat_t  *repeat;
 
     repeat = (ngx_http_phota_repeat_t *)
@@ -252,9 +253,11 @@ ngx_http_phota_repeat_done(ngx_http_phota_job_t *job)
 
         level = (job->rc == PHOTA_REFUSED) ? NGX_LOG_NOTICE : NGX_LOG_ERR;
 
-        ngx_log_error(level, ngx_cycle->log, 0,
-                      "phota: a callback for a stored result could not be "
-                      "written down, it is not made: %s", job->err.text);
+        ngx_http_phota_say_some(level, ngx_cycle->log, 0,
+                                ngx_http_phota_about_job(&about, &repeat->row),
+                                "a callback for a stored result could not be "
+                                "written down, it is not made", "%s",
+                                job->err.text);
     }
 
     if (r) {

@@ -332,10 +332,11 @@ ngx_http_phota_run_tell(ngx_http_phota_run_t *run)
     ctl = &run->call.ctl;
     cmd = ctl->command;
 
-    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                  "phota: %s has done %s%s%s%s%s", ctl->by, cmd->name,
-                  cmd->verb ? " " : "", cmd->verb ? cmd->verb : "",
-                  ctl->nargs ? " " : "", ctl->nargs ? ctl->args[0] : "");
+    ngx_http_phota_say(NGX_LOG_NOTICE, ngx_cycle->log, 0, NULL,
+                       "the books were changed over the API",
+                       "%s has done %s%s%s%s%s", ctl->by, cmd->name,
+                       cmd->verb ? " " : "", cmd->verb ? cmd->verb : "",
+                       ctl->nargs ? " " : "", ctl->nargs ? ctl->args[0] : "");
 }
 
 

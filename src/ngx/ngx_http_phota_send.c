@@ -455,8 +455,15 @@ ngx_http_phota_send_picture(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_phota_send_broken(ngx_http_request_t *r, const phota_piece_t *piece)
 {
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "phota: a stored picture ended early or is damaged");
+    ngx_http_phota_ctx_t   *ctx;
+    ngx_http_phota_about_t  about;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_phota_module);
+
+    ngx_http_phota_say_some(NGX_LOG_ERR, r->connection->log, 0,
+                            ngx_http_phota_about(&about, ctx),
+                            "a stored picture ended early or is damaged",
+                            NULL);
 
     ngx_http_phota_mend_cache(NULL, piece->scope, piece->picture);
 

@@ -149,6 +149,7 @@ ngx_http_phota_signature_secret(ngx_http_phota_signed_t *sign,
 {
     int                       rc;
     const phota_tenant_t     *tenant;
+    ngx_http_phota_about_t    about;
     ngx_http_phota_worker_t  *worker;
 
     worker = &ngx_http_phota_worker;
@@ -166,10 +167,10 @@ ngx_http_phota_signature_secret(ngx_http_phota_signed_t *sign,
                              sign->secret, &sign->secret_len);
 
     if (rc == PHOTA_INVALID) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: the master key does not open the secret of "
-                      "callbacks for tenant \"%s\": none is believed",
-                      tenant->name);
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0,
+                                ngx_http_phota_about_tenant(&about, tenant),
+                                "the master key does not open the secret of "
+                                "callbacks", "none is believed");
     }
 
     return (rc == PHOTA_OK) ? NGX_OK : NGX_DECLINED;

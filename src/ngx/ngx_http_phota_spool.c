@@ -170,8 +170,9 @@ ngx_http_phota_spool_open(ngx_http_phota_spool_t *spool)
               0600);
 
     if (fd == NGX_INVALID_FILE) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
-                      "phota: no spool file in \"%V\"", spool->path);
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, ngx_errno, NULL,
+                                "a spool file can't be made", "in \"%V\"",
+                                spool->path);
         return NGX_ERROR;
     }
 

@@ -203,6 +203,7 @@ ngx_http_phota_store_run(ngx_http_phota_job_t *job, MDB_txn *txn)
 static void
 ngx_http_phota_store_done(ngx_http_phota_job_t *job)
 {
+    ngx_http_phota_about_t      about;
     ngx_http_phota_purchase_t  *p;
 
     p = (ngx_http_phota_purchase_t *)
@@ -223,9 +224,10 @@ ngx_http_phota_store_done(ngx_http_phota_job_t *job)
         p->stored = 1;
 
     } else {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: a bought result could not be stored: %s",
-                      job->err.text);
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0,
+                                ngx_http_phota_about_purchase(&about, p),
+                                "a bought result could not be stored", "%s",
+                                job->err.text);
     }
 
     ngx_http_phota_purchase_job_done(p);

@@ -57,9 +57,10 @@ ngx_http_phota_wake_create(ngx_cycle_t *cycle)
 
             /* not worth ending a master that serves */
 
-            ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
-                          "phota: eventfd() failed, from worker %ui on they "
-                          "find out by timers what others bought", i / 2);
+            ngx_http_phota_say(NGX_LOG_ALERT, cycle->log, ngx_errno, NULL,
+                               "an eventfd can't be made", "from worker %ui "
+                               "on they find out by timers what others bought",
+                               i / 2);
             break;
         }
     }
@@ -123,8 +124,8 @@ ngx_http_phota_wake_handler(ngx_event_t *ev)
     } while (n > 0 || (n == -1 && ngx_errno == NGX_EINTR));
 
     if (n == -1 && ngx_errno != NGX_EAGAIN) {
-        ngx_log_error(NGX_LOG_ALERT, ev->log, ngx_errno,
-                      "phota: reading an eventfd failed");
+        ngx_http_phota_say_some(NGX_LOG_ALERT, ev->log, ngx_errno, NULL,
+                                "an eventfd can't be read", NULL);
     }
 
     ngx_http_phota_woken();
@@ -172,7 +173,7 @@ ngx_http_phota_wake_write(ngx_uint_t set, ngx_uint_t worker)
     /* NGX_EAGAIN: woken so often that once more makes no difference */
 
     if (write(fd, &one, sizeof(uint64_t)) == -1 && ngx_errno != NGX_EAGAIN) {
-        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
-                      "phota: writing to an eventfd failed");
+        ngx_http_phota_say_some(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno, NULL,
+                                "an eventfd can't be written", NULL);
     }
 }

@@ -141,6 +141,7 @@ ngx_http_phota_tick(ngx_event_t *ev)
     ngx_http_phota_count_flush();
     ngx_http_phota_flight_sweep();
     ngx_http_phota_pin_tick();
+    ngx_http_phota_say_rest(0);
 
     if (worker->books_open) {
         ngx_http_phota_settle_unsettled();
@@ -203,9 +204,9 @@ ngx_http_phota_tallied(ngx_http_phota_job_t *job)
     ngx_http_phota_tallying = 0;
 
     if (job->rc != PHOTA_OK) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: free hits got no entries yet: %s",
-                      job->err.text);
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0, NULL,
+                                "free hits got no entries yet", "%s",
+                                job->err.text);
     }
 }
 
@@ -213,18 +214,20 @@ ngx_http_phota_tallied(ngx_http_phota_job_t *job)
 /* once when it begins, not at every tick */
 
 void
-ngx_http_phota_complain(const char *text, char *said, size_t size)
+ngx_http_phota_complain(const char *what, const char *text, char *said,
+    size_t size)
 {
     if (ngx_strcmp(text, said) == 0) {
         return;
     }
 
     if (text[0]) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "phota: %s", text);
+        ngx_http_phota_say(NGX_LOG_ERR, ngx_cycle->log, 0, NULL, what, "%s",
+                           text);
 
     } else {
-        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "phota: this has healed: %s", said);
+        ngx_http_phota_say(NGX_LOG_NOTICE, ngx_cycle->log, 0, NULL,
+                           "this has healed", "%s", said);
     }
 
     (void) ngx_cpystrn((u_char *) said, (u_char *) text, size);
@@ -257,7 +260,8 @@ ngx_http_phota_recovered(ngx_http_phota_job_t *job)
 
     ngx_http_phota_worker.recovering = 0;
 
-    ngx_http_phota_complain(job->rc == PHOTA_OK ? "" : job->err.text, said,
+    ngx_http_phota_complain("open charges can't be looked after",
+                            job->rc == PHOTA_OK ? "" : job->err.text, said,
                             sizeof(said));
 }
 
@@ -292,9 +296,9 @@ ngx_http_phota_swept(ngx_http_phota_job_t *job)
     ngx_http_phota_sweeping = 0;
 
     if (job->rc == PHOTA_ERROR) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: the cache could not be swept: %s",
-                      job->err.text);
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0, NULL,
+                                "the cache could not be swept", "%s",
+                                job->err.text);
         return;
     }
 
@@ -357,9 +361,9 @@ ngx_http_phota_job_end(void)
 static void
 ngx_http_phota_guard(ngx_event_t *ev)
 {
-    ngx_log_error(NGX_LOG_WARN, ev->log, 0,
-                  "phota: a disk has taken more than a minute for %ui jobs",
-                  ngx_http_phota_worker.working);
+    ngx_http_phota_say(NGX_LOG_WARN, ev->log, 0, NULL,
+                       "a disk has taken more than a minute", "for %ui jobs",
+                       ngx_http_phota_worker.working);
 
     ngx_add_timer(ev, NGX_HTTP_PHOTA_GUARD);
 }
@@ -397,4 +401,5 @@ ngx_http_phota_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_phota_care_close();
+    ngx_http_phota_say_rest(1);
 }

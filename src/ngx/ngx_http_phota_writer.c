@@ -68,8 +68,8 @@ ngx_http_phota_writer_post(ngx_http_phota_writer_t *w)
     if (ngx_thread_task_post(ngx_http_phota_worker.conf->pool, &w->task)
         != NGX_OK)
     {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "phota: the thread pool refuses work");
+        ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0, NULL,
+                                "the thread pool refuses work", NULL);
 
         /* not from here: the caller isn't ready for done() yet */
         w->task.event.complete = 1;
