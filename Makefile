@@ -398,6 +398,9 @@ install: all  ## DESTDIR, PREFIX, MODULES_DIR, SHARE_DIR, CONF_DIR
 	@install -m 644 $(MODULE) $(DESTDIR)$(MODULES_DIR)/
 	@install -m 755 $(CTL) $(DESTDIR)$(PREFIX)/sbin/
 	@install -m 644 man/photactl.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	@install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	@$(CTL) completion bash \
+	    > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/photactl
 	@if [ -e $(PAGE) ]; then \
 	    install -d $(DESTDIR)$(SHARE_DIR); \
 	    install -m 644 $(PAGE) $(DESTDIR)$(SHARE_DIR)/; \

@@ -355,6 +355,11 @@ static const photactl_command_t  photactl_commands[] = {
       "[--conf FILE|-] [--online [--upstream URL]] [--all]",
       "what is wrong, and the command that mends it" },
 
+    { "completion", NULL, 1, 1, 0,
+      0, NULL, NULL, NULL,
+      "bash",
+      "a script that completes command lines of photactl" },
+
     { "backup", NULL, 1, 1, 0,
       0, NULL, NULL, NULL,
       "DIR",

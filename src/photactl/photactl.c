@@ -54,6 +54,7 @@ static const struct {
     { "init", photactl_init },
     { "doctor", photactl_doctor },
     { "backup", photactl_backup },
+    { "completion", photactl_completion },
     { "restore", photactl_restore },
     { "help", photactl_help }
 };

@@ -12,6 +12,7 @@
 #include "../../src/photactl/photactl_backup.c"
 #include "../../src/photactl/photactl_restore.c"
 #include "../../src/photactl/photactl_progress.c"
+#include "../../src/photactl/photactl_completion.c"
 #include "../../src/photactl/photactl_conf.c"
 #include "../../src/photactl/photactl_doctor.c"
 #include "../../src/photactl/photactl_doctor_files.c"
