@@ -308,7 +308,8 @@ my @wrong = (
         'warning', qr/keepalive in the upstream/ ],
     [ 'nginx.conf', sub { s/^events/worker_shutdown_timeout 30s;\nevents/m },
         'error', qr/worker_shutdown_timeout is shorter/ ],
-    [ 'nginx.conf', sub { s/\$remote_addr/\$remote_addr \$http_x_api_key/ },
+    [ 'nginx.conf', sub {
+        s/^http \{/http {\n    log_format own '\$http_x_api_key';/m },
         'warning', qr/\$http_x_api_key: outside a door/ ],
     [ 'nginx.conf', sub { s{https://phota_api/}{http://phota_api/} }, 'error',
         qr/proxy_pass without TLS/ ],
