@@ -10,7 +10,13 @@
 #include "ngx_http_phota_run.h"
 
 
-#define NGX_HTTP_PHOTA_API_RUNS  4          /* at once in a worker */
+/*
+ * At once in a worker.  What waits for the lock to write keeps nobody from
+ * reading.
+ */
+
+#define NGX_HTTP_PHOTA_API_READS   4
+#define NGX_HTTP_PHOTA_API_WRITES  2
 
 
 static ngx_int_t ngx_http_phota_api_find(ngx_http_request_t *r,
@@ -36,7 +42,8 @@ static ngx_int_t ngx_http_phota_api_answer(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 
 
-static ngx_uint_t  ngx_http_phota_api_places = NGX_HTTP_PHOTA_API_RUNS;
+static ngx_uint_t  ngx_http_phota_api_reads = NGX_HTTP_PHOTA_API_READS;
+static ngx_uint_t  ngx_http_phota_api_writes = NGX_HTTP_PHOTA_API_WRITES;
 
 
 char *
@@ -120,7 +127,6 @@ ngx_http_phota_api_handler(ngx_http_request_t *r)
     }
 
     run->done = ngx_http_phota_api_done;
-    run->places = &ngx_http_phota_api_places;
 
     if (ngx_http_phota_api_find(r, ctx, run) != NGX_OK
         || ngx_http_phota_api_method(r, ctx, run) != NGX_OK
@@ -128,6 +134,9 @@ ngx_http_phota_api_handler(ngx_http_request_t *r)
     {
         return ngx_http_phota_api_answer(r, ctx);
     }
+
+    run->places = run->call.post ? &ngx_http_phota_api_writes
+                                 : &ngx_http_phota_api_reads;
 
     ngx_http_phota_api_who(ctx, &run->call.ctl);
 
