@@ -9,9 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include "phota_alias.h"
 #include "phota_operation.h"
 #include "phota_picture.h"
@@ -84,8 +81,7 @@ static int
 phota_alias_mac(const u_char key[32], const u_char *head, size_t head_len,
     const u_char *text, size_t len, u_char mac[PHOTA_ALIAS_MAC])
 {
-    u_char    data[PHOTA_TICKET_BODY + PHOTA_SHA256_LEN];
-    unsigned  n;
+    u_char  data[PHOTA_TICKET_BODY + PHOTA_SHA256_LEN];
 
     /* a text of any length counts by its digest */
 
@@ -93,9 +89,8 @@ phota_alias_mac(const u_char key[32], const u_char *head, size_t head_len,
 
     if (phota_sha256(data + head_len, len ? (const void *) text : "", len)
         != PHOTA_OK
-        || HMAC(EVP_sha256(), key, 32, data, head_len + PHOTA_SHA256_LEN,
-                mac, &n) == NULL
-        || n != PHOTA_ALIAS_MAC)
+        || phota_hmac(mac, key, data, head_len + PHOTA_SHA256_LEN)
+           != PHOTA_OK)
     {
         return PHOTA_ERROR;
     }

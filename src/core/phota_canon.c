@@ -1,7 +1,7 @@
 
 /*
- * Sinks and tables.  A sink turns into a running SHA-256 only when its value
- * is long, so that bodies of a million small objects cost no digest each; a
+ * Sinks and tables.  A sink turns into a running digest only when its value is
+ * long, so that bodies of a million small objects cost no digest each; a
  * table is one stack for all open objects, the innermost on top.
  */
 
@@ -13,7 +13,6 @@
 
 
 static void phota_sink_flush(phota_sink_t *sink);
-static int phota_sink_finish(phota_sink_t *sink, u_char *digest);
 static unsigned phota_table_find(phota_table_t *t, unsigned base, size_t key,
     int *found);
 static int phota_table_room(phota_table_t *t, size_t n);
@@ -21,18 +20,11 @@ static int phota_table_grow(phota_table_t *t);
 
 
 void
-phota_sink_init(phota_sink_t *sink, const EVP_MD *md)
+phota_sink_init(phota_sink_t *sink, const phota_hash_key_t *key)
 {
-    memset(sink, 0, sizeof(phota_sink_t));
+    sink->key = key;
 
-    sink->md = md;
-}
-
-
-void
-phota_sink_free(phota_sink_t *sink)
-{
-    EVP_MD_CTX_free(sink->ctx);
+    phota_sink_reset(sink);
 }
 
 
@@ -56,11 +48,7 @@ phota_sink_put(phota_sink_t *sink, const u_char *p, size_t n)
         phota_sink_flush(sink);
 
         if (n >= sizeof(sink->buf)) {
-
-            if (!sink->failed && EVP_DigestUpdate(sink->ctx, p, n) != 1) {
-                sink->failed = 1;
-            }
-
+            phota_hash_update(&sink->hash, sink->key, p, n);
             return;
         }
     }
@@ -92,7 +80,7 @@ phota_sink_value(phota_sink_t *sink, phota_canon_t *value)
         value->type = PHOTA_CANON_DIGEST;
         value->len = PHOTA_SHA256_LEN;
 
-        return phota_sink_finish(sink, value->data);
+        return phota_sink_digest(sink, value->data);
     }
 
     value->type = PHOTA_CANON_SHORT;
@@ -106,48 +94,21 @@ phota_sink_value(phota_sink_t *sink, phota_canon_t *value)
 int
 phota_sink_digest(phota_sink_t *sink, u_char digest[PHOTA_SHA256_LEN])
 {
-    return phota_sink_finish(sink, digest);
-}
-
-
-static int
-phota_sink_finish(phota_sink_t *sink, u_char *digest)
-{
     phota_sink_flush(sink);
 
-    if (sink->failed || EVP_DigestFinal_ex(sink->ctx, digest, NULL) != 1) {
-        sink->failed = 1;
-        return PHOTA_ERROR;
-    }
-
-    return PHOTA_OK;
+    return phota_hash_final(&sink->hash, sink->key, digest);
 }
 
 
 static void
 phota_sink_flush(phota_sink_t *sink)
 {
-    if (sink->ctx == NULL) {
-        sink->ctx = EVP_MD_CTX_new();
+    if (!sink->hashing) {
+        phota_hash_init(&sink->hash);
+        sink->hashing = 1;
     }
 
-    if (sink->ctx == NULL) {
-        sink->failed = 1;
-    }
-
-    if (!sink->failed && !sink->hashing
-        && EVP_DigestInit_ex2(sink->ctx, sink->md, NULL) != 1)
-    {
-        sink->failed = 1;
-    }
-
-    if (!sink->failed
-        && EVP_DigestUpdate(sink->ctx, sink->buf, sink->len) != 1)
-    {
-        sink->failed = 1;
-    }
-
-    sink->hashing = 1;
+    phota_hash_update(&sink->hash, sink->key, sink->buf, sink->len);
     sink->len = 0;
 }
 

@@ -10,16 +10,14 @@
 #define _PHOTA_CANON_H_INCLUDED_
 
 
-#include <openssl/evp.h>
-
-#include "phota_core.h"
+#include "phota_hash.h"
 
 
 #define PHOTA_CANON_INLINE  64      /* bytes of a value kept as they are */
 #define PHOTA_CANON_BUFFER  128     /* bytes gathered before they are hashed */
 
 #define PHOTA_CANON_SHORT   'i'     /* data has len bytes of the value */
-#define PHOTA_CANON_DIGEST  'd'     /* data has its SHA-256 */
+#define PHOTA_CANON_DIGEST  'd'     /* data has its digest */
 
 
 typedef struct {
@@ -30,13 +28,13 @@ typedef struct {
 
 
 typedef struct {
-    const EVP_MD    *md;
-    EVP_MD_CTX      *ctx;
     unsigned         len;
     unsigned         hashing:1;     /* the buffer isn't all there is */
     unsigned         mute:1;        /* drops what it is given */
-    unsigned         failed:1;
     u_char           buf[PHOTA_CANON_BUFFER];
+    phota_hash_t     hash;          /* once hashing */
+
+    const phota_hash_key_t  *key;
 } phota_sink_t;
 
 
@@ -61,13 +59,12 @@ typedef struct {
 } phota_table_t;
 
 
-void phota_sink_init(phota_sink_t *sink, const EVP_MD *md);
-void phota_sink_free(phota_sink_t *sink);
+/* nothing of it has to be freed */
+void phota_sink_init(phota_sink_t *sink, const phota_hash_key_t *key);
 
 /* begins a new value */
 void phota_sink_reset(phota_sink_t *sink);
 
-/* failures are remembered, and told by the two below */
 void phota_sink_put(phota_sink_t *sink, const u_char *p, size_t n);
 void phota_sink_byte(phota_sink_t *sink, u_char c);
 

@@ -38,32 +38,22 @@ static size_t phota_fp_path_part(char *field, size_t used, const u_char *p,
 
 phota_fingerprint_t *
 phota_fingerprint_create(const phota_operation_t *op,
-    const phota_str_t *signing, unsigned nparams)
+    const phota_hash_key_t *key, const phota_str_t *signing, unsigned nparams)
 {
-    unsigned              i;
     phota_fingerprint_t  *fp;
 
-    fp = calloc(1, sizeof(phota_fingerprint_t));
+    fp = malloc(sizeof(phota_fingerprint_t));
     if (fp == NULL) {
         return NULL;
     }
 
-    /* fetched once: looking it up by name costs as much as a digest */
-
-    fp->md = EVP_MD_fetch(NULL, "SHA256", NULL);
-    if (fp->md == NULL) {
-        free(fp);
-        return NULL;
-    }
+    memset(fp, 0, offsetof(phota_fingerprint_t, frames));
 
     fp->op = op;
+    fp->key = key;
     fp->scan.outputs = 1;
     fp->scan.mode = PHOTA_MODE_BYTES;
     fp->sink = fp->sinks;
-
-    for (i = 0; i < PHOTA_JSON_MAX_DEPTH; i++) {
-        phota_sink_init(&fp->sinks[i], fp->md);
-    }
 
     phota_json_init(&fp->json, phota_fp_event, fp);
 
@@ -86,10 +76,6 @@ phota_fingerprint_destroy(phota_fingerprint_t *fp)
         return;
     }
 
-    for (i = 0; i < PHOTA_JSON_MAX_DEPTH; i++) {
-        phota_sink_free(&fp->sinks[i]);
-    }
-
     for (i = 0; i < PHOTA_SPOT_MAX; i++) {
         free(fp->kept[i].data);
     }
@@ -98,7 +84,6 @@ phota_fingerprint_destroy(phota_fingerprint_t *fp)
     phota_table_free(&fp->profiles);
     free(fp->mentions);
 
-    EVP_MD_free(fp->md);
     free(fp);
 }
 
@@ -124,7 +109,7 @@ int
 phota_fingerprint_final(phota_fingerprint_t *fp, const phota_str_t *scope,
     const phota_str_t *args, phota_scan_t *scan)
 {
-    u_char         version;
+    u_char         version, digest[PHOTA_SHA256_LEN];
     phota_sink_t  *sink;
 
     if (fp->rc != PHOTA_OK) {
@@ -161,7 +146,11 @@ phota_fingerprint_final(phota_fingerprint_t *fp, const phota_str_t *scope,
 
     memcpy(scan, &fp->scan, sizeof(phota_scan_t));
 
-    fp->rc = phota_sink_digest(sink, scan->digest);
+    fp->rc = phota_sink_digest(sink, digest);
+
+    if (fp->rc == PHOTA_OK) {
+        fp->rc = phota_hash_show(fp->key, digest, scan->digest);
+    }
 
     return fp->rc;
 }
@@ -332,6 +321,8 @@ phota_fp_open(phota_fingerprint_t *fp, phota_json_event_e event)
     frame->base = fp->names.nmembers;
     frame->keys = fp->names.keys_len;
     fp->sink = &fp->sinks[fp->objects++];
+
+    phota_sink_init(fp->sink, fp->key);
 
     return PHOTA_OK;
 }

@@ -6,7 +6,8 @@
  * time is linear in its size however it is split.
  *
  * The definition is versioned: PHOTA_FINGERPRINT_VERSION is hashed first, so
- * that a new definition never reads old results as its own.
+ * that a new definition never reads old results as its own.  It has a key, of
+ * the master key: under another one all fingerprints are others.
  */
 
 
@@ -14,11 +15,12 @@
 #define _PHOTA_FINGERPRINT_H_INCLUDED_
 
 
+#include "phota_hash.h"
 #include "phota_operation.h"
 #include "phota_unpack.h"
 
 
-#define PHOTA_FINGERPRINT_VERSION  1
+#define PHOTA_FINGERPRINT_VERSION  2
 
 #define PHOTA_MAX_MEMBERS          1024     /* in one object */
 #define PHOTA_MAX_KEYS             65536    /* bytes of keys, open objects */
@@ -110,11 +112,12 @@ typedef struct {
 
 /*
  * signing: nparams names of URL parameters that only sign the URL, a trailing
- * '*' stands for any rest; NULL for the built-in list.  It must outlive the
- * fingerprint.  NULL when there is no memory.
+ * '*' stands for any rest; NULL for the built-in list.  It and the key must
+ * outlive the fingerprint.  NULL when there is no memory.
  */
 phota_fingerprint_t *phota_fingerprint_create(const phota_operation_t *op,
-    const phota_str_t *signing, unsigned nparams);
+    const phota_hash_key_t *key, const phota_str_t *signing,
+    unsigned nparams);
 
 /* PHOTA_OK, PHOTA_INVALID (ask phota_fingerprint_fault()) or PHOTA_ERROR */
 int phota_fingerprint_update(phota_fingerprint_t *fp, const u_char *p,

@@ -61,7 +61,7 @@ typedef struct {
 
 struct phota_fingerprint_s {
     phota_json_t                json;
-    EVP_MD                     *md;
+    const phota_hash_key_t     *key;
     const phota_operation_t    *op;
 
     int                         rc;         /* once it isn't PHOTA_OK */
@@ -99,6 +99,9 @@ struct phota_fingerprint_s {
     uint64_t                   *mentions;   /* the first one of each */
     unsigned                    nmentions;  /* for which there is room */
     phota_image_t               image;
+
+    /* from here on each is made when an object or array opens */
+
     phota_fp_frame_t            frames[PHOTA_JSON_MAX_DEPTH];
     phota_sink_t                sinks[PHOTA_JSON_MAX_DEPTH];
 };

@@ -11,9 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include "phota_record.h"
 
 
@@ -308,9 +305,8 @@ phota_link_sign(const phota_linker_t *linker, const phota_link_t *link,
     u_char *text)
 {
     size_t          i;
-    u_char          data[PHOTA_LINK_SIGNED], mac[EVP_MAX_MD_SIZE];
+    u_char          data[PHOTA_LINK_SIGNED], mac[PHOTA_SHA256_LEN];
     u_char          base64[phota_base64_length(PHOTA_SHA256_LEN)];
-    unsigned        len;
     phota_writer_t  w;
 
     phota_write_init(&w, data, sizeof(data));
@@ -322,9 +318,7 @@ phota_link_sign(const phota_linker_t *linker, const phota_link_t *link,
     phota_write_number(&w, link->expires, 8);
 
     if (w.rc != PHOTA_OK
-        || HMAC(EVP_sha256(), linker->key, sizeof(linker->key), data,
-                sizeof(data), mac, &len) == NULL
-        || len != PHOTA_SHA256_LEN)
+        || phota_hmac(mac, linker->key, data, sizeof(data)) != PHOTA_OK)
     {
         return PHOTA_ERROR;
     }

@@ -9,10 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "phota_order.h"
 #include "phota_record.h"
+#include "phota_seal.h"
 #include "phota_replay.h"
 
 
@@ -63,8 +62,7 @@ int
 phota_replay_digest(u_char digest[PHOTA_SHA256_LEN], const u_char *key,
     size_t len)
 {
-    return EVP_Digest(key, len, digest, NULL, EVP_sha256(), NULL) == 1
-           ? PHOTA_OK : PHOTA_ERROR;
+    return phota_sha256(digest, key, len);
 }
 
 

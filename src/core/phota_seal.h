@@ -54,6 +54,10 @@ int phota_random(void *p, size_t len);
 
 int phota_sha256(u_char out[PHOTA_SHA256_LEN], const void *p, size_t len);
 
+/* HMAC-SHA-256 */
+int phota_hmac(u_char out[PHOTA_SHA256_LEN], const u_char key[32],
+    const void *p, size_t len);
+
 /* 0 when equal, in constant time */
 int phota_memcmp(const void *a, const void *b, size_t len);
 

@@ -26,8 +26,7 @@ static void *ngx_http_phota_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_phota_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static void ngx_http_phota_forget_master(void *data);
-static void ngx_http_phota_forget_linker(void *data);
-static void ngx_http_phota_forget_aliases(void *data);
+static void ngx_http_phota_forget_keys(void *data);
 static ngx_int_t ngx_http_phota_init(ngx_conf_t *cf);
 
 
@@ -314,16 +313,13 @@ ngx_http_phota_forget_master(void *data)
 
 
 static void
-ngx_http_phota_forget_linker(void *data)
+ngx_http_phota_forget_keys(void *data)
 {
-    phota_cleanse(data, sizeof(phota_linker_t));
-}
+    ngx_http_phota_main_conf_t *pmcf = data;
 
-
-static void
-ngx_http_phota_forget_aliases(void *data)
-{
-    phota_cleanse(data, sizeof(phota_aliases_t));
+    phota_cleanse(&pmcf->linker, sizeof(phota_linker_t));
+    phota_cleanse(&pmcf->aliases, sizeof(phota_aliases_t));
+    phota_cleanse(&pmcf->hash, sizeof(phota_hash_key_t));
 }
 
 
@@ -572,18 +568,11 @@ ngx_http_phota_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    cln->handler = ngx_http_phota_forget_linker;
-    cln->data = &pmcf->linker;
-
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
-    if (cln == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    cln->handler = ngx_http_phota_forget_aliases;
-    cln->data = &pmcf->aliases;
+    cln->handler = ngx_http_phota_forget_keys;
+    cln->data = pmcf;
 
     if (phota_link_init(&pmcf->linker, pmcf->master) != PHOTA_OK
+        || phota_hash_key_init(&pmcf->hash, pmcf->master) != PHOTA_OK
         || phota_aliases_init(&pmcf->aliases, pmcf->master) != PHOTA_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,

@@ -61,9 +61,13 @@ fuzz_run(fuzz_result_t *res, const phota_operation_t *op, const u_char *data,
     static const phota_str_t  scope = phota_string("scope");
     static const phota_str_t  args = phota_string("");
 
+    static const phota_hash_key_t  key = { .words = { 1, 2, 3 } };
+
     memset(res, 0, sizeof(fuzz_result_t));
 
-    res->fp = phota_fingerprint_create(op, NULL, 0);
+    /* which key it is doesn't matter */
+
+    res->fp = phota_fingerprint_create(op, &key, NULL, 0);
     if (res->fp == NULL) {
         abort();
     }

@@ -63,6 +63,24 @@ static const phota_str_t  test_scope = phota_string("acme");
 static const phota_str_t  test_none = { 0, NULL };
 
 
+/* of a master key that is all zeros */
+
+static inline const phota_hash_key_t *
+test_key(void)
+{
+    static int               made;
+    static phota_hash_key_t  key;
+    static phota_master_t    master;
+
+    if (!made) {
+        assert_int_equal(phota_hash_key_init(&key, &master), PHOTA_OK);
+        made = 1;
+    }
+
+    return &key;
+}
+
+
 static inline void
 test_told(test_result_t *res, phota_fingerprint_t *fp)
 {
@@ -112,7 +130,7 @@ test_feed(test_result_t *res, const phota_operation_t *op, const char *text,
 
     memset(res, 0, sizeof(test_result_t));
 
-    fp = phota_fingerprint_create(op, NULL, 0);
+    fp = phota_fingerprint_create(op, test_key(), NULL, 0);
     assert_non_null(fp);
 
     for (i = 0, pos = 0; i <= ncuts && res->rc == PHOTA_OK; i++) {

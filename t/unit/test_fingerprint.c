@@ -5,8 +5,6 @@
  */
 
 
-#include <openssl/sha.h>
-
 #include "fingerprint.h"
 
 
@@ -16,10 +14,11 @@ static void
 test_definition(void **state)
 {
     u_char         digest[PHOTA_SHA256_LEN];
+    phota_hash_t   hash;
     test_result_t  res;
 
     static const u_char  form[] =
-        "\x01"
+        "\x02"
         "\0\0\0\0\0\0\0\x04" "acme"
         "\0\0\0\0\0\0\0\x05" "phota"
         "\0\0\0\0\0\0\0\x07" "enhance"
@@ -39,8 +38,43 @@ test_definition(void **state)
                   " \"async\": false, \"profile_ids\":[\"you\", \"me\"],"
                   " \"image\":\"QUI=\", \"a\":[1.0,null,true,false,[]]}");
 
-    SHA256(form, sizeof(form) - 1, digest);
+    phota_hash_init(&hash);
+    phota_hash_update(&hash, test_key(), form, sizeof(form) - 1);
+    assert_int_equal(phota_hash_final(&hash, test_key(), digest), PHOTA_OK);
+    assert_int_equal(phota_hash_show(test_key(), digest, digest), PHOTA_OK);
+
     assert_memory_equal(res.scan.digest, digest, PHOTA_SHA256_LEN);
+}
+
+
+/* and under another key all are others */
+
+static void
+test_keys(void **state)
+{
+    unsigned              i;
+    phota_scan_t          scans[2];
+    phota_master_t        master;
+    phota_hash_key_t      key;
+    phota_fingerprint_t  *fp;
+
+    (void) state;
+
+    memset(&master, 1, sizeof(phota_master_t));
+    assert_int_equal(phota_hash_key_init(&key, &master), PHOTA_OK);
+
+    for (i = 0; i < 2; i++) {
+        fp = phota_fingerprint_create(EDIT, i ? &key : test_key(), NULL, 0);
+        assert_non_null(fp);
+        assert_int_equal(phota_fingerprint_update(fp, (u_char *) "{}", 2),
+                         PHOTA_OK);
+        assert_int_equal(phota_fingerprint_final(fp, &test_scope, &test_none,
+                                                 &scans[i]), PHOTA_OK);
+        phota_fingerprint_destroy(fp);
+    }
+
+    assert_memory_not_equal(scans[0].digest, scans[1].digest,
+                            PHOTA_SHA256_LEN);
 }
 
 
@@ -165,7 +199,8 @@ test_parts(void **state)
     (void) state;
 
     for (i = 0; i < 7; i++) {
-        fp = phota_fingerprint_create(&phota_operations[parts[i].op], NULL, 0);
+        fp = phota_fingerprint_create(&phota_operations[parts[i].op],
+                                      test_key(), NULL, 0);
         assert_non_null(fp);
         assert_int_equal(phota_fingerprint_update(fp, (u_char *) "{}", 2),
                          PHOTA_OK);
@@ -535,6 +570,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_definition),
+        cmocka_unit_test(test_keys),
         cmocka_unit_test(test_whole_body),
         cmocka_unit_test(test_value_lengths),
         cmocka_unit_test(test_parts),

@@ -274,7 +274,7 @@ test_signing_names(void **state)
     (void) state;
 
     for (i = 0; i < 3; i++) {
-        fp = phota_fingerprint_create(ENHANCE, names, 2);
+        fp = phota_fingerprint_create(ENHANCE, test_key(), names, 2);
         assert_non_null(fp);
         assert_int_equal(phota_fingerprint_update(fp, (u_char *) bodies[i],
                                                   strlen(bodies[i])),

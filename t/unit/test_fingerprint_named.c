@@ -136,7 +136,7 @@ test_named_many(void **state)
 
     test_add(&body, "],\"prompt\":\"[[p0001]]\"}");
 
-    fp = phota_fingerprint_create(EDIT, NULL, 0);
+    fp = phota_fingerprint_create(EDIT, test_key(), NULL, 0);
     assert_non_null(fp);
     assert_int_equal(phota_fingerprint_update(fp, (u_char *) body.data,
                                               body.len), PHOTA_OK);
