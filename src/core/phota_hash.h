@@ -14,13 +14,16 @@
  *
  * Two texts of unlike lengths differ in what SHA-256 is given.  Two of one
  * length differ in some block, and NH has the same four sums for two unlike
- * blocks with at most one of 2^128 keys (NH with Toeplitz keys: Black, Halevi,
- * Krawczyk, Krovetz, Rogaway, "UMAC", theorem 4.2), however long the text.  So
- * two texts meet with a chance of 2^-128, or SHA-256 was broken, as long as
- * they were chosen without knowledge of the key.  Of the sums nothing is shown
- * but an HMAC of their digest, which tells no more than whether two texts met:
- * among q texts, chosen by who sees all of that, two meet with a chance below
- * q^2 / 2^129, which is 2^-45 for a hundred thousand a second for a year.
+ * blocks with at most one of 2^128 keys, however long the text: each sum with
+ * one of 2^32, since in the last pair that differs one word of the key decides,
+ * and for each t that is a word of which the sums before know nothing (Black,
+ * Halevi, Krawczyk, Krovetz, Rogaway, "UMAC", 1999, on NH and on keys that are
+ * moved along).  So two texts meet with a chance of 2^-128, or SHA-256 was
+ * broken, as long as they were chosen without knowledge of the key.  Of the
+ * sums nothing is shown but an HMAC of their digest, which tells no more than
+ * whether two texts met: among q texts, chosen by who sees all of that, two
+ * meet with a chance below q^2 / 2^129, which is 2^-45 for a hundred thousand
+ * a second for a year.
  */
 
 
