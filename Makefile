@@ -36,6 +36,7 @@ DEMO_PACKAGES     = $(BUILD_PACKAGES) libnginx-mod-http-lua curl imagemagick \
                     perl openssl lua-cjson
 TEST_PACKAGES     = $(DEMO_PACKAGES) libcmocka-dev nghttp2-client \
                     lmdb-utils iproute2 tzdata patch
+METRICS_PACKAGES  = $(TEST_PACKAGES) prometheus
 FUZZ_PACKAGES     = $(BUILD_PACKAGES) clang libclang-rt-14-dev
 LINT_PACKAGES     = $(BUILD_PACKAGES) clang clang-tidy cppcheck
 BROWSER_PACKAGES  = $(TEST_PACKAGES) chromium fonts-dejavu-core
@@ -189,6 +190,13 @@ test: test-deps  ## everything: unit tests, then real servers
 	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
 	    PHOTA_FAIL_SO=$(abspath $(FAIL)) PHOTA_BOOKS=$(abspath $(BOOKS)) \
 	    PHOTA_TABLE=$(abspath $(TABLE)) t/run -j$(TEST_JOBS) $(UNITS) $(TESTS)
+
+.PHONY: test-metrics
+test-metrics:  ## metrics, alerts and dashboard with a real Prometheus
+	@contrib/deps $(METRICS_PACKAGES)
+	@$(MAKE) -s --no-print-directory -j$(JOBS) check-build
+	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
+	    t/run t/metrics.t t/prometheus.t
 
 .PHONY: crash
 crash: test-deps  ## kill -9 and failing disks, CRASH_ROUNDS=500 times
@@ -406,7 +414,8 @@ install: all  ## DESTDIR, PREFIX, MODULES_DIR, SHARE_DIR, CONF_DIR
 	    install -m 644 $(PAGE) $(DESTDIR)$(SHARE_DIR)/; \
 	fi
 	@for f in nginx.conf phota_params phota_params_photio openapi.json \
-	    phota_outbound_params phota_log_formats prices.csv; do \
+	    phota_outbound_params phota_log_formats prices.csv prometheus.yml \
+	    alerts.yml grafana.json; do \
 	    to=$(DESTDIR)$(CONF_DIR)/$$f; \
 	    if [ -e $$to ] && ! cmp -s conf/$$f $$to; then \
 	        echo "kept $$to, the new one is $$to.new"; to=$$to.new; \

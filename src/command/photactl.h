@@ -23,12 +23,8 @@
 #include "phota_tenant.h"
 
 
-#define PHOTACTL_VERSION     "0.1.0"
-
 #define PHOTACTL_DATA        "/var/lib/phota"
 #define PHOTACTL_MASTER_KEY  "/etc/phota/master.key"
-
-#define PHOTACTL_VERSION     "0.1.0"
 
 /* beside the codes of core/: the command line itself is wrong, exit code 2 */
 #define PHOTACTL_USAGE       -20

@@ -73,7 +73,7 @@ photactl_openapi_make(void)
                      "openapi", "3.1.0",
                      "info",
                      "title", "nginx-phota",
-                     "version", PHOTACTL_VERSION,
+                     "version", PHOTA_VERSION,
                      "description", "What an operator reads and changes: the "
                      "commands of photactl, below the location of phota_api.",
                      "servers",

@@ -50,6 +50,9 @@ typedef struct {
     uint64_t        max_size;       /* bytes, as they lie in the file */
     uint64_t        full;           /* ms, when making room didn't help */
     phota_beats_t  *beats;          /* NULL: nobody says what he sends */
+    uint64_t        evicted;        /* results, since somebody looked; what
+                                       failed to commit counts as well */
+    uint64_t        expired;
 } phota_cache_t;
 
 

@@ -201,6 +201,13 @@ phota_cache_take(phota_cache_t *c, MDB_txn *txn,
                                 ? result.used : phota_result_until(&result))))
     {
         rc = phota_cache_retire(c, txn, totals, key, now);
+
+        if (dbi == c->order) {
+            c->evicted++;
+
+        } else {
+            c->expired++;
+        }
     }
 
     if (rc != 0 && rc != MDB_NOTFOUND) {

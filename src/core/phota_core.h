@@ -15,6 +15,9 @@
 #include <sys/types.h>
 
 
+#define PHOTA_VERSION    "0.1.0"
+
+
 #define PHOTA_OK         0
 #define PHOTA_ERROR     -1      /* the machine failed: disk, memory, LMDB */
 #define PHOTA_INVALID   -2      /* the caller's data is wrong */

@@ -62,6 +62,7 @@ struct ngx_http_phota_news_s {
     unsigned                    by_tenant:1;    /* by his poll, not by ours */
     unsigned                    ended:1;        /* by this */
     unsigned                    whole:1;        /* text has the result */
+    phota_charge_t              sold;           /* state 0: nothing was */
     phota_job_t                 row;            /* as it is now */
 };
 

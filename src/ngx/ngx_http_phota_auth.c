@@ -537,5 +537,9 @@ ngx_http_phota_log(ngx_http_request_t *r)
         ngx_http_phota_credentials(r->main, NULL);
     }
 
+    if (ctx && r == r->main) {
+        ngx_http_phota_meter_request(r, ctx);
+    }
+
     return NGX_OK;
 }

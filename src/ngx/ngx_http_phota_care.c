@@ -70,7 +70,6 @@ static void ngx_http_phota_mend(ngx_http_phota_care_t *care);
 static void ngx_http_phota_exchange(ngx_event_t *ev);
 static MDB_txn *ngx_http_phota_renew(phota_store_t *store, MDB_txn **txn);
 static void ngx_http_phota_stall_tick(void);
-static uint64_t ngx_http_phota_clock(void);
 
 
 static ngx_http_phota_care_t   ngx_http_phota_care;
@@ -567,7 +566,7 @@ ngx_http_phota_read_cache(void)
 static MDB_txn *
 ngx_http_phota_renew(phota_store_t *store, MDB_txn **txn)
 {
-    ngx_http_phota_stall.begun = ngx_http_phota_clock();
+    ngx_http_phota_stall.begun = ngx_http_phota_meter_clock();
 
     if (*txn == NULL) {
         if (phota_store_begin(store, 0, txn, NULL) != PHOTA_OK) {
@@ -599,19 +598,6 @@ ngx_http_phota_stall_tick(void)
 }
 
 
-/* us, and only differences mean something */
-
-static uint64_t
-ngx_http_phota_clock(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
-
 /* nobody else was served meanwhile: what took long is said, once a minute */
 
 void
@@ -624,7 +610,7 @@ ngx_http_phota_read_end(MDB_txn *txn)
     mdb_txn_reset(txn);
 
     stall = &ngx_http_phota_stall;
-    took = ngx_http_phota_clock() - stall->begun;
+    took = ngx_http_phota_meter_clock() - stall->begun;
 
     if (took <= stall->longest && took <= NGX_HTTP_PHOTA_STALL) {
         return;
@@ -642,6 +628,7 @@ ngx_http_phota_read_end(MDB_txn *txn)
     if (took > NGX_HTTP_PHOTA_QUICK) {
         stall->faults = usage.ru_majflt;
         ngx_http_phota_feel_cold();
+        ngx_http_phota_meter_waited();
     }
 
     stall->longest = ngx_max(stall->longest, took);

@@ -100,6 +100,8 @@ ngx_http_phota_count_hit(ngx_http_phota_ctx_t *ctx, int64_t saved)
     }
 
     ngx_http_phota_count_add(&sum);
+
+    ngx_http_phota_meter_hit(ctx, saved);
 }
 
 

@@ -83,6 +83,7 @@ struct ngx_http_phota_waiter_s {
     ngx_http_phota_flight_t     flight;
     void                      (*handler)(ngx_http_phota_waiter_t *waiter);
     void                       *data;
+    ngx_msec_t                  since;          /* the joiner's own */
     unsigned                    waiting:1;
 };
 

@@ -204,6 +204,7 @@ ngx_http_phota_claim(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     }
 
     p->metered = 1;
+    p->cache = ctx->cache;
     p->scan = ctx->scan;
     p->variation = ctx->variation;
     ngx_memcpy(p->tenant, ctx->tenant.name, sizeof(p->tenant));
@@ -296,6 +297,7 @@ ngx_http_phota_post_hold(ngx_http_phota_ctx_t *ctx,
 {
     p->hold.run = ngx_http_phota_hold_run;
     p->hold.done = ngx_http_phota_hold_done;
+    p->hold.meter = NGX_HTTP_PHOTA_METER_HOLD;
 
     ctx->state = NGX_HTTP_PHOTA_HOLD;
 
@@ -465,6 +467,13 @@ ngx_http_phota_hold_done(ngx_http_phota_job_t *job)
 
     p->held = (rc == PHOTA_OK);
     p->settled = (p->held && p->serves);
+
+    if (p->settled) {
+        ngx_http_phota_meter_charge(&p->charge, p->cache);
+
+    } else if (rc == PHOTA_EXCEEDED) {
+        ngx_http_phota_meter_shortage(p->shortage.scope, p->shortage.period);
+    }
 
     if (!p->held && !p->taken && !p->alike && rc != PHOTA_EXCEEDED
         && rc != PHOTA_DECLINED)

@@ -25,6 +25,7 @@ static ngx_uint_t ngx_http_phota_lacking(ngx_http_request_t *r,
 static ngx_int_t ngx_http_phota_join_wait(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx);
 static void ngx_http_phota_join_leave(void *data);
+static void ngx_http_phota_join_over(ngx_http_phota_waiter_t *waiter);
 static void ngx_http_phota_join_check(ngx_http_phota_waiter_t *waiter);
 static ngx_int_t ngx_http_phota_join_told(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, ngx_http_phota_landing_t *landing);
@@ -167,6 +168,7 @@ ngx_http_phota_join_wait(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     waiter->flight = ctx->flight;
     waiter->handler = ngx_http_phota_join_check;
     waiter->data = r;
+    waiter->since = ngx_current_msec;
 
     ctx->flight.number = 0;
     ctx->state = NGX_HTTP_PHOTA_JOIN;
@@ -189,8 +191,19 @@ ngx_http_phota_join_leave(void *data)
     ngx_http_phota_waiter_t *waiter = data;
 
     if (waiter->waiting) {
-        ngx_http_phota_wait_end(waiter);
+        ngx_http_phota_join_over(waiter);
     }
+}
+
+
+static void
+ngx_http_phota_join_over(ngx_http_phota_waiter_t *waiter)
+{
+    ngx_http_phota_wait_end(waiter);
+
+    ngx_http_phota_meter_observe(NGX_HTTP_PHOTA_METER_JOIN,
+                                 (uint64_t) (ngx_current_msec - waiter->since)
+                                 * 1000);
 }
 
 
@@ -218,7 +231,7 @@ ngx_http_phota_join_check(ngx_http_phota_waiter_t *waiter)
         return;
     }
 
-    ngx_http_phota_wait_end(waiter);
+    ngx_http_phota_join_over(waiter);
 
     r->read_event_handler = ngx_http_block_reading;
 

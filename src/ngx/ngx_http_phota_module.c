@@ -210,6 +210,13 @@ static ngx_command_t  ngx_http_phota_commands[] = {
       offsetof(ngx_http_phota_loc_conf_t, top_up),
       NULL },
 
+    { ngx_string("phota_metrics"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_phota_metrics,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("phota_api"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_phota_api,
@@ -620,6 +627,7 @@ ngx_http_phota_create_loc_conf(ngx_conf_t *cf)
      *     plcf->pass = { 0, NULL };
      *     plcf->api = 0;
      *     plcf->page = NULL;
+     *     plcf->metrics = 0;
      *     plcf->cached = 0;
      *     plcf->cached_set = 0;
      */
@@ -703,6 +711,11 @@ ngx_http_phota_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         clcf->handler = ngx_http_phota_page_handler;
     }
 
+    if (conf->metrics == 0 && clcf->noname && prev->metrics) {
+        conf->metrics = prev->metrics;
+        clcf->handler = ngx_http_phota_metrics_handler;
+    }
+
     if (conf->pass.data) {
 
         /* the module's own limit says 413 in the contract's shape */
@@ -744,11 +757,14 @@ ngx_http_phota_init(ngx_conf_t *cf)
             return NGX_ERROR;
         }
 
-        if (pmcf->results.len || pmcf->called_back || pmcf->operated) {
+        if (pmcf->results.len || pmcf->called_back || pmcf->operated
+            || pmcf->measured)
+        {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "\"%s\" needs \"phota_data\" and "
                           "\"phota_master_key\" in http",
                           pmcf->operated ? "phota_api"
+                          : pmcf->measured ? "phota_metrics"
                           : pmcf->called_back ? "phota_callbacks"
                                               : "phota_results");
             return NGX_ERROR;

@@ -19,6 +19,7 @@
 #endif
 
 #include "ngx_http_phota_flight.h"
+#include "ngx_http_phota_meter.h"
 #include "phota_address.h"
 #include "phota_alias.h"
 #include "phota_answer.h"
@@ -80,6 +81,7 @@ typedef struct {
     ngx_int_t                   upstream_key;   /* $phota_upstream_key */
     ngx_array_t                 doors;          /* ngx_http_phota_door_t */
     ngx_uint_t                  operated;       /* there is a phota_api */
+    ngx_uint_t                  measured;       /* there is a phota_metrics */
 } ngx_http_phota_main_conf_t;
 
 
@@ -111,6 +113,7 @@ typedef struct {
     ngx_str_t                   api_name;       /* of its location */
     ngx_array_t                *signing;        /* phota_str_t */
     ngx_http_phota_page_t      *page;           /* phota_dashboard, or NULL */
+    ngx_uint_t                  metrics;        /* NGX_HTTP_PHOTA_METRICS_... */
     time_t                      valid[PHOTA_OP_MAX];
     unsigned                    cached_set:1;
 } ngx_http_phota_loc_conf_t;
@@ -313,6 +316,8 @@ struct ngx_http_phota_job_s {
     ngx_queue_t                 queue;
     int                       (*run)(ngx_http_phota_job_t *job, MDB_txn *txn);
     void                      (*done)(ngx_http_phota_job_t *job);
+    uint64_t                    posted;         /* us, if it is timed */
+    ngx_http_phota_meter_e      meter;          /* that times it, or NONE */
     int                         rc;
     phota_error_t               err;
 };
@@ -366,6 +371,7 @@ struct ngx_http_phota_purchase_s {
     ngx_http_phota_flight_t     flight;         /* number 0: none */
     phota_scan_t                scan;
     ngx_uint_t                  variation;      /* from 1, 0: none asked for */
+    ngx_http_phota_cache_e      cache;          /* how it is counted */
     uint64_t                    since;          /* ms: what it replaces */
     uint32_t                    scope;
     phota_deposit_t            *deposits;       /* the pool's, the replay's */
@@ -452,6 +458,12 @@ typedef struct {
 extern ngx_module_t             ngx_http_phota_module;
 extern ngx_module_t             ngx_http_phota_filter_module;
 extern ngx_http_phota_worker_t  ngx_http_phota_worker;
+
+
+/* phota_metrics, and with tenants as a label */
+
+#define NGX_HTTP_PHOTA_METRICS_ON       1
+#define NGX_HTTP_PHOTA_METRICS_TENANTS  2
 
 
 /* ms that pictures stay beyond their links, so that few hits move them */
@@ -813,6 +825,9 @@ void ngx_http_phota_read_end(MDB_txn *txn);
  */
 int ngx_http_phota_recover(ngx_http_phota_job_t *job, MDB_txn *txn);
 
+/* after it, when it is durable: counts what it has settled */
+void ngx_http_phota_recover_count(void);
+
 /* ngx_http_phota_count.c */
 
 void ngx_http_phota_count_init(void);
@@ -825,6 +840,22 @@ void ngx_http_phota_count_use(const phota_result_t *result, uint64_t linked);
 
 /* posts what was counted, when nothing of it is under way already */
 void ngx_http_phota_count_flush(void);
+
+/* ngx_http_phota_meter.c */
+
+void ngx_http_phota_meter_request(ngx_http_request_t *r,
+    ngx_http_phota_ctx_t *ctx);
+void ngx_http_phota_meter_hit(const ngx_http_phota_ctx_t *ctx, int64_t saved);
+void ngx_http_phota_meter_charge(const phota_charge_t *charge,
+    ngx_uint_t cache);
+void ngx_http_phota_meter_upstream(const ngx_http_phota_purchase_t *p);
+void ngx_http_phota_meter_removed(phota_cache_t *cache);
+void ngx_http_phota_meter_waited(void);
+
+/* ngx_http_phota_metrics.c */
+
+char *ngx_http_phota_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_phota_metrics_handler(ngx_http_request_t *r);
 
 
 #include "ngx_http_phota_async.h"

@@ -304,7 +304,11 @@ ngx_http_phota_news_end(ngx_http_phota_news_t *news, MDB_txn *txn,
     }
 
     rc = phota_ledger_end(&ngx_http_phota_worker.ledger, txn, &row->charge,
-                          &outcome, NULL, &news->job.err);
+                          &outcome, &news->sold, &news->job.err);
+
+    if (rc != PHOTA_OK) {
+        news->sold.state = 0;
+    }
 
     /* an operator may have ended it, or it is archived: the job ends so, too */
 
@@ -377,6 +381,10 @@ ngx_http_phota_news_done(ngx_http_phota_job_t *job)
                            "a job is lost, its charge is unknown",
                            "upstream job \"%s\", status %ui",
                            news->row.upstream, news->status);
+    }
+
+    if (job->rc == PHOTA_OK && news->ended) {
+        ngx_http_phota_meter_charge(&news->sold, NGX_HTTP_PHOTA_CACHE_NONE);
     }
 
     news->done(news);

@@ -342,6 +342,10 @@ ngx_http_phota_called(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
     ngx_http_phota_judge(p, ctx, rc, sent);
 
+    if (!(ctx->errand && ctx->errand->outbound)) {
+        ngx_http_phota_meter_upstream(p);
+    }
+
     if (p->metered && p->outcome.state == PHOTA_STATE_SETTLED
         && p->delivery.profile[0]
         && ngx_http_phota_profile_made(p, ctx) != NGX_OK)
@@ -448,6 +452,7 @@ ngx_http_phota_end(ngx_http_phota_purchase_t *p)
 
     p->settle.run = ngx_http_phota_settle_run;
     p->settle.done = ngx_http_phota_settle_done;
+    p->settle.meter = NGX_HTTP_PHOTA_METER_SETTLE;
 
     p->refs++;
     p->pending++;
@@ -512,6 +517,7 @@ ngx_http_phota_settle_done(ngx_http_phota_job_t *job)
 
     if (job->rc == PHOTA_OK || job->rc == PHOTA_REFUSED) {
         p->settled = 1;
+        ngx_http_phota_meter_charge(&p->charge, p->cache);
 
     } else if (job->rc != PHOTA_ERROR) {
 

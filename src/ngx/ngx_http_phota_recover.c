@@ -28,6 +28,11 @@ static int ngx_http_phota_recover_charge(void *ctx,
     const phota_charge_t *charge);
 
 
+/* by operation, what the last run has settled: counted when it is durable */
+
+static phota_sum_t  ngx_http_phota_recovered_sums[PHOTA_OP_MAX];
+
+
 int
 ngx_http_phota_recover(ngx_http_phota_job_t *job, MDB_txn *txn)
 {
@@ -36,6 +41,9 @@ ngx_http_phota_recover(ngx_http_phota_job_t *job, MDB_txn *txn)
     ngx_http_phota_recovery_t  rec;
 
     ngx_memzero(&rec, sizeof(ngx_http_phota_recovery_t));
+
+    ngx_memzero(ngx_http_phota_recovered_sums,
+                sizeof(ngx_http_phota_recovered_sums));
 
     rec.books = txn;
     rec.err = &job->err;
@@ -87,12 +95,26 @@ ngx_http_phota_recover(ngx_http_phota_job_t *job, MDB_txn *txn)
 }
 
 
+void
+ngx_http_phota_recover_count(void)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < PHOTA_OP_MAX; i++) {
+        ngx_http_phota_meter_sold(i, NGX_HTTP_PHOTA_CACHE_MISS,
+                                  &ngx_http_phota_recovered_sums[i]);
+    }
+}
+
+
 static int
 ngx_http_phota_recover_charge(void *ctx, const phota_charge_t *charge)
 {
     ngx_http_phota_recovery_t *rec = ctx;
 
     int              rc;
+    phota_sum_t     *sum;
+    phota_charge_t   settled;
     phota_result_t   result;
     phota_outcome_t  outcome;
 
@@ -123,11 +145,20 @@ ngx_http_phota_recover_charge(void *ctx, const phota_charge_t *charge)
     }
 
     rc = phota_ledger_end(&ngx_http_phota_worker.ledger, rec->books,
-                          &charge->id, &outcome, NULL, rec->err);
+                          &charge->id, &outcome, &settled, rec->err);
 
     if (rc == PHOTA_OK) {
         if (outcome.state == PHOTA_STATE_SETTLED) {
             rec->settled++;
+
+            if (settled.operation < PHOTA_OP_MAX) {
+                sum = &ngx_http_phota_recovered_sums[settled.operation];
+
+                sum->calls++;
+                sum->outputs += settled.outputs;
+                sum->cost += settled.cost;
+                sum->price += settled.price;
+            }
 
         } else {
             rec->unknown++;

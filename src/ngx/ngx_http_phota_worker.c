@@ -7,6 +7,7 @@
 
 
 #include "ngx_http_phota_module.h"
+#include "ngx_http_phota_zone.h"
 
 
 /* ms */
@@ -42,6 +43,7 @@ static ngx_http_phota_job_t    ngx_http_phota_recovery_job;
 static ngx_http_phota_job_t    ngx_http_phota_sweep_job;
 static ngx_http_phota_job_t    ngx_http_phota_tally_job;
 static ngx_event_t             ngx_http_phota_timer;
+static ngx_msec_t              ngx_http_phota_tick_due;
 static ngx_msec_t              ngx_http_phota_recovery_at;
 static ngx_msec_t              ngx_http_phota_tally_at;
 static ngx_uint_t              ngx_http_phota_tallying;
@@ -124,6 +126,9 @@ ngx_http_phota_init_process(ngx_cycle_t *cycle)
     ngx_http_phota_timer.log = cycle->log;
     ngx_http_phota_timer.cancelable = 1;
 
+    ngx_http_phota_meter_tick(0);
+    ngx_http_phota_tick_due = ngx_current_msec + NGX_HTTP_PHOTA_TICK;
+
     ngx_add_timer(&ngx_http_phota_timer, NGX_HTTP_PHOTA_TICK);
 
     return NGX_OK;
@@ -136,6 +141,9 @@ ngx_http_phota_tick(ngx_event_t *ev)
     ngx_http_phota_worker_t  *worker;
 
     worker = &ngx_http_phota_worker;
+
+    ngx_http_phota_meter_tick((ngx_msec_int_t) (ngx_current_msec
+                                                - ngx_http_phota_tick_due));
 
     ngx_http_phota_care_tick();
     ngx_http_phota_count_flush();
@@ -161,6 +169,8 @@ ngx_http_phota_tick(ngx_event_t *ev)
     if (worker->cache_open && ngx_worker == 0) {
         ngx_http_phota_sweep();
     }
+
+    ngx_http_phota_tick_due = ngx_current_msec + NGX_HTTP_PHOTA_TICK;
 
     ngx_add_timer(ev, NGX_HTTP_PHOTA_TICK);
 }
@@ -259,6 +269,10 @@ ngx_http_phota_recovered(ngx_http_phota_job_t *job)
     static char  said[sizeof(phota_error_t)];
 
     ngx_http_phota_worker.recovering = 0;
+
+    if (job->rc == PHOTA_OK || job->rc == PHOTA_INVALID) {
+        ngx_http_phota_recover_count();
+    }
 
     ngx_http_phota_complain("open charges can't be looked after",
                             job->rc == PHOTA_OK ? "" : job->err.text, said,
@@ -387,6 +401,7 @@ ngx_http_phota_exit_process(ngx_cycle_t *cycle)
      */
 
     worker->exiting = 1;
+    ngx_http_phota_shared->meters.seen[ngx_process_slot] = 0;
     ngx_http_phota_care_opened();
 
     if (worker->books_open) {

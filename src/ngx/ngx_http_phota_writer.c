@@ -43,6 +43,10 @@ ngx_http_phota_post(ngx_http_phota_writer_t *w, ngx_http_phota_job_t *job)
     job->rc = PHOTA_ERROR;
     job->err.text[0] = '\0';
 
+    if (job->meter) {
+        job->posted = ngx_http_phota_meter_clock();
+    }
+
     ngx_queue_insert_tail(&w->waiting, &job->queue);
     ngx_http_phota_job_begin();
 
@@ -83,11 +87,28 @@ ngx_http_phota_writer_thread(void *data, ngx_log_t *log)
 {
     ngx_http_phota_writer_t *w = data;
 
+    uint64_t               begun;
+    ngx_uint_t             n;
     ngx_queue_t           *q;
     ngx_http_phota_job_t  *job;
 
+    n = 0;
+
+    for (q = ngx_queue_head(&w->taken);
+         q != ngx_queue_sentinel(&w->taken);
+         q = ngx_queue_next(q))
+    {
+        n++;
+    }
+
+    begun = ngx_http_phota_meter_clock();
+
     if (w->store) {
         ngx_http_phota_writer_group(w);
+
+        ngx_http_phota_meter_observe(NGX_HTTP_PHOTA_METER_BOOKS,
+                                     ngx_http_phota_meter_clock() - begun);
+        ngx_http_phota_meter_observe(NGX_HTTP_PHOTA_METER_GROUP_BOOKS, n);
         return;
     }
 
@@ -98,6 +119,12 @@ ngx_http_phota_writer_thread(void *data, ngx_log_t *log)
         job = ngx_queue_data(q, ngx_http_phota_job_t, queue);
         job->rc = job->run(job, NULL);
     }
+
+    ngx_http_phota_meter_removed(&ngx_http_phota_worker.cache);
+
+    ngx_http_phota_meter_observe(NGX_HTTP_PHOTA_METER_CACHE_WRITE,
+                                 ngx_http_phota_meter_clock() - begun);
+    ngx_http_phota_meter_observe(NGX_HTTP_PHOTA_METER_GROUP_CACHE, n);
 }
 
 
@@ -207,6 +234,12 @@ ngx_http_phota_writer_done(ngx_event_t *ev)
         ngx_queue_remove(q);
 
         job = ngx_queue_data(q, ngx_http_phota_job_t, queue);
+
+        if (job->meter && job->rc == PHOTA_OK) {
+            ngx_http_phota_meter_observe(job->meter,
+                                         ngx_http_phota_meter_clock()
+                                         - job->posted);
+        }
 
         ngx_http_phota_job_end();
         job->done(job);

@@ -75,6 +75,8 @@ ngx_http_phota_zone_init(ngx_shm_zone_t *zone, void *data)
         return NGX_ERROR;
     }
 
+    shared->meters.started = ngx_time();
+
     /* a full zone is reported where it is noticed, not at each attempt */
 
     slab->log_nomem = 0;

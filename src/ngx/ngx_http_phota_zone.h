@@ -14,6 +14,7 @@
 
 
 #include "ngx_http_phota_flight.h"
+#include "ngx_http_phota_meter.h"
 
 
 /* powers of two */
@@ -52,6 +53,7 @@ typedef struct {
     ngx_msec_t                   swept;
     ngx_uint_t                   sweep_from;    /* a bucket */
     time_t                       complained;    /* that the zone is full */
+    ngx_http_phota_meters_t      meters;
     ngx_http_phota_node_t       *buckets[NGX_HTTP_PHOTA_BUCKETS];
 } ngx_http_phota_shared_t;
 

@@ -89,7 +89,7 @@ main(int argc, char **argv)
     rc = photactl_options_read(&shell, argc, argv);
 
     if (rc == PHOTA_OK && ctl->opts[PHOTACTL_OPT_VERSION] != NULL) {
-        (void) printf("photactl %s\n", PHOTACTL_VERSION);
+        (void) printf("photactl %s\n", PHOTA_VERSION);
         return photactl_exit(&shell, PHOTA_OK);
     }
 

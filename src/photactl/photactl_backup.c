@@ -479,7 +479,7 @@ photactl_backup_manifest(photactl_backup_t *b)
     json = json_pack("{s:s, s:i, s:s, s:s, s:i, s:I, s:s, s:I, s:O}",
                      "backup", "nginx-phota",
                      "format", PHOTACTL_MANIFEST_FORMAT,
-                     "version", PHOTACTL_VERSION,
+                     "version", PHOTA_VERSION,
                      "made", made,
                      "schema", PHOTA_BOOKS_SCHEMA,
                      "entries", (json_int_t) b->entries,
