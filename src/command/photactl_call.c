@@ -277,8 +277,9 @@ photactl_call_query(photactl_call_t *call, const u_char *text, size_t len)
     }
 
     rc = PHOTA_OK;
+    next = call->query;
 
-    for (next = call->query; rc == PHOTA_OK && next != NULL; /* void */ ) {
+    while (rc == PHOTA_OK && next) {
         rc = photactl_call_unescape(next, &name, &value, &next);
 
         if (rc != PHOTA_OK) {
