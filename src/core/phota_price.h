@@ -29,8 +29,8 @@ typedef struct {
     uint32_t        row;            /* as phota_price_each() tells it */
     uint32_t        version;        /* of the list that brought it, from 1 */
     uint32_t        tenant;         /* 0: every tenant */
-    uint64_t        from;           /* ms, effective from then on */
     uint32_t        flags;          /* PHOTA_PRICE_... */
+    uint64_t        from;           /* ms, effective from then on */
     int64_t         base;           /* micro-USD an output */
     int64_t         identity;       /* with a recognised profile */
     char            provider[16];
