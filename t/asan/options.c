@@ -50,7 +50,8 @@ __lsan_default_suppressions(void)
            "leak:ngx_set_environment\n"
            "leak:ngx_init_setproctitle\n"
            "leak:ngx_save_argv\n"
-           "leak:ngx_process_options\n";
+           "leak:ngx_process_options\n"
+           "leak:ngx_regex_malloc\n";
 }
 
 
