@@ -322,11 +322,20 @@ $(BUILD)/bench/load: t/bench/load.c
 	@$(CC) $(STD) -O2 -g $(WARNINGS) -o $@ $<
 
 .PHONY: bench-peers
-bench-peers: test-deps  ## what a hit costs beside stock nginx; SMALL=1: quick
+bench-peers: test-deps  ## hits and misses beside what people use; SMALL=1: quick
+	@contrib/deps varnish varnish-modules
 	@$(MAKE) -s --no-print-directory -j$(JOBS) all $(BUILD)/bench/load
+	@rm -f $(BUILD)/bench/rows
 	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
 	    PHOTA_LOAD=$(abspath $(BUILD))/bench/load \
-	    t/bench/peers $(if $(SMALL),--small)
+	    t/bench/peers $(if $(SMALL),--small) \
+	    --report $(abspath $(BUILD))/bench/rows
+	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
+	    PHOTA_LOAD=$(abspath $(BUILD))/bench/load \
+	    t/bench/peers $(if $(SMALL),--small) --work miss \
+	    --report $(abspath $(BUILD))/bench/rows
+	@t/bench/report $(BUILD)/bench/rows $(BUILD)/bench/report.md \
+	    $(BUILD)/bench
 
 .PHONY: bench
 bench: test-deps  ## what the books cost, in ratios; SMALL=1: smaller ones
