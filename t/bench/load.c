@@ -41,6 +41,7 @@
 
 #define LOAD_BUFFER   (256 * 1024)
 #define LOAD_HEADER   8192
+#define LOAD_PATIENCE ((uint64_t) 20000000)         /* us */
 
 
 typedef struct {
@@ -52,6 +53,7 @@ typedef struct {
     size_t     header_len;
     int        in_body;
     int        answered;            /* before it was all sent */
+    int        idle;                /* has ended its last request */
     uint64_t   left;                /* bytes of body to come */
     uint64_t   length;
     uint64_t   begun;               /* us */
@@ -80,6 +82,8 @@ static struct {
     uint64_t             answers;
     uint64_t             bytes;
     uint64_t             wrong;
+    unsigned             busy;      /* connections with a request */
+    unsigned             over;      /* nothing more is begun */
     unsigned             seen;
     uint64_t             first_length;
     uint64_t             first_hash;
@@ -131,27 +135,42 @@ main(int argc, char **argv)
 
     now = load_now();
     load.counted_from = now + (uint64_t) (load_warm * 1e6);
-    load.until = load.most ? UINT64_MAX
+    load.until = load.most ? UINT64_MAX - LOAD_PATIENCE
                            : load.counted_from
                              + (uint64_t) (load_seconds * 1e6);
+
+    load.busy = load_connections;
 
     for (i = 0; i < (int) load_connections; i++) {
         connections[i].fd = -1;
         load_begin(&connections[i]);
     }
 
-    while (now < load.until && (load.most == 0 || load.answers < load.most)) {
+    /*
+     * What is under way at the end is waited for, uncounted: a server's time
+     * is that of all answers, and of no half of a request.
+     */
+
+    while (load.busy && now < load.until + LOAD_PATIENCE) {
+
+        if (now >= load.until || (load.most && load.answers >= load.most)) {
+            load.over = 1;
+        }
 
         n = epoll_wait(load.epoll, events, 64, 1000);
 
         for (i = 0; i < n; i++) {
             c = events[i].data.ptr;
 
+            if (c->idle) {
+                continue;
+            }
+
             if (events[i].events & (EPOLLIN|EPOLLHUP|EPOLLERR)) {
                 load_receive(c);
             }
 
-            if ((events[i].events & EPOLLOUT) && c->fd != -1) {
+            if ((events[i].events & EPOLLOUT) && c->fd != -1 && !c->idle) {
                 load_send(c);
             }
         }
@@ -163,7 +182,7 @@ main(int argc, char **argv)
         }
     }
 
-    load_report(load.counted_from, now);
+    load_report(load.counted_from, load.until < now ? load.until : now);
 
     return load.wrong ? 1 : 0;
 }
@@ -387,6 +406,13 @@ load_receive(load_connection_t *c)
 
             (void) close(c->fd);
             c->fd = -1;
+
+            if (load.over) {
+                c->idle = 1;
+                load.busy--;
+                return;
+            }
+
             load_begin(c);
             return;
         }
@@ -525,6 +551,12 @@ load_end(load_connection_t *c)
 
     load.answers++;
 
+    if (load.over) {
+        c->idle = 1;
+        load.busy--;
+        return;
+    }
+
     load_begin(c);
 }
 
@@ -577,9 +609,10 @@ load_report(uint64_t begun, uint64_t ended)
 
     qsort(load.times, n, sizeof(uint32_t), load_cmp);
 
-    printf("{\"requests\":%zu,\"seconds\":%.3f,\"per_second\":%.1f,"
+    printf("{\"requests\":%zu,\"answers\":%llu,\"seconds\":%.3f,\"per_second\":%.1f,"
            "\"p50_us\":%u,\"p99_us\":%u,\"max_us\":%u,\"bytes\":%llu,"
-           "\"length\":%llu,\"wrong\":%llu}\n", n, seconds,
+           "\"length\":%llu,\"wrong\":%llu}\n", n,
+           (unsigned long long) load.answers, seconds,
            (double) n / seconds, load.times[n / 2],
            load.times[n - 1 - n / 100], load.times[n - 1],
            (unsigned long long) load.bytes,

@@ -261,4 +261,13 @@ sub stop {
     @started = ();
 }
 
+# nothing is left running, whatever the measurement died of
+
+my $owner = $$;
+
+END {
+    local $?;
+    stop() if $$ == $owner && @started;
+}
+
 1;
