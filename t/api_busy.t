@@ -151,7 +151,7 @@ is($api->get('ledger/verify')->json->{ok}, JSON::PP::true,
 
 # --- changes that wait for another process
 
-my $lock = lock_books();
+my $lock = $t->gateway->hold_books;
 my @changes = map { begin('POST', 'tenant/add',
     JSON::PP::encode_json({ tenant => "late$_" })) } 1, 2;
 
@@ -164,9 +164,7 @@ $t->is_hit($t->post('remix', $t->token('acme'), $body), '0.120000',
 
 close(shift @changes);
 
-kill('KILL', $lock->{pid});
-close $lock->{in};
-waitpid($lock->{pid}, 0);
+$t->gateway->release_books($lock);
 
 my ($status) = ended($changes[0]);
 
@@ -177,26 +175,3 @@ ok(Phota::Test::wait_for(sub {
     'both, though a client had left');
 $t->finish;
 done_testing();
-
-# the books' write lock, taken by a process of its own
-
-sub lock_books {
-    pipe(my $out, my $in) or die "pipe: $!\n";
-
-    my $pid = fork() // die "fork: $!\n";
-
-    if ($pid == 0) {
-        open(STDIN, '<&', $out) or exit 1;
-        open(STDERR, '>', '/dev/null');
-        close $in;
-        exec('mdb_load', '-s', 'owners', $t->gateway->{data} . '/books');
-        exit 1;
-    }
-
-    close $out;
-    syswrite($in, "VERSION=3\nformat=bytevalue\ntype=btree\n"
-        . "database=owners\nHEADER=END\n");
-    sleep 0.3 * $slow;
-
-    return { pid => $pid, in => $in };
-}

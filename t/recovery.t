@@ -34,7 +34,7 @@ my $client = $t->background(sub {
 ok(wait_for(sub { ($t->sim->counters->{in_flight} // 0) == 1 }, 10),
     'the call is under way');
 
-my $lock = lock_books();
+my $lock = $t->gateway->hold_books;
 
 ok(wait_for(sub { stored() == 2 }, 20), 'its picture is stored');
 
@@ -48,9 +48,7 @@ $t->is_hit($t->post('remix', $acme, remix(prompt => 'first')), '0.120000',
     'a free hit needs no lock');
 
 $t->gateway->kill_all;
-kill('KILL', $lock->{pid});
-close $lock->{in};
-waitpid($lock->{pid}, 0);
+$t->gateway->release_books($lock);
 $t->reap($client);
 
 my ($left) = $t->gateway->holds;
@@ -74,29 +72,6 @@ $t->finish(log => qr/exited on signal 9/);
 
 done_testing();
 
-
-# a process that has begun a write transaction and never ends it
-
-sub lock_books {
-    pipe(my $out, my $in) or die "pipe: $!\n";
-
-    my $pid = fork() // die "fork: $!\n";
-
-    if ($pid == 0) {
-        open(STDIN, '<&', $out) or exit 1;
-        open(STDERR, '>', '/dev/null');
-        close $in;
-        exec('mdb_load', '-s', 'owners', $t->gateway->{data} . '/books');
-        exit 1;
-    }
-
-    close $out;
-    syswrite($in, "VERSION=3\nformat=bytevalue\ntype=btree\n"
-        . "database=owners\nHEADER=END\n");
-    sleep 0.3 * $slow;
-
-    return { pid => $pid, in => $in };
-}
 
 sub stored {
     my $stats = eval { JSON::PP::decode_json(
