@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +27,6 @@
 
 #define PHOTA_MASTER_HEX     (2 * PHOTA_MASTER_LEN)
 
-#define PHOTA_SHA256_BLOCK   64
-
 #define PHOTA_SEAL_KEY       32
 #define PHOTA_SEAL_VERSION   4
 #define PHOTA_SEAL_NONCE     12
@@ -42,13 +39,6 @@
 
 #define PHOTA_MASTER_SALT    "nginx-phota master key 1"
 
-#define PHOTA_TOKEN_PREFIX   "phg_"
-#define PHOTA_ADMIN_PREFIX   "pha_"
-#define PHOTA_TOKEN_HEAD     (sizeof(PHOTA_TOKEN_PREFIX) - 1)
-#define PHOTA_TOKEN_RANDOM   32
-#define PHOTA_TOKEN_TEXT     47         /* prefix and 43 characters */
-#define PHOTA_TOKEN_CHECK    6
-
 
 static int phota_master_text(u_char *text, size_t *len, const char *path,
     phota_error_t *err);
@@ -56,28 +46,11 @@ static int phota_master_link(const char *temp, const char *path,
     phota_error_t *err);
 static int phota_master_write(int fd, const char *path, phota_error_t *err);
 static int phota_master_sync_dir(const char *path);
-static void phota_sha256_fetch(void);
-static void phota_sha256_forget(void *ctx);
-static EVP_MD_CTX *phota_sha256_begin(void);
-static int phota_hmac_half(u_char out[PHOTA_SHA256_LEN], const u_char key[32],
-    u_char pad, const void *p, size_t len);
 static void phota_seal_aad(u_char *aad, const phota_seal_t *bound);
 static int phota_seal_encrypt(EVP_CIPHER_CTX *ctx, const u_char *key,
     const u_char *aad, const u_char *plain, size_t len, u_char *out);
 static int phota_seal_decrypt(EVP_CIPHER_CTX *ctx, const u_char *key,
     const u_char *aad, const u_char *sealed, size_t len, u_char *out);
-static uint32_t phota_token_crc(const u_char *p, size_t len);
-static void phota_token_check(u_char *out, const u_char *token);
-static int phota_token_char(u_char c);
-static int phota_token_make(char *buf, const char *prefix,
-    u_char digest[PHOTA_SHA256_LEN]);
-static int phota_token_read(const u_char *token, size_t len,
-    const char *prefix, u_char digest[PHOTA_SHA256_LEN]);
-
-
-static EVP_MD          *phota_sha256_md;
-static pthread_key_t    phota_sha256_key;
-static pthread_once_t   phota_sha256_once = PTHREAD_ONCE_INIT;
 
 
 int
@@ -400,115 +373,6 @@ phota_random(void *p, size_t len)
 }
 
 
-/*
- * Fetching an algorithm costs more than hashing a token, and so does making a
- * context: the one is done once, the other once in a thread.
- */
-
-static void
-phota_sha256_fetch(void)
-{
-    if (pthread_key_create(&phota_sha256_key, phota_sha256_forget) == 0) {
-        phota_sha256_md = EVP_MD_fetch(NULL, "SHA256", NULL);
-    }
-}
-
-
-static void
-phota_sha256_forget(void *ctx)
-{
-    EVP_MD_CTX_free(ctx);
-}
-
-
-static EVP_MD_CTX *
-phota_sha256_begin(void)
-{
-    EVP_MD_CTX  *ctx;
-
-    if (pthread_once(&phota_sha256_once, phota_sha256_fetch) != 0
-        || phota_sha256_md == NULL)
-    {
-        return NULL;
-    }
-
-    ctx = pthread_getspecific(phota_sha256_key);
-
-    if (ctx == NULL) {
-        ctx = EVP_MD_CTX_new();
-
-        if (ctx == NULL || pthread_setspecific(phota_sha256_key, ctx) != 0) {
-            EVP_MD_CTX_free(ctx);
-            return NULL;
-        }
-    }
-
-    return (EVP_DigestInit_ex2(ctx, phota_sha256_md, NULL) == 1) ? ctx : NULL;
-}
-
-
-int
-phota_sha256(u_char out[PHOTA_SHA256_LEN], const void *p, size_t len)
-{
-    EVP_MD_CTX  *ctx;
-
-    ctx = phota_sha256_begin();
-
-    return (ctx != NULL
-            && EVP_DigestUpdate(ctx, p, len) == 1
-            && EVP_DigestFinal_ex(ctx, out, NULL) == 1)
-           ? PHOTA_OK : PHOTA_ERROR;
-}
-
-
-int
-phota_hmac(u_char out[PHOTA_SHA256_LEN], const u_char key[32], const void *p,
-    size_t len)
-{
-    int     rc;
-    u_char  inner[PHOTA_SHA256_LEN];
-
-    rc = phota_hmac_half(inner, key, 0x36, p, len);
-
-    if (rc == PHOTA_OK) {
-        rc = phota_hmac_half(out, key, 0x5c, inner, sizeof(inner));
-    }
-
-    phota_cleanse(inner, sizeof(inner));
-
-    return rc;
-}
-
-
-static int
-phota_hmac_half(u_char out[PHOTA_SHA256_LEN], const u_char key[32], u_char pad,
-    const void *p, size_t len)
-{
-    int          rc;
-    size_t       i;
-    u_char       block[PHOTA_SHA256_BLOCK];
-    EVP_MD_CTX  *ctx;
-
-    memset(block, pad, sizeof(block));
-
-    for (i = 0; i < 32; i++) {
-        block[i] ^= key[i];
-    }
-
-    ctx = phota_sha256_begin();
-
-    rc = (ctx != NULL
-          && EVP_DigestUpdate(ctx, block, sizeof(block)) == 1
-          && EVP_DigestUpdate(ctx, p, len) == 1
-          && EVP_DigestFinal_ex(ctx, out, NULL) == 1)
-         ? PHOTA_OK : PHOTA_ERROR;
-
-    phota_cleanse(block, sizeof(block));
-
-    return rc;
-}
-
-
 int
 phota_memcmp(const void *a, const void *b, size_t len)
 {
@@ -671,171 +535,4 @@ phota_seal_decrypt(EVP_CIPHER_CTX *ctx, const u_char *key, const u_char *aad,
     }
 
     return PHOTA_OK;
-}
-
-
-/* CRC-32 as in zlib and Ethernet, four bits a step */
-
-static uint32_t
-phota_token_crc(const u_char *p, size_t len)
-{
-    size_t    i;
-    uint32_t  crc;
-
-    static const uint32_t  table[] = {
-        0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
-        0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
-        0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-        0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c
-    };
-
-    crc = 0xffffffff;
-
-    for (i = 0; i < len; i++) {
-        crc = table[(crc ^ p[i]) & 0x0f] ^ (crc >> 4);
-        crc = table[(crc ^ (p[i] >> 4)) & 0x0f] ^ (crc >> 4);
-    }
-
-    return crc ^ 0xffffffff;
-}
-
-
-/*
- * The checksum isn't secret and needn't be: it spares a look-up and tells a
- * mistyped token from a revoked one.  A CRC finds every error of up to 32
- * bits in a row, so every wrong character and every swap of two neighbours.
- */
-
-static void
-phota_token_check(u_char *out, const u_char *token)
-{
-    unsigned  i;
-    uint32_t  crc;
-
-    static const u_char  digits[] =
-        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
-    crc = phota_token_crc(token, PHOTA_TOKEN_TEXT);
-
-    for (i = PHOTA_TOKEN_CHECK; i-- > 0; /* void */ ) {
-        out[i] = digits[crc % 62];
-        crc /= 62;
-    }
-}
-
-
-static int
-phota_token_char(u_char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
-           || (c >= 'a' && c <= 'z') || c == '-' || c == '_';
-}
-
-
-int
-phota_token_create(char *buf, u_char digest[PHOTA_SHA256_LEN])
-{
-    return phota_token_make(buf, PHOTA_TOKEN_PREFIX, digest);
-}
-
-
-int
-phota_admin_create(char *buf, u_char digest[PHOTA_SHA256_LEN])
-{
-    return phota_token_make(buf, PHOTA_ADMIN_PREFIX, digest);
-}
-
-
-static int
-phota_token_make(char *buf, const char *prefix,
-    u_char digest[PHOTA_SHA256_LEN])
-{
-    size_t   i;
-    u_char  *p, key[PHOTA_TOKEN_RANDOM], text[48];
-
-    if (phota_random(key, sizeof(key)) != PHOTA_OK) {
-        return PHOTA_ERROR;
-    }
-
-    /* 32 bytes are 43 characters and one of padding */
-
-    (void) EVP_EncodeBlock(text, key, sizeof(key));
-
-    p = (u_char *) buf;
-
-    memcpy(p, prefix, PHOTA_TOKEN_HEAD);
-
-    for (i = PHOTA_TOKEN_HEAD; i < PHOTA_TOKEN_TEXT; i++) {
-        p[i] = text[i - PHOTA_TOKEN_HEAD];
-
-        if (p[i] == '+') {
-            p[i] = '-';
-
-        } else if (p[i] == '/') {
-            p[i] = '_';
-        }
-    }
-
-    p[i++] = '_';
-    phota_token_check(p + i, p);
-    p[PHOTA_TOKEN_LEN] = '\0';
-
-    phota_cleanse(key, sizeof(key));
-    phota_cleanse(text, sizeof(text));
-
-    return phota_sha256(digest, buf, PHOTA_TOKEN_LEN);
-}
-
-
-int
-phota_token_digest(const u_char *token, size_t len,
-    u_char digest[PHOTA_SHA256_LEN])
-{
-    return phota_token_read(token, len, PHOTA_TOKEN_PREFIX, digest);
-}
-
-
-int
-phota_admin_digest(const u_char *token, size_t len,
-    u_char digest[PHOTA_SHA256_LEN])
-{
-    return phota_token_read(token, len, PHOTA_ADMIN_PREFIX, digest);
-}
-
-
-int
-phota_token_begins(const u_char *text)
-{
-    return memcmp(text, PHOTA_TOKEN_PREFIX, PHOTA_TOKEN_HEAD) == 0
-           || memcmp(text, PHOTA_ADMIN_PREFIX, PHOTA_TOKEN_HEAD) == 0;
-}
-
-
-static int
-phota_token_read(const u_char *token, size_t len, const char *prefix,
-    u_char digest[PHOTA_SHA256_LEN])
-{
-    size_t  i;
-    u_char  check[PHOTA_TOKEN_CHECK];
-
-    if (len != PHOTA_TOKEN_LEN
-        || memcmp(token, prefix, PHOTA_TOKEN_HEAD) != 0
-        || token[PHOTA_TOKEN_TEXT] != '_')
-    {
-        return PHOTA_INVALID;
-    }
-
-    for (i = PHOTA_TOKEN_HEAD; i < PHOTA_TOKEN_TEXT; i++) {
-        if (!phota_token_char(token[i])) {
-            return PHOTA_INVALID;
-        }
-    }
-
-    phota_token_check(check, token);
-
-    if (memcmp(check, token + PHOTA_TOKEN_TEXT + 1, PHOTA_TOKEN_CHECK) != 0) {
-        return PHOTA_INVALID;
-    }
-
-    return phota_sha256(digest, token, PHOTA_TOKEN_LEN);
 }

@@ -51,6 +51,7 @@ ngx_http_phota_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_phota_loc_conf_t *plcf = conf;
 
+    char                        *rv;
     ngx_str_t                   *value;
     ngx_http_core_loc_conf_t    *clcf;
     ngx_http_phota_main_conf_t  *pmcf;
@@ -61,18 +62,9 @@ ngx_http_phota_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (clcf->exact_match || clcf->named || clcf->noname
-#if (NGX_PCRE)
-        || clcf->regex
-#endif
-        || clcf->name.len == 0
-        || clcf->name.data[clcf->name.len - 1] != '/')
-    {
-        return "needs a prefix location that ends with \"/\"";
-    }
-
-    if (clcf->handler) {
-        return "is duplicate, or the location has a handler already";
+    rv = ngx_http_phota_serve_here(cf, ngx_http_phota_api_handler);
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
     plcf->api = PHOTA_SCOPE_READ;
@@ -87,8 +79,6 @@ ngx_http_phota_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         plcf->api = PHOTA_SCOPE_WRITE;
     }
-
-    clcf->handler = ngx_http_phota_api_handler;
 
     pmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_phota_module);
     pmcf->operated = 1;

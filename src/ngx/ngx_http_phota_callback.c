@@ -83,26 +83,13 @@ ngx_http_phota_callbacks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_phota_loc_conf_t *plcf = conf;
 
-    ngx_http_core_loc_conf_t    *clcf;
+    char                        *rv;
     ngx_http_phota_main_conf_t  *pmcf;
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    if (clcf->exact_match || clcf->named || clcf->noname
-#if (NGX_PCRE)
-        || clcf->regex
-#endif
-        || clcf->name.len == 0
-        || clcf->name.data[clcf->name.len - 1] != '/')
-    {
-        return "needs a prefix location that ends with \"/\"";
+    rv = ngx_http_phota_serve_here(cf, ngx_http_phota_callback_handler);
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
-
-    if (clcf->handler) {
-        return "is duplicate, or the location has a handler already";
-    }
-
-    clcf->handler = ngx_http_phota_callback_handler;
 
     plcf->callbacks = 1;
 

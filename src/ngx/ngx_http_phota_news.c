@@ -371,7 +371,8 @@ ngx_http_phota_news_done(ngx_http_phota_job_t *job)
 
     if (job->rc == PHOTA_ERROR || job->rc == PHOTA_INVALID) {
         ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0,
-                                ngx_http_phota_about_id(&about, 0, &news->charge),
+                                ngx_http_phota_about_id(&about, 0,
+                                                        &news->charge),
                                 "what became of a job could not be written, "
                                 "it is asked for again", "%s", job->err.text);
 

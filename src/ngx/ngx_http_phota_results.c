@@ -29,20 +29,15 @@ static ngx_int_t ngx_http_phota_results_refuse(ngx_http_request_t *r,
 char *
 ngx_http_phota_results(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    char                        *rv;
     size_t                       i;
     ngx_http_core_loc_conf_t    *clcf;
     ngx_http_phota_main_conf_t  *pmcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (clcf->exact_match || clcf->named || clcf->noname
-#if (NGX_PCRE)
-        || clcf->regex
-#endif
-        || clcf->name.len == 0 || clcf->name.len > 512
-        || clcf->name.data[clcf->name.len - 1] != '/')
-    {
-        return "needs a prefix location that ends with \"/\"";
+    if (clcf->name.len > 512) {
+        return "needs a location with a shorter name";
     }
 
     for (i = 0; i < clcf->name.len; i++) {
@@ -55,11 +50,10 @@ ngx_http_phota_results(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    if (clcf->handler) {
-        return "is duplicate, or the location has a handler already";
+    rv = ngx_http_phota_serve_here(cf, ngx_http_phota_results_handler);
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
-
-    clcf->handler = ngx_http_phota_results_handler;
 
     pmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_phota_module);
 

@@ -1,8 +1,8 @@
 
 /*
  * photactl: the way from a command line to an exit code: 0 done, 1 refused or
- * failed, 2 the command line is wrong, 3 there are warnings.  Success is silent unless a command's
- * purpose is to print.
+ * failed, 2 the command line is wrong, 3 there are warnings.  Success is silent
+ * unless a command's purpose is to print.
  */
 
 
@@ -192,7 +192,8 @@ photactl_option(photactl_t *ctl, const char *arg, char **next)
 
     if (*next == NULL) {
         return photactl_wrong(ctl, "%s: needs a value, %s",
-                              photactl_options[i].name, photactl_options[i].value);
+                              photactl_options[i].name,
+                              photactl_options[i].value);
     }
 
     ctl->opts[i] = *next;

@@ -238,7 +238,8 @@ photactl_init_said(photactl_t *ctl, const char *what, const char *path,
                                sizeof(values) / sizeof(values[0]), values);
     }
 
-    (void) fprintf(ctl->out, "%s %s: %s\n", made ? "made" : "found", what, path);
+    (void) fprintf(ctl->out, "%s %s: %s\n", made ? "made" : "found", what,
+                   path);
 
     return PHOTA_OK;
 }

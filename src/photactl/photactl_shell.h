@@ -79,7 +79,7 @@ void photactl_operator(photactl_t *ctl);
 int photactl_open(photactl_t *ctl, unsigned flags);
 void photactl_close(photactl_t *ctl);
 
-/* where they can't be opened to write, or no more: says so, opens them to read */
+/* can't be opened to write, or no more: says so, opens them to read */
 int photactl_reread(photactl_t *ctl);
 
 
