@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 
 use Digest::SHA ();
 use File::Find ();
+use Phota::Fail;
 use Phota::Test;
 use Test::More;
 use Time::HiRes qw/ sleep /;
@@ -153,6 +154,23 @@ $t->start;
 ok(wait_for(sub {
     grep { $_->{state} eq 'unknown' } $t->gateway->ledger }, 15),
     'after the next start too');
+
+# threads that end after all that their worker had was put away
+
+my $fail = Phota::Fail->new($t->dir . '/fail');
+
+$t->stop;
+$g->{env} = $fail->env;
+$t->start;
+$fail->linger(200);
+$t->is_hit($t->post('remix', $acme, remix(prompt => 'first')), '0.120000',
+    'a hit');
+$t->is_miss($t->post('remix', $acme, remix(prompt => 'second')), '0.120000',
+    'and a miss');
+ok($t->stop, 'a worker stops before its threads do');
+unlike($g->log, qr/exited on signal/, 'and nothing falls over');
+
+$t->start;
 
 $t->finish(unknown => 1, holds => 1,
     log => qr/exited with|open socket .* left/);

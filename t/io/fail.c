@@ -4,13 +4,14 @@
  * written below some directories and lets the calls that a test names fail.
  * Orders come through the file that PHOTA_FAIL names, shared by everyone who
  * maps it; t/lib/Phota/Fail.pm writes it.  They can have the clock go fast as
- * well, which is for times that no test waits for.
+ * well, which is for times that no test waits for, and threads end late.
  */
 
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -36,7 +37,7 @@
 #define FAIL_LATE    2              /* the first is done, and says it isn't */
 
 
-/* as pack('L8') sees it; a trace is a letter for each call, failed in capital */
+/* as pack('L9') sees it; a trace is a letter for each call, failed in capital */
 
 typedef struct {
     volatile uint32_t  armed;       /* a bit for each directory */
@@ -47,6 +48,7 @@ typedef struct {
     volatile uint32_t  calls;
     volatile uint32_t  failed;
     volatile uint32_t  clock;       /* seconds that the clock goes fast */
+    volatile uint32_t  linger;      /* ms that a thread takes to end */
     char               under[FAIL_DIRS][FAIL_PATH];
     char               trace[FAIL_TRACE];
 } fail_order_t;
@@ -72,6 +74,7 @@ static fail_order_t  *fail_order;
 
 
 static void fail_init(void) __attribute__((constructor));
+static void fail_exit(void);
 static fail_verdict_e fail_fd(int fd, char op);
 static fail_verdict_e fail_path(const char *path, char op);
 static unsigned fail_where(const char *path);
@@ -116,6 +119,17 @@ fail_init(void)
     (void) close(fd);
 
     fail_order = p;
+
+    (void) atexit(fail_exit);
+}
+
+
+/* the process is there for as long as its threads take to end */
+
+static void
+fail_exit(void)
+{
+    (void) usleep(2 * fail_order->linger * 1000);
 }
 
 
@@ -433,4 +447,21 @@ clock_gettime(clockid_t id, struct timespec *ts)
     }
 
     return rc;
+}
+
+
+/* what a thread leaves behind is put away as late as a busy machine does it */
+
+void
+pthread_exit(void *value)
+{
+    fail_real(pthread_exit)
+
+    if (fail_order != NULL && fail_order->linger != 0) {
+        (void) usleep(fail_order->linger * 1000);
+    }
+
+    real(value);
+
+    abort();
 }

@@ -14,7 +14,7 @@ my %error = (EIO => Errno::EIO(), ENOSPC => Errno::ENOSPC());
 my %how = (refuse => 0, short => 1, late => 2);
 
 my ($dirs, $path, $trace) = (4, 232, 3072);
-my $head = 8 * 4;
+my $head = 9 * 4;
 my $always = 0xffffffff;
 
 # file: where the orders go; under: a list of names and directories
@@ -32,7 +32,7 @@ sub new {
     }
 
     open(my $fh, '+>:raw', $file) or die "$file: $!\n";
-    syswrite($fh, pack('L8', (0) x 8)
+    syswrite($fh, pack('L9', (0) x 9)
         . pack('a' . $dirs * $path, $text) . "\0" x $trace);
     chmod 0666, $file;
     $self->{fh} = $fh;
@@ -84,6 +84,14 @@ sub clock {
     my ($self, $seconds) = @_;
 
     $self->_write(28, pack('L', $seconds));
+}
+
+# from now on a thread takes so many milliseconds to end
+
+sub linger {
+    my ($self, $ms) = @_;
+
+    $self->_write(32, pack('L', $ms));
 }
 
 sub calls { $_[0]->_number(5) }
