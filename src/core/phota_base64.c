@@ -1,8 +1,9 @@
 
 /*
  * Base64.  Out by vectors of 24 bytes where the processor has them, else two
- * characters at a time by table; in eight at a time by table as long as nothing
- * but the alphabet comes, and one at a time for all else.
+ * characters at a time by table; in by vectors of 32 characters or eight at a
+ * time by table as long as nothing but the alphabet comes, and one at a time
+ * for all else.
  */
 
 
@@ -148,6 +149,83 @@ phota_base64_avx2(u_char *out, const u_char *p, size_t n)
                             _mm256_add_epi8(in,
                                             _mm256_shuffle_epi8(shifts,
                                                                 index)));
+    }
+
+    return done;
+}
+
+
+/*
+ * The same backwards: 24 bytes of each 32 characters, to the first 32 that
+ * aren't all of the alphabet with '+' and '/'; not a byte more is written, and
+ * a character is left.  Returns how many characters that were.
+ */
+
+__attribute__((target("avx2")))
+static size_t
+phota_base64_unwide(u_char *out, const u_char *p, size_t n)
+{
+    size_t         done;
+    __m256i        in, high, low, slash, value;
+    const __m256i  nibble = _mm256_set1_epi8(0x0f);
+
+    /* a character is of the alphabet when its two nibbles share no bit here */
+
+    const __m256i  lows = _mm256_setr_epi8(0x15, 0x11, 0x11, 0x11, 0x11, 0x11,
+                                           0x11, 0x11, 0x11, 0x11, 0x13, 0x1a,
+                                           0x1b, 0x1b, 0x1b, 0x1a,
+                                           0x15, 0x11, 0x11, 0x11, 0x11, 0x11,
+                                           0x11, 0x11, 0x11, 0x11, 0x13, 0x1a,
+                                           0x1b, 0x1b, 0x1b, 0x1a);
+    const __m256i  highs = _mm256_setr_epi8(0x10, 0x10, 0x01, 0x02, 0x04, 0x08,
+                                            0x04, 0x08, 0x10, 0x10, 0x10, 0x10,
+                                            0x10, 0x10, 0x10, 0x10,
+                                            0x10, 0x10, 0x01, 0x02, 0x04, 0x08,
+                                            0x04, 0x08, 0x10, 0x10, 0x10, 0x10,
+                                            0x10, 0x10, 0x10, 0x10);
+
+    /* what is to be added, by the high nibble; '/' is in the place of 1 */
+
+    const __m256i  shifts = _mm256_setr_epi8(0, 63 - '/', 62 - '+', 52 - '0',
+                                             -'A', -'A', 26 - 'a', 26 - 'a',
+                                             0, 0, 0, 0, 0, 0, 0, 0,
+                                             0, 63 - '/', 62 - '+', 52 - '0',
+                                             -'A', -'A', 26 - 'a', 26 - 'a',
+                                             0, 0, 0, 0, 0, 0, 0, 0);
+    const __m256i  pack = _mm256_setr_epi8(2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13,
+                                           12, -1, -1, -1, -1,
+                                           2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13,
+                                           12, -1, -1, -1, -1);
+    const __m256i  join = _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 7, 7);
+
+    for (done = 0; n - done > 32; done += 32) {
+        in = _mm256_loadu_si256((const __m256i *) (p + done));
+
+        high = _mm256_and_si256(_mm256_srli_epi32(in, 4), nibble);
+        low = _mm256_and_si256(in, nibble);
+
+        if (!_mm256_testz_si256(_mm256_shuffle_epi8(lows, low),
+                                _mm256_shuffle_epi8(highs, high)))
+        {
+            break;
+        }
+
+        slash = _mm256_cmpeq_epi8(in, _mm256_set1_epi8('/'));
+        value = _mm256_add_epi8(in,
+                    _mm256_shuffle_epi8(shifts,
+                                        _mm256_add_epi8(slash, high)));
+
+        /* pairs of six bits, then pairs of twelve, in the order of numbers */
+
+        value = _mm256_maddubs_epi16(value, _mm256_set1_epi32(0x01400140));
+        value = _mm256_madd_epi16(value, _mm256_set1_epi32(0x00011000));
+        value = _mm256_shuffle_epi8(value, pack);
+        value = _mm256_permutevar8x32_epi32(value, join);
+
+        _mm_storeu_si128((__m128i *) out, _mm256_castsi256_si128(value));
+        _mm_storel_epi64((__m128i *) (out + 16),
+                         _mm256_extracti128_si256(value, 1));
+        out += 24;
     }
 
     return done;
@@ -315,6 +393,19 @@ phota_base64_plain(const u_char *p, const u_char *last, u_char **out)
     uint64_t   bits;
 
     o = *out;
+
+#if (PHOTA_BASE64_AVX2)
+
+    size_t     done;
+
+    if (last - p > 32 && __builtin_cpu_supports("avx2")) {
+        done = phota_base64_unwide(o, p, (size_t) (last - p));
+
+        o += done / 4 * 3;
+        p += done;
+    }
+
+#endif
 
     while (last - p >= 12) {
 

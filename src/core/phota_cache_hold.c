@@ -2,12 +2,11 @@
 /*
  * A new result's hold on its pictures.  Those that are there already are held
  * once more; the others are written, in chunks that are filled where they lie,
- * and must turn out to be what they were said to be.
+ * and must turn out to be what was digested when the answer was taken apart.
  */
 
 
 #include <string.h>
-#include <openssl/evp.h>
 
 #include "phota_cache_record.h"
 #include "phota_record.h"
@@ -19,7 +18,7 @@ typedef struct {
     phota_cache_totals_t    *totals;
     const phota_result_t    *result;
     uint32_t                 scope;
-    uint64_t                 length;        /* of the answer */
+    const phota_unpacked_t  *unpacked;
     phota_read_pt            read;
     void                    *ctx;
     uint32_t                 wanted;        /* a bit for each picture */
@@ -29,7 +28,7 @@ typedef struct {
     /* the picture that is being written, NULL: none is */
 
     const phota_picture_t   *picture;
-    EVP_MD_CTX              *md;
+    uint64_t                 sum;           /* of its bytes so far */
     uint32_t                 index;
     u_char                  *chunk;         /* in a page of txn, or NULL */
     size_t                   len;
@@ -49,7 +48,7 @@ static int phota_hold_end_picture(phota_hold_t *hold);
 int
 phota_cache_hold(phota_cache_t *c, MDB_txn *txn,
     phota_cache_totals_t *totals, const phota_result_t *result,
-    uint64_t length, phota_read_pt read, void *ctx)
+    const phota_unpacked_t *unpacked, phota_read_pt read, void *ctx)
 {
     int           rc;
     unsigned      i;
@@ -62,7 +61,7 @@ phota_cache_hold(phota_cache_t *c, MDB_txn *txn,
     hold.totals = totals;
     hold.result = result;
     hold.scope = result->scope;
-    hold.length = length;
+    hold.unpacked = unpacked;
     hold.read = read;
     hold.ctx = ctx;
 
@@ -143,21 +142,13 @@ phota_hold_pictures(phota_hold_t *hold)
 {
     int  rc;
 
-    hold->md = EVP_MD_CTX_new();
-
-    if (hold->md == NULL) {
-        return PHOTA_CACHE_NOMEM;
-    }
-
     rc = phota_unpack_pictures(phota_result_kind(hold->result), hold->read,
-                               hold->ctx, hold->length, phota_hold_piece,
-                               hold);
+                               hold->ctx, hold->unpacked->length,
+                               phota_hold_piece, hold);
 
     if (rc == PHOTA_OK) {
         rc = phota_hold_end_picture(hold);
     }
-
-    EVP_MD_CTX_free(hold->md);
 
     if (hold->rc != 0) {
         return hold->rc;
@@ -196,20 +187,12 @@ phota_hold_piece(void *ctx, unsigned picture, const u_char *p, size_t n)
     }
 
     if (hold->picture == NULL) {
-
-        if (!EVP_DigestInit_ex(hold->md, EVP_sha256(), NULL)) {
-            hold->rc = MDB_PANIC;
-            return PHOTA_ERROR;
-        }
-
         hold->picture = next;
+        hold->sum = 0;
         hold->index = 0;
     }
 
-    if (!EVP_DigestUpdate(hold->md, p, n)) {
-        hold->rc = MDB_PANIC;
-        return PHOTA_ERROR;
-    }
+    hold->sum = phota_picture_sum(hold->sum, p, n);
 
     return phota_hold_bytes(hold, p, n);
 }
@@ -290,26 +273,23 @@ phota_hold_chunk(phota_hold_t *hold)
 static int
 phota_hold_end_picture(phota_hold_t *hold)
 {
-    u_char  digest[PHOTA_SHA256_LEN];
+    size_t  i;
 
     if (hold->picture == NULL) {
         return PHOTA_OK;
     }
 
-    if (!EVP_DigestFinal_ex(hold->md, digest, NULL)) {
-        hold->rc = MDB_PANIC;
-        return PHOTA_ERROR;
-    }
+    i = (size_t) (hold->picture - hold->result->pictures);
 
     if (hold->chunk != NULL
         || phota_cache_chunk_len(hold->picture, hold->index) != 0
-        || memcmp(digest, hold->picture->digest, PHOTA_SHA256_LEN) != 0)
+        || hold->sum != hold->unpacked->sums[i])
     {
         hold->rc = PHOTA_CACHE_CHANGED;
         return PHOTA_ERROR;
     }
 
-    hold->written |= 1u << (hold->picture - hold->result->pictures);
+    hold->written |= 1u << i;
     hold->picture = NULL;
 
     return PHOTA_OK;

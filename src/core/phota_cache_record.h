@@ -32,7 +32,6 @@
 
 #define PHOTA_CACHE_UNREAD  (-20010)        /* the answer can't be read */
 #define PHOTA_CACHE_CHANGED (-20011)        /* it isn't what it was */
-#define PHOTA_CACHE_NOMEM   (-20012)
 
 
 /* keys of order and expiry; their values are keys of results */
@@ -198,11 +197,12 @@ int phota_totals_write(phota_cache_t *c, MDB_txn *txn,
 
 /*
  * phota_cache_hold.c: a new result's references to its pictures; those that are
- * not there are written, read and ctx give the answer.
+ * not there are written, read and ctx give the answer once more, of which
+ * unpacked tells.
  */
 int phota_cache_hold(phota_cache_t *c, MDB_txn *txn,
     phota_cache_totals_t *totals, const phota_result_t *result,
-    uint64_t length, phota_read_pt read, void *ctx);
+    const phota_unpacked_t *unpacked, phota_read_pt read, void *ctx);
 
 
 /*

@@ -460,7 +460,7 @@ phota_deposit_put(phota_cache_job_t *job, phota_deposit_t *deposit)
 
     if (rc == 0) {
         rc = phota_cache_hold(job->cache, job->txn, &job->totals, result,
-                              job->unpacked->length, job->read, job->ctx);
+                              job->unpacked, job->read, job->ctx);
     }
 
     return (rc == 0) ? phota_deposit_result(job, result) : rc;
@@ -654,10 +654,6 @@ phota_deposit_say(phota_cache_job_t *job, int rc, phota_error_t *err)
 
     case PHOTA_CACHE_CHANGED:
         phota_error(err, "the body of a result isn't what it was before");
-        return PHOTA_ERROR;
-
-    case PHOTA_CACHE_NOMEM:
-        phota_error(err, "no memory");
         return PHOTA_ERROR;
 
     default:

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
 #endif
 
 
@@ -338,6 +338,49 @@ phota_image_base64(phota_image_t *img, const u_char *p, size_t n,
 }
 
 
+/* the first byte that isn't of A-Z a-z 0-9 + /, or the first of fewer than 32 */
+
+#if defined(__x86_64__)
+
+__attribute__((target("avx2")))
+static const u_char *
+phota_image_plain_avx2(const u_char *p, const u_char *last)
+{
+    int      mask;
+    __m256i  v, f, alpha, digit, plus;
+
+    while (last - p >= 32) {
+        v = _mm256_loadu_si256((const __m256i *) p);
+        f = _mm256_or_si256(v, _mm256_set1_epi8(0x20));
+
+        /* signed: those from 0x80 on are below all of them */
+
+        alpha = _mm256_and_si256(
+                    _mm256_cmpgt_epi8(f, _mm256_set1_epi8('a' - 1)),
+                    _mm256_cmpgt_epi8(_mm256_set1_epi8('z' + 1), f));
+
+        digit = _mm256_and_si256(
+                    _mm256_cmpgt_epi8(v, _mm256_set1_epi8('/' - 1)),
+                    _mm256_cmpgt_epi8(_mm256_set1_epi8('9' + 1), v));
+
+        plus = _mm256_cmpeq_epi8(v, _mm256_set1_epi8('+'));
+
+        mask = _mm256_movemask_epi8(
+                   _mm256_or_si256(_mm256_or_si256(alpha, digit), plus));
+
+        if (mask != -1) {
+            return p + __builtin_ctz(~(unsigned) mask);
+        }
+
+        p += 32;
+    }
+
+    return p;
+}
+
+#endif
+
+
 /* to the first byte that isn't of A-Z a-z 0-9 + / */
 
 static const u_char *
@@ -345,10 +388,14 @@ phota_image_plain(const u_char *p, const u_char *last)
 {
     u_char  c, folded;
 
-#ifdef __SSE2__
+#if defined(__x86_64__)
 
     int      mask;
     __m128i  v, f, alpha, digit, plus;
+
+    if (last - p >= 32 && __builtin_cpu_supports("avx2")) {
+        p = phota_image_plain_avx2(p, last);
+    }
 
     while (last - p >= 16) {
         v = _mm_loadu_si128((const __m128i *) p);

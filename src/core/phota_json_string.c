@@ -1,8 +1,7 @@
 
 /*
  * The strings of the JSON scanner: UTF-8 checked, escapes resolved.  What lies
- * between quotes is searched sixteen bytes at a time and passed on where it
- * stands.
+ * between quotes is searched by vectors and passed on where it stands.
  */
 
 
@@ -10,8 +9,8 @@
 
 #include <string.h>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
 #endif
 
 
@@ -111,15 +110,66 @@ phota_json_scan_string(phota_json_t *json, const u_char **pos,
 }
 
 
+/*
+ * The first byte that is '"', '\', a control or not ASCII, or the first of
+ * fewer than 64.
+ */
+
+#if defined(__x86_64__)
+
+__attribute__((target("avx2")))
+static const u_char *
+phota_json_skip_avx2(const u_char *p, const u_char *last)
+{
+    unsigned       first, second;
+    __m256i        a, b, special, other;
+    const __m256i  control = _mm256_set1_epi8(0x20);
+    const __m256i  quote = _mm256_set1_epi8('"');
+    const __m256i  escape = _mm256_set1_epi8('\\');
+
+    while (last - p >= 64) {
+        a = _mm256_loadu_si256((const __m256i *) p);
+        b = _mm256_loadu_si256((const __m256i *) (p + 32));
+
+        /* as signed bytes those from 0x80 on are below 0x20, too */
+
+        special = _mm256_or_si256(_mm256_cmpgt_epi8(control, a),
+                      _mm256_or_si256(_mm256_cmpeq_epi8(a, quote),
+                                      _mm256_cmpeq_epi8(a, escape)));
+        other = _mm256_or_si256(_mm256_cmpgt_epi8(control, b),
+                    _mm256_or_si256(_mm256_cmpeq_epi8(b, quote),
+                                    _mm256_cmpeq_epi8(b, escape)));
+
+        first = (unsigned) _mm256_movemask_epi8(special);
+        second = (unsigned) _mm256_movemask_epi8(other);
+
+        if (first | second) {
+            return first ? p + __builtin_ctz(first)
+                         : p + 32 + __builtin_ctz(second);
+        }
+
+        p += 64;
+    }
+
+    return p;
+}
+
+#endif
+
+
 /* to the first byte that is '"', '\', a control or not ASCII */
 
 static const u_char *
 phota_json_skip(const u_char *p, const u_char *last)
 {
-#ifdef __SSE2__
+#if defined(__x86_64__)
 
     int      mask;
     __m128i  v, special;
+
+    if (last - p >= 64 && __builtin_cpu_supports("avx2")) {
+        p = phota_json_skip_avx2(p, last);
+    }
 
     while (last - p >= 16) {
         v = _mm_loadu_si128((const __m128i *) p);

@@ -1,12 +1,15 @@
 
 /*
- * Pictures: their type by the first bytes, and its names.
+ * Pictures: their type by the first bytes, and its names; a sum of their bytes.
  */
 
 
 #include "phota_picture.h"
 
 #include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 
 #define PHOTA_BRAND_LEN     4
@@ -163,4 +166,11 @@ phota_picture_by_extension(const u_char *p, size_t len, uint8_t *type)
     }
 
     return PHOTA_DECLINED;
+}
+
+
+uint64_t
+phota_picture_sum(uint64_t sum, const u_char *p, size_t n)
+{
+    return XXH3_64bits_withSeed(p, n, sum);
 }

@@ -52,6 +52,12 @@ typedef struct {
 /* by the first bytes: n is PHOTA_PICTURE_HEAD, or all there is */
 uint8_t phota_picture_type(const u_char *head, size_t n);
 
+/*
+ * XXH3 of the next piece and all before it, of which sum told (0: none):
+ * against accidents, not against people.
+ */
+uint64_t phota_picture_sum(uint64_t sum, const u_char *p, size_t n);
+
 /* "image/jpeg"; "application/octet-stream" for what isn't known */
 const char *phota_picture_mime(unsigned type);
 

@@ -45,6 +45,8 @@ typedef struct {
     uint64_t         length;        /* of the answer */
 
     phota_picture_t  pictures[PHOTA_PICTURES_MAX];
+    uint64_t         sums[PHOTA_PICTURES_MAX];  /* phota_picture_sum() of the
+                                       pieces that their bytes come in */
     unsigned         npictures;
 
     uint32_t         images_at;

@@ -180,6 +180,7 @@ static int
 phota_taking_flush(phota_taking_t *t)
 {
     size_t            n;
+    uint64_t         *sum;
     phota_picture_t  *picture;
 
     if (t->out_len == 0) {
@@ -201,6 +202,9 @@ phota_taking_flush(phota_taking_t *t)
     if (t->handler) {
         return t->handler(t->data, t->unpacked->npictures, t->out, n);
     }
+
+    sum = &t->unpacked->sums[t->unpacked->npictures];
+    *sum = phota_picture_sum(*sum, t->out, n);
 
     if (EVP_DigestUpdate(t->digest, t->out, n) != 1) {
         phota_taking_complain(t, "fails at SHA-256");

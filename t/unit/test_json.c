@@ -456,12 +456,12 @@ test_handler_stops(void **state)
 }
 
 
-/* a special byte at each place of the sixteen that are read at once */
+/* a special byte at each place of those that are read at once */
 
 static void
 test_places(void **state)
 {
-    u_char        text[80];
+    u_char        text[200];
     size_t        i;
     test_scan_t   scan;
 
@@ -469,16 +469,16 @@ test_places(void **state)
 
     scan.stop = 0;
 
-    for (i = 0; i < 40; i++) {
+    for (i = 0; i < 140; i++) {
         memset(text, 'a', sizeof(text));
         text[0] = '"';
         text[i + 1] = 0x1f;
-        test_all_cuts(&scan, text, 60);
+        test_all_cuts(&scan, text, 180);
         assert_int_equal(scan.rc, PHOTA_INVALID);
         assert_int_equal(scan.offset, i + 1);
 
         text[i + 1] = 0xff;
-        test_all_cuts(&scan, text, 60);
+        test_all_cuts(&scan, text, 180);
         assert_int_equal(scan.rc, PHOTA_INVALID);
         assert_int_equal(scan.offset, i + 1);
 

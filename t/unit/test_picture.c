@@ -203,6 +203,38 @@ test_round(void **state)
 }
 
 
+/* each byte at each place of those that are read at once */
+
+static void
+test_places(void **state)
+{
+    int       rc;
+    size_t    i, c, len, expected_len;
+    u_char    text[104], out[104], expected[104];
+
+    (void) state;
+
+    for (i = 0; i < sizeof(text); i++) {
+        for (c = 0; c < 256; c++) {
+            test_fill(out, 78, (unsigned) (i * 256 + c));
+            assert_int_equal(phota_base64_encode(text, out, 78), 104);
+
+            text[i] = (u_char) c;
+
+            rc = test_decode(text, sizeof(text), 1, expected, &expected_len);
+
+            assert_int_equal(test_decode(text, sizeof(text), sizeof(text),
+                                         out, &len), rc);
+
+            if (rc == PHOTA_OK) {
+                assert_int_equal(len, expected_len);
+                assert_memory_equal(out, expected, len);
+            }
+        }
+    }
+}
+
+
 static void
 test_padding(void **state)
 {
@@ -428,6 +460,7 @@ main(void)
         cmocka_unit_test(test_encode),
         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_round),
+        cmocka_unit_test(test_places),
         cmocka_unit_test(test_padding),
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_types),
