@@ -111,7 +111,21 @@ typedef struct {
     uint64_t         since;         /* ms: results of this pool that were
                                        stored before go, 0: none do */
     phota_result_t   result;
+    uint32_t         written;       /* a bit for each picture whose bytes were
+                                       written, and not there already */
 } phota_deposit_t;
+
+
+/* an answer that was bought, and what is to be stored of it */
+
+typedef struct {
+    phota_deposit_t         *deposits;
+    unsigned                 ndeposits;
+    unsigned                 bought;
+    const phota_unpacked_t  *unpacked;
+    phota_read_pt            read;
+    void                    *ctx;
+} phota_bought_t;
 
 
 typedef int (*phota_result_pt)(void *ctx, const phota_result_t *result);
@@ -214,8 +228,8 @@ int phota_cache_find_charge(phota_cache_t *c, MDB_txn *txn,
  * it; read and ctx: the answer once more.  Of each deposit the caller fills
  * fingerprint, since, and of its result id, origin, expires, linked, tenant,
  * scope, status, identity_low, identity_high, cost, operation, tag, request_id
- * and the marks of profiles that were named; all else is set here, number and
- * stored too (stored only if it is 0).  bought: of which deposit a record stays
+ * and the marks of profiles that were named; all else is set here, number,
+ * written and stored too (stored only if it is 0).  bought: of which deposit a record stays
  * for recovery, by the id that is its charge's.
  *
  * PHOTA_OK also when a result of this id is there already; PHOTA_DECLINED when
@@ -231,6 +245,14 @@ int phota_cache_find_charge(phota_cache_t *c, MDB_txn *txn,
 int phota_cache_store(phota_cache_t *c, phota_deposit_t *deposits,
     unsigned ndeposits, unsigned bought, const phota_unpacked_t *unpacked,
     phota_read_pt read, void *ctx, phota_error_t *err);
+
+/*
+ * The same for several answers in one transaction, as long as nothing has to go
+ * for them.  PHOTA_DECLINED: it has, or something is wrong with one; nothing
+ * was stored then, and each has to be by itself.
+ */
+int phota_cache_store_together(phota_cache_t *c, phota_bought_t *all,
+    unsigned n);
 
 /* that a result was used, and that links to its pictures live until linked */
 

@@ -48,7 +48,8 @@ static int phota_hold_end_picture(phota_hold_t *hold);
 int
 phota_cache_hold(phota_cache_t *c, MDB_txn *txn,
     phota_cache_totals_t *totals, const phota_result_t *result,
-    const phota_unpacked_t *unpacked, phota_read_pt read, void *ctx)
+    const phota_unpacked_t *unpacked, phota_read_pt read, void *ctx,
+    uint32_t *written)
 {
     int           rc;
     unsigned      i;
@@ -78,7 +79,11 @@ phota_cache_hold(phota_cache_t *c, MDB_txn *txn,
         }
     }
 
-    return hold.wanted ? phota_hold_pictures(&hold) : 0;
+    rc = hold.wanted ? phota_hold_pictures(&hold) : 0;
+
+    *written = hold.written;
+
+    return rc;
 }
 
 

@@ -198,11 +198,12 @@ int phota_totals_write(phota_cache_t *c, MDB_txn *txn,
 /*
  * phota_cache_hold.c: a new result's references to its pictures; those that are
  * not there are written, read and ctx give the answer once more, of which
- * unpacked tells.
+ * unpacked tells.  *written: a bit for each that was.
  */
 int phota_cache_hold(phota_cache_t *c, MDB_txn *txn,
     phota_cache_totals_t *totals, const phota_result_t *result,
-    const phota_unpacked_t *unpacked, phota_read_pt read, void *ctx);
+    const phota_unpacked_t *unpacked, phota_read_pt read, void *ctx,
+    uint32_t *written);
 
 
 /*

@@ -50,6 +50,7 @@ typedef struct {
 } phota_pool_t;
 
 
+static void phota_deposit_next(phota_cache_job_t *job, phota_bought_t *one);
 static void phota_deposit_prepare(phota_cache_job_t *job,
     phota_deposit_t *deposit);
 static void phota_deposit_mark(phota_result_t *result,
@@ -119,6 +120,81 @@ phota_cache_store(phota_cache_t *c, phota_deposit_t *deposits,
 }
 
 
+int
+phota_cache_store_together(phota_cache_t *c, phota_bought_t *all, unsigned n)
+{
+    int                rc;
+    unsigned           i, k;
+    uint64_t           need, sum;
+    phota_cache_job_t  job;
+
+    memset(&job, 0, sizeof(phota_cache_job_t));
+
+    job.cache = c;
+    job.now = phota_now();
+
+    for (i = 0; i < n; i++) {
+        phota_deposit_next(&job, &all[i]);
+
+        for (k = 0; k < job.ndeposits; k++) {
+            phota_deposit_prepare(&job, &job.deposits[k]);
+        }
+    }
+
+    /* with the last answer's need, and then that of the others */
+
+    rc = phota_deposit_begin(&job, &need);
+
+    if (rc != 0) {
+        return PHOTA_DECLINED;
+    }
+
+    sum = job.totals.bytes + job.totals.garbage + need;
+
+    for (i = 0; rc == 0 && i < n - 1; i++) {
+        phota_deposit_next(&job, &all[i]);
+
+        rc = phota_deposit_need(&job, &need);
+        sum += need;
+    }
+
+    if (rc == 0 && sum > c->max_size) {
+        rc = PHOTA_NO_ROOM;
+    }
+
+    for (i = 0; rc == 0 && i < n; i++) {
+        phota_deposit_next(&job, &all[i]);
+
+        rc = phota_deposit_write(&job);
+    }
+
+    if (rc == 0) {
+        rc = phota_totals_write(c, job.txn, &job.totals);
+    }
+
+    if (rc != 0) {
+        phota_store_abort(job.txn);
+        return PHOTA_DECLINED;
+    }
+
+    rc = mdb_txn_commit(job.txn);
+
+    return (rc == 0) ? PHOTA_OK : PHOTA_DECLINED;
+}
+
+
+static void
+phota_deposit_next(phota_cache_job_t *job, phota_bought_t *one)
+{
+    job->deposits = one->deposits;
+    job->ndeposits = one->ndeposits;
+    job->bought = one->bought;
+    job->unpacked = one->unpacked;
+    job->read = one->read;
+    job->ctx = one->ctx;
+}
+
+
 static void
 phota_deposit_prepare(phota_cache_job_t *job, phota_deposit_t *deposit)
 {
@@ -127,6 +203,8 @@ phota_deposit_prepare(phota_cache_job_t *job, phota_deposit_t *deposit)
 
     result = &deposit->result;
     unpacked = job->unpacked;
+
+    deposit->written = 0;
 
     memcpy(result->key.fingerprint, deposit->fingerprint, PHOTA_SHA256_LEN);
     memset(result->key.number, 0, sizeof(result->key.number));
@@ -460,7 +538,8 @@ phota_deposit_put(phota_cache_job_t *job, phota_deposit_t *deposit)
 
     if (rc == 0) {
         rc = phota_cache_hold(job->cache, job->txn, &job->totals, result,
-                              job->unpacked, job->read, job->ctx);
+                              job->unpacked, job->read, job->ctx,
+                              &deposit->written);
     }
 
     return (rc == 0) ? phota_deposit_result(job, result) : rc;

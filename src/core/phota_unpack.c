@@ -8,6 +8,7 @@
 
 #include "phota_unpack.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,8 +53,12 @@ typedef struct {
 
     uint64_t               name_at;
     size_t                 name_len;    /* may be more than was kept */
+
+    /* what follows isn't zeroed */
+
     u_char                 name[PHOTA_SKELETON_MAX];
     u_char                 in[PHOTA_UNPACK_READ];
+    u_char                 out[PHOTA_TAKING_OUT];
 } phota_unpack_t;
 
 
@@ -175,10 +180,12 @@ phota_unpack_create(phota_answer_e kind, phota_unpacked_t *unpacked,
 
     memset(unpacked, 0, sizeof(phota_unpacked_t));
 
-    u = calloc(1, sizeof(phota_unpack_t));
+    u = malloc(sizeof(phota_unpack_t));
     if (u == NULL) {
         return NULL;
     }
+
+    memset(u, 0, offsetof(phota_unpack_t, name));
 
     u->kind = kind;
     u->unpacked = unpacked;
@@ -186,7 +193,7 @@ phota_unpack_create(phota_answer_e kind, phota_unpacked_t *unpacked,
 
     phota_json_init(&u->json, phota_unpack_event, u);
     phota_text_init(&u->text, unpacked, u->in);
-    phota_taking_init(&u->taking, kind, unpacked, err);
+    phota_taking_init(&u->taking, kind, unpacked, u->out, err);
 
     return u;
 }

@@ -20,10 +20,11 @@ static int phota_taking_flush(phota_taking_t *t);
 
 void
 phota_taking_init(phota_taking_t *t, phota_answer_e kind,
-    phota_unpacked_t *unpacked, phota_error_t *err)
+    phota_unpacked_t *unpacked, u_char *out, phota_error_t *err)
 {
     t->kind = kind;
     t->unpacked = unpacked;
+    t->out = out;
     t->err = err;
 
     phota_image_init(&t->image, NULL, 0, phota_taking_base64, t);

@@ -38,13 +38,16 @@ typedef struct {
     unsigned               prefix_len;
     size_t                 out_len;
     u_char                 prefix[PHOTA_TAKING_PREFIX];
-    u_char                 out[PHOTA_TAKING_OUT];
+    u_char                *out;         /* PHOTA_TAKING_OUT bytes */
 } phota_taking_t;
 
 
-/* t is zeroed; md, digest, handler are set by who wants them */
+/*
+ * t is zeroed; md, digest, handler are set by who wants them; out has room for
+ * PHOTA_TAKING_OUT bytes
+ */
 void phota_taking_init(phota_taking_t *t, phota_answer_e kind,
-    phota_unpacked_t *unpacked, phota_error_t *err);
+    phota_unpacked_t *unpacked, u_char *out, phota_error_t *err);
 
 /*
  * The next picture: where its text begins, its pieces, where it ends; then it

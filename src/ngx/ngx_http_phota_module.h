@@ -241,6 +241,9 @@ struct ngx_http_phota_sender_s {
 };
 
 
+#define NGX_HTTP_PHOTA_TOGETHER  16     /* jobs of run_all() at the most */
+
+
 /*
  * Work for a writer thread.  run() is called in the thread, with a write
  * transaction when its queue groups commits; done() in the event loop, with rc
@@ -250,6 +253,11 @@ struct ngx_http_phota_sender_s {
 struct ngx_http_phota_job_s {
     ngx_queue_t                 queue;
     int                       (*run)(ngx_http_phota_job_t *job, MDB_txn *txn);
+
+    /* instead, for those that see to their own transactions: n jobs at once */
+    void                      (*run_all)(ngx_http_phota_job_t **jobs,
+                                         ngx_uint_t n);
+
     void                      (*done)(ngx_http_phota_job_t *job);
     uint64_t                    posted;         /* us, if it is timed */
     ngx_http_phota_meter_e      meter;          /* that times it, or NONE */
@@ -262,6 +270,7 @@ struct ngx_http_phota_job_s {
 
 typedef struct {
     ngx_thread_task_t           task;
+    ngx_event_t                 gather;         /* posts the task */
     ngx_queue_t                 waiting;        /* event loop's */
     ngx_queue_t                 taken;          /* the thread's, then done */
     phota_store_t              *store;          /* NULL: jobs see to it */

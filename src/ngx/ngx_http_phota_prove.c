@@ -348,6 +348,24 @@ ngx_http_phota_doubt(const u_char *digest)
 }
 
 
+void
+ngx_http_phota_written(const phota_deposit_t *deposit)
+{
+    uint64_t    name;
+    ngx_uint_t  i;
+
+    for (i = 0; i < deposit->result.npictures; i++) {
+
+        if (deposit->written & 1u << i) {
+            name = ngx_http_phota_proven_name(
+                       deposit->result.pictures[i].digest);
+
+            ngx_http_phota_proven[name % NGX_HTTP_PHOTA_PROVEN] = name;
+        }
+    }
+}
+
+
 ngx_int_t
 ngx_http_phota_prove(ngx_http_request_t *r, const phota_piece_t *pictures,
     ngx_uint_t n, const u_char *fingerprint, ngx_http_phota_proven_pt handler)

@@ -15,6 +15,15 @@
 
 #define NGX_HTTP_PHOTA_EDIT_MAX  (PHOTA_URL_MAX + PHOTA_CALLBACK_NAME + 2)
 
+/* bytes of answers that are stored in one transaction */
+
+#define NGX_HTTP_PHOTA_STORE_SIZE  (16 * 1024 * 1024)
+
+
+#define ngx_http_phota_stored_by(job)                                         \
+    ((ngx_http_phota_purchase_t *)                                            \
+         ((u_char *) (job) - offsetof(ngx_http_phota_purchase_t, store)))
+
 
 typedef struct {
     phota_spot_t               spot;
@@ -29,7 +38,10 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_phota_deposit(ngx_http_phota_purchase_t *p);
-static int ngx_http_phota_store_run(ngx_http_phota_job_t *job, MDB_txn *txn);
+static void ngx_http_phota_store_all(ngx_http_phota_job_t **jobs,
+    ngx_uint_t n);
+static void ngx_http_phota_store_some(ngx_http_phota_job_t **jobs,
+    ngx_uint_t n);
 static void ngx_http_phota_store_done(ngx_http_phota_job_t *job);
 static ngx_int_t ngx_http_phota_edits(ngx_http_request_t *r,
     ngx_http_phota_ctx_t *ctx, ngx_http_phota_edits_t *edits);
@@ -61,7 +73,7 @@ ngx_http_phota_store(ngx_http_phota_purchase_t *p)
         return;
     }
 
-    p->store.run = ngx_http_phota_store_run;
+    p->store.run_all = ngx_http_phota_store_all;
     p->store.done = ngx_http_phota_store_done;
 
     p->refs++;
@@ -155,59 +167,122 @@ ngx_http_phota_deposit(ngx_http_phota_purchase_t *p)
 }
 
 
-static int
-ngx_http_phota_store_run(ngx_http_phota_job_t *job, MDB_txn *txn)
+/* in one transaction, as long as that isn't too large */
+
+static void
+ngx_http_phota_store_all(ngx_http_phota_job_t **jobs, ngx_uint_t n)
 {
-    int                         rc;
+    off_t                       size;
+    ngx_uint_t                  i, first;
+    ngx_http_phota_purchase_t  *p;
+
+    size = 0;
+    first = 0;
+
+    for (i = 0; i < n; i++) {
+        p = ngx_http_phota_stored_by(jobs[i]);
+        size += ngx_http_phota_spool_size(p->spool);
+
+        if (i > first && size > NGX_HTTP_PHOTA_STORE_SIZE) {
+            ngx_http_phota_store_some(&jobs[first], i - first);
+
+            first = i;
+            size = ngx_http_phota_spool_size(p->spool);
+        }
+    }
+
+    ngx_http_phota_store_some(&jobs[first], n - first);
+}
+
+
+static void
+ngx_http_phota_store_some(ngx_http_phota_job_t **jobs, ngx_uint_t n)
+{
+    ngx_uint_t                  i, nall;
+    phota_bought_t              all[NGX_HTTP_PHOTA_TOGETHER], *one;
     phota_unpacked_t           *unpacked;
+    ngx_http_phota_job_t       *job, *storing[NGX_HTTP_PHOTA_TOGETHER];
     ngx_http_phota_worker_t    *worker;
     ngx_http_phota_purchase_t  *p;
 
-    p = (ngx_http_phota_purchase_t *)
-            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, store));
-
     worker = &ngx_http_phota_worker;
+    nall = 0;
 
-    unpacked = ngx_alloc(sizeof(phota_unpacked_t), ngx_cycle->log);
-    if (unpacked == NULL) {
-        phota_error(&job->err, "no memory");
-        return PHOTA_ERROR;
+    unpacked = ngx_alloc(n * sizeof(phota_unpacked_t), ngx_cycle->log);
+
+    for (i = 0; i < n; i++) {
+        job = jobs[i];
+        p = ngx_http_phota_stored_by(job);
+
+        if (unpacked == NULL) {
+            phota_error(&job->err, "no memory");
+            continue;
+        }
+
+        job->rc = phota_unpack(phota_operations[p->charge.operation].answer,
+                               ngx_http_phota_spool_read, p->spool,
+                               ngx_http_phota_spool_size(p->spool),
+                               &unpacked[i], &job->err);
+
+        if (job->rc == PHOTA_OK) {
+            one = &all[nall];
+            storing[nall++] = job;
+
+            one->deposits = p->deposits;
+            one->ndeposits = p->ndeposits;
+            one->bought = 0;
+            one->unpacked = &unpacked[i];
+            one->read = ngx_http_phota_spool_read;
+            one->ctx = p->spool;
+        }
     }
 
-    rc = phota_unpack(phota_operations[p->charge.operation].answer,
-                      ngx_http_phota_spool_read, p->spool,
-                      ngx_http_phota_spool_size(p->spool), unpacked,
-                      &job->err);
+    if (nall < 2
+        || phota_cache_store_together(&worker->cache, all, nall) != PHOTA_OK)
+    {
+        /* nobody's trouble may be another's */
 
-    if (rc == PHOTA_OK) {
-        rc = phota_cache_store(&worker->cache, p->deposits, p->ndeposits, 0,
-                               unpacked, ngx_http_phota_spool_read, p->spool,
-                               &job->err);
+        for (i = 0; i < nall; i++) {
+            one = &all[i];
+            job = storing[i];
+
+            job->rc = phota_cache_store(&worker->cache, one->deposits,
+                                        one->ndeposits, one->bought,
+                                        one->unpacked, one->read, one->ctx,
+                                        &job->err);
+        }
     }
 
     ngx_free(unpacked);
 
-    if (rc == PHOTA_OK && phota_store_moved(&worker->cache_store)) {
-
-        /* compacted while we waited for the lock: nobody will look there */
-
-        p->moved = 1;
-        phota_error(&job->err, "the cache was replaced meanwhile");
-        return PHOTA_ERROR;
+    if (nall == 0 || !phota_store_moved(&worker->cache_store)) {
+        return;
     }
 
-    return rc;
+    /* compacted while we waited for the lock: nobody will look there */
+
+    for (i = 0; i < nall; i++) {
+        job = storing[i];
+
+        if (job->rc == PHOTA_OK) {
+            p = ngx_http_phota_stored_by(job);
+
+            p->moved = 1;
+            phota_error(&job->err, "the cache was replaced meanwhile");
+            job->rc = PHOTA_ERROR;
+        }
+    }
 }
 
 
 static void
 ngx_http_phota_store_done(ngx_http_phota_job_t *job)
 {
+    ngx_uint_t                  i;
     ngx_http_phota_about_t      about;
     ngx_http_phota_purchase_t  *p;
 
-    p = (ngx_http_phota_purchase_t *)
-            ((u_char *) job - offsetof(ngx_http_phota_purchase_t, store));
+    p = ngx_http_phota_stored_by(job);
 
     if (p->moved && !ngx_http_phota_worker.exiting) {
 
@@ -222,6 +297,10 @@ ngx_http_phota_store_done(ngx_http_phota_job_t *job)
 
     if (job->rc == PHOTA_OK) {
         p->stored = 1;
+
+        for (i = 0; i < p->ndeposits; i++) {
+            ngx_http_phota_written(&p->deposits[i]);
+        }
 
     } else {
         ngx_http_phota_say_some(NGX_LOG_ERR, ngx_cycle->log, 0,

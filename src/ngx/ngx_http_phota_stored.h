@@ -81,6 +81,9 @@ void ngx_http_phota_feel_cold(void);
 /* whether a chunk is in memory */
 ngx_uint_t ngx_http_phota_resident(const u_char *p, size_t len);
 
+/* that those of its pictures whose bytes it wrote needn't be read first */
+void ngx_http_phota_written(const phota_deposit_t *deposit);
+
 /* that it has to be read again before it is sent */
 void ngx_http_phota_doubt(const u_char *digest);
 

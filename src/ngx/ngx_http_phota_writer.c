@@ -10,8 +10,11 @@
 #include "ngx_http_phota_module.h"
 
 
+static void ngx_http_phota_writer_gathered(ngx_event_t *ev);
+static void ngx_http_phota_writer_next(ngx_http_phota_writer_t *w);
 static void ngx_http_phota_writer_post(ngx_http_phota_writer_t *w);
 static void ngx_http_phota_writer_thread(void *data, ngx_log_t *log);
+static void ngx_http_phota_writer_each(ngx_http_phota_writer_t *w);
 static void ngx_http_phota_writer_group(ngx_http_phota_writer_t *w);
 static void ngx_http_phota_writer_single(ngx_http_phota_writer_t *w,
     ngx_http_phota_job_t *job);
@@ -34,6 +37,10 @@ ngx_http_phota_writer_init(ngx_http_phota_writer_t *w, phota_store_t *store,
     w->task.event.data = w;
     w->task.event.handler = ngx_http_phota_writer_done;
     w->task.event.log = log;
+
+    w->gather.data = w;
+    w->gather.handler = ngx_http_phota_writer_gathered;
+    w->gather.log = log;
 }
 
 
@@ -50,7 +57,31 @@ ngx_http_phota_post(ngx_http_phota_writer_t *w, ngx_http_phota_job_t *job)
     ngx_queue_insert_tail(&w->waiting, &job->queue);
     ngx_http_phota_job_begin();
 
-    if (!w->busy && !w->paused && !ngx_http_phota_worker.exiting) {
+    /* what comes in this round of the event loop or the next has one commit */
+
+    if (!w->busy) {
+        ngx_post_event(&w->gather, &ngx_posted_next_events);
+    }
+}
+
+
+static void
+ngx_http_phota_writer_gathered(ngx_event_t *ev)
+{
+    ngx_http_phota_writer_t *w = ev->data;
+
+    ngx_http_phota_writer_next(w);
+}
+
+
+/* the next group, if there is one and nothing is in its way */
+
+static void
+ngx_http_phota_writer_next(ngx_http_phota_writer_t *w)
+{
+    if (!w->busy && !w->paused && !ngx_queue_empty(&w->waiting)
+        && !ngx_http_phota_worker.exiting)
+    {
         ngx_http_phota_writer_post(w);
     }
 }
@@ -87,10 +118,9 @@ ngx_http_phota_writer_thread(void *data, ngx_log_t *log)
 {
     ngx_http_phota_writer_t *w = data;
 
-    uint64_t               begun;
-    ngx_uint_t             n;
-    ngx_queue_t           *q;
-    ngx_http_phota_job_t  *job;
+    uint64_t      begun;
+    ngx_uint_t    n;
+    ngx_queue_t  *q;
 
     n = 0;
 
@@ -112,19 +142,51 @@ ngx_http_phota_writer_thread(void *data, ngx_log_t *log)
         return;
     }
 
-    for (q = ngx_queue_head(&w->taken);
-         q != ngx_queue_sentinel(&w->taken);
-         q = ngx_queue_next(q))
-    {
-        job = ngx_queue_data(q, ngx_http_phota_job_t, queue);
-        job->rc = job->run(job, NULL);
-    }
+    ngx_http_phota_writer_each(w);
 
     ngx_http_phota_meter_removed(&ngx_http_phota_worker.cache);
 
     ngx_http_phota_meter_observe(NGX_HTTP_PHOTA_METER_CACHE_WRITE,
                                  ngx_http_phota_meter_clock() - begun);
     ngx_http_phota_meter_observe(NGX_HTTP_PHOTA_METER_GROUP_CACHE, n);
+}
+
+
+/* jobs with transactions of their own, those that can share one together */
+
+static void
+ngx_http_phota_writer_each(ngx_http_phota_writer_t *w)
+{
+    ngx_uint_t             n;
+    ngx_queue_t           *q;
+    ngx_http_phota_job_t  *job, *jobs[NGX_HTTP_PHOTA_TOGETHER];
+
+    n = 0;
+
+    for (q = ngx_queue_head(&w->taken);
+         q != ngx_queue_sentinel(&w->taken);
+         q = ngx_queue_next(q))
+    {
+        job = ngx_queue_data(q, ngx_http_phota_job_t, queue);
+
+        if (n && (n == NGX_HTTP_PHOTA_TOGETHER
+                  || job->run_all != jobs[0]->run_all))
+        {
+            jobs[0]->run_all(jobs, n);
+            n = 0;
+        }
+
+        if (job->run_all) {
+            jobs[n++] = job;
+
+        } else {
+            job->rc = job->run(job, NULL);
+        }
+    }
+
+    if (n) {
+        jobs[0]->run_all(jobs, n);
+    }
 }
 
 
@@ -223,11 +285,7 @@ ngx_http_phota_writer_done(ngx_event_t *ev)
 
     /* the thread works on while the event loop hears of the last group */
 
-    if (!ngx_queue_empty(&w->waiting) && !w->paused
-        && !ngx_http_phota_worker.exiting)
-    {
-        ngx_http_phota_writer_post(w);
-    }
+    ngx_http_phota_writer_next(w);
 
     while (!ngx_queue_empty(&done)) {
         q = ngx_queue_head(&done);
@@ -288,11 +346,7 @@ ngx_http_phota_writer_go_on(ngx_http_phota_writer_t *w)
 {
     w->paused = 0;
 
-    if (!w->busy && !ngx_queue_empty(&w->waiting)
-        && !ngx_http_phota_worker.exiting)
-    {
-        ngx_http_phota_writer_post(w);
-    }
+    ngx_http_phota_writer_next(w);
 }
 
 
