@@ -357,6 +357,78 @@ test_two_deposits(void **state)
 }
 
 
+/* all of them or none */
+
+static void
+test_together(void **state)
+{
+    unsigned          i, damaged;
+    uint64_t          seed, length, max;
+    test_answer_t     answers[3];
+    phota_bought_t    all[3];
+    phota_result_t    results[PHOTA_POOL_MAX];
+    phota_deposit_t   deposits[3];
+
+    (void) state;
+
+    length = 100000;
+
+    /* the third has the picture of the first */
+
+    for (i = 0; i < 3; i++) {
+        seed = 1 + i % 2;
+        test_answer(&answers[i], 1, &seed, &length);
+        test_deposit(&deposits[i], i, 3);
+
+        all[i].deposits = &deposits[i];
+        all[i].ndeposits = 1;
+        all[i].bought = 0;
+        all[i].unpacked = &answers[i].unpacked;
+        all[i].read = test_read;
+        all[i].ctx = &answers[i];
+    }
+
+    answers[1].fail = 70000;
+    assert_int_equal(phota_cache_store_together(&test_cache, all, 3),
+                     PHOTA_DECLINED);
+    test_stats(0, 0);
+    test_all_gone();
+    answers[1].fail = 0;
+
+    max = test_cache.max_size;
+    test_cache.max_size = 250000;
+    assert_int_equal(phota_cache_store_together(&test_cache, all, 3),
+                     PHOTA_DECLINED);
+    test_stats(0, 0);
+    test_cache.max_size = max;
+
+    assert_int_equal(phota_cache_store_together(&test_cache, all, 3),
+                     PHOTA_OK);
+    test_stats(3, 2);
+    assert_int_equal(deposits[0].written, 1);
+    assert_int_equal(deposits[1].written, 1);
+    assert_int_equal(deposits[2].written, 0);
+    assert_int_equal(test_entries(test_cache.charges), 3);
+
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(test_pool(i, 0, results, &damaged), 1);
+        assert_int_equal(test_load(3, &answers[i].unpacked.pictures[0],
+                                   1 + i % 2),
+                         PHOTA_OK);
+        free(answers[i].text);
+    }
+
+    /* nor twice */
+
+    assert_int_equal(phota_cache_store_together(&test_cache, all, 1),
+                     PHOTA_OK);
+    test_stats(3, 2);
+
+    test_empty();
+    test_all_gone();
+}
+
+
 static void
 test_scopes(void **state)
 {
@@ -623,6 +695,7 @@ main(void)
         TEST(test_read_fails),
         TEST(test_same_id),
         TEST(test_two_deposits),
+        TEST(test_together),
         TEST(test_scopes),
         TEST(test_pools),
         TEST(test_replace),
