@@ -9,6 +9,8 @@
 #include "ngx_http_phota_module.h"
 #include "ngx_http_phota_zone.h"
 
+#include <malloc.h>
+
 
 /* ms */
 
@@ -18,11 +20,18 @@
 #define NGX_HTTP_PHOTA_GUARD      60000
 
 
+/* bytes: what is larger has pages of its own, what is less free is kept */
+
+#define NGX_HTTP_PHOTA_MMAPPED  (32 * 1024 * 1024)
+#define NGX_HTTP_PHOTA_KEPT     (16 * 1024 * 1024)
+
+
 /* entries for free hits in one transaction */
 
 #define NGX_HTTP_PHOTA_TALLIES    200
 
 
+static void ngx_http_phota_keep_memory(void);
 static void ngx_http_phota_tick(ngx_event_t *ev);
 static void ngx_http_phota_recovery(void);
 static void ngx_http_phota_recovered(ngx_http_phota_job_t *job);
@@ -90,6 +99,8 @@ ngx_http_phota_init_process(ngx_cycle_t *cycle)
 
     ngx_memzero(worker, sizeof(ngx_http_phota_worker_t));
 
+    ngx_http_phota_keep_memory();
+
     worker->conf = pmcf;
     worker->active = 1;
 
@@ -132,6 +143,25 @@ ngx_http_phota_init_process(ngx_cycle_t *cycle)
     ngx_add_timer(&ngx_http_phota_timer, NGX_HTTP_PHOTA_TICK);
 
     return NGX_OK;
+}
+
+
+/*
+ * The pages of one purchase are the next one's: given back to the kernel they
+ * would come again one by one, and be cleared.  One writer at a time and the
+ * event loop need no more arenas than two.
+ */
+
+static void
+ngx_http_phota_keep_memory(void)
+{
+#ifdef M_ARENA_MAX
+
+    (void) mallopt(M_MMAP_THRESHOLD, NGX_HTTP_PHOTA_MMAPPED);
+    (void) mallopt(M_TRIM_THRESHOLD, NGX_HTTP_PHOTA_KEPT);
+    (void) mallopt(M_ARENA_MAX, 2);
+
+#endif
 }
 
 
