@@ -8,20 +8,58 @@
 #include "ngx_http_phota_module.h"
 
 
+#define NGX_HTTP_PHOTA_ID  16           /* bytes of a request's id */
+
+
 static void ngx_http_phota_source(ngx_http_phota_ctx_t *ctx, char *buf,
     size_t size);
 static ngx_uint_t ngx_http_phota_passes(ngx_str_t *key, ngx_uint_t whole);
 
 
+/*
+ * The value of $request_id as nginx itself makes it, of random bytes that are
+ * fetched for many requests at once.
+ */
+
 ngx_http_variable_value_t *
 ngx_http_phota_request_id(ngx_http_request_t *r)
 {
+    u_char                     *id;
     ngx_http_variable_value_t  *v;
 
-    v = ngx_http_get_indexed_variable(r->main,
-                                ngx_http_phota_worker.conf->request_id);
+    static size_t  left;
+    static u_char  bytes[NGX_HTTP_PHOTA_ID * 64];
 
-    return (v == NULL || v->not_found) ? NULL : v;
+    r = r->main;
+    v = &r->variables[ngx_http_phota_worker.conf->request_id];
+
+    if (v->valid || v->not_found) {
+        return v->not_found ? NULL : v;
+    }
+
+    if (left == 0) {
+        if (phota_random(bytes, sizeof(bytes)) != PHOTA_OK) {
+            return NULL;
+        }
+
+        left = sizeof(bytes);
+    }
+
+    id = ngx_pnalloc(r->pool, 2 * NGX_HTTP_PHOTA_ID);
+    if (id == NULL) {
+        return NULL;
+    }
+
+    left -= NGX_HTTP_PHOTA_ID;
+    (void) ngx_hex_dump(id, &bytes[left], NGX_HTTP_PHOTA_ID);
+
+    v->data = id;
+    v->len = 2 * NGX_HTTP_PHOTA_ID;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return v;
 }
 
 

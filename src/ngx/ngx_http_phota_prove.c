@@ -31,6 +31,11 @@
 #define NGX_HTTP_PHOTA_COLD    60
 
 
+/* bytes of a picture for which that holds as it does for a pool */
+
+#define NGX_HTTP_PHOTA_FEW_PAGES  65536
+
+
 typedef struct {
     uint64_t                   name;
     time_t                     time;
@@ -83,6 +88,8 @@ typedef struct {
 
 
 static uint64_t ngx_http_phota_proven_name(const u_char *digest);
+static ngx_uint_t ngx_http_phota_seen_lately(const u_char *digest);
+static void ngx_http_phota_see(const u_char *digest);
 static void ngx_http_phota_fetch_forget(void *data);
 static void ngx_http_phota_fetch_thread(void *data, ngx_log_t *log);
 static void ngx_http_phota_fetch_pool(MDB_txn *txn, const u_char *fingerprint);
@@ -119,28 +126,55 @@ ngx_http_phota_proven_name(const u_char *digest)
 }
 
 
-ngx_int_t
-ngx_http_phota_fetch(ngx_http_request_t *r, const u_char *fingerprint,
-    uint32_t scope, const u_char *digest, ngx_http_phota_proven_pt handler)
+/* a pool or a picture: it is looked at once more, so that it stays so */
+
+static ngx_uint_t
+ngx_http_phota_seen_lately(const u_char *digest)
 {
     time_t                  lately;
     uint64_t                name;
-    ngx_http_cleanup_t     *cln;
-    ngx_http_phota_look_t  *look;
     ngx_http_phota_seen_t  *seen;
 
-    name = ngx_http_phota_proven_name(fingerprint ? fingerprint : digest);
+    name = ngx_http_phota_proven_name(digest);
     seen = &ngx_http_phota_seen[name % NGX_HTTP_PHOTA_SEEN];
-
-    if (!ngx_http_phota_worker.cache_open) {
-        return NGX_OK;
-    }
 
     lately = (ngx_time() < ngx_http_phota_cold) ? NGX_HTTP_PHOTA_HASTY
                                                 : NGX_HTTP_PHOTA_LATELY;
 
-    if (seen->name == name && ngx_time() - seen->time < lately) {
-        seen->time = ngx_time();
+    if (seen->name != name || ngx_time() - seen->time >= lately) {
+        return 0;
+    }
+
+    seen->time = ngx_time();
+
+    return 1;
+}
+
+
+static void
+ngx_http_phota_see(const u_char *digest)
+{
+    uint64_t                name;
+    ngx_http_phota_seen_t  *seen;
+
+    name = ngx_http_phota_proven_name(digest);
+    seen = &ngx_http_phota_seen[name % NGX_HTTP_PHOTA_SEEN];
+
+    seen->name = name;
+    seen->time = ngx_time();
+}
+
+
+ngx_int_t
+ngx_http_phota_fetch(ngx_http_request_t *r, const u_char *fingerprint,
+    uint32_t scope, const u_char *digest, ngx_http_phota_proven_pt handler)
+{
+    ngx_http_cleanup_t     *cln;
+    ngx_http_phota_look_t  *look;
+
+    if (!ngx_http_phota_worker.cache_open
+        || ngx_http_phota_seen_lately(fingerprint ? fingerprint : digest))
+    {
         return NGX_OK;
     }
 
@@ -268,11 +302,9 @@ ngx_http_phota_fetch_pool(MDB_txn *txn, const u_char *fingerprint)
 static void
 ngx_http_phota_fetch_done(ngx_event_t *ev)
 {
-    uint64_t                   name;
     ngx_connection_t          *c;
     ngx_http_request_t        *r;
     ngx_http_phota_look_t     *look;
-    ngx_http_phota_seen_t     *seen;
     ngx_http_phota_proven_pt   handler;
 
     look = ev->data;
@@ -282,12 +314,7 @@ ngx_http_phota_fetch_done(ngx_event_t *ev)
     ngx_http_phota_worker.reading--;
     ngx_http_phota_job_end();
 
-    name = ngx_http_phota_proven_name(look->pool ? look->fingerprint
-                                                 : look->digest);
-    seen = &ngx_http_phota_seen[name % NGX_HTTP_PHOTA_SEEN];
-
-    seen->name = name;
-    seen->time = ngx_time();
+    ngx_http_phota_see(look->pool ? look->fingerprint : look->digest);
 
     if (look->cold) {
         ngx_http_phota_feel_cold();
@@ -453,7 +480,7 @@ ngx_http_phota_still_sound(const phota_piece_t *piece)
     size_t         len;
     MDB_txn       *txn;
     uint32_t       index;
-    ngx_uint_t     sound;
+    ngx_uint_t     sound, seen;
     const u_char  *p;
 
     txn = ngx_http_phota_read_cache();
@@ -462,6 +489,8 @@ ngx_http_phota_still_sound(const phota_piece_t *piece)
     }
 
     sound = 1;
+    seen = (piece->picture->length <= NGX_HTTP_PHOTA_FEW_PAGES
+            && ngx_http_phota_seen_lately(piece->picture->digest));
 
     for (index = 0;
          sound && phota_cache_chunk_len(piece->picture, index) != 0;
@@ -471,13 +500,17 @@ ngx_http_phota_still_sound(const phota_piece_t *piece)
                                    piece->scope, piece->picture, index, &p,
                                    &len)
                  == PHOTA_OK
-                 && ngx_http_phota_resident(p, len)
+                 && (seen || ngx_http_phota_resident(p, len))
                  && phota_cache_sound(piece->scope, piece->picture, index, p,
                                       len)
                     == PHOTA_OK);
     }
 
     ngx_http_phota_read_end(txn);
+
+    if (sound && !seen) {
+        ngx_http_phota_see(piece->picture->digest);
+    }
 
     return sound;
 }
