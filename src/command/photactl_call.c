@@ -153,6 +153,7 @@ photactl_param_name(photactl_opt_e opt, char buf[PHOTACTL_CALL_FIELD])
 
     case PHOTACTL_OPT_DATA:
     case PHOTACTL_OPT_MASTER_KEY:
+    case PHOTACTL_OPT_OLD_MASTER_KEY:
     case PHOTACTL_OPT_JSON:
     case PHOTACTL_OPT_HELP:
     case PHOTACTL_OPT_VERSION:

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "photactl_job.h"
+#include "phota_keyring.h"
 
 
 typedef struct {
@@ -299,16 +300,19 @@ photactl_webhook_secret(photactl_t *ctl)
     int              rc;
     char             secret[PHOTA_ALIAS_SECRET];
     phota_tenant_t   tenant;
-    phota_aliases_t  aliases;
+    phota_keyring_t  ring;
 
     rc = phota_tenant_get(&ctl->tenants, ctl->args[0], &tenant, &ctl->err);
     if (rc != PHOTA_OK) {
         return rc;
     }
 
-    if (phota_aliases_init(&aliases, &ctl->master) != PHOTA_OK
-        || phota_alias_secret(&aliases, tenant.id, secret) != PHOTA_OK)
-    {
+    rc = phota_keyring_load(&ring, ctl->store, &ctl->master, &ctl->err);
+    if (rc != PHOTA_OK) {
+        return rc;
+    }
+
+    if (phota_alias_secret(&ring.aliases, tenant.id, secret) != PHOTA_OK) {
         phota_error(&ctl->err, "the secret can't be made: OpenSSL failed");
         rc = PHOTA_ERROR;
 
@@ -326,7 +330,7 @@ photactl_webhook_secret(photactl_t *ctl)
         (void) fprintf(ctl->out, "%s\n", secret);
     }
 
-    phota_cleanse(&aliases, sizeof(aliases));
+    phota_cleanse(&ring, sizeof(ring));
     phota_cleanse(secret, sizeof(secret));
 
     return rc;

@@ -11,7 +11,7 @@
 
 #include "photactl_books.h"
 #include "photactl_cache.h"
-#include "phota_link.h"
+#include "phota_keyring.h"
 
 
 #define PHOTACTL_LINK_VALID  3600       /* s */
@@ -87,10 +87,11 @@ photactl_ledger_pictures(photactl_t *ctl)
 static int
 photactl_pictures_charge(photactl_pictures_t *list)
 {
-    int          rc;
-    MDB_txn     *txn;
-    photactl_t  *ctl;
-    phota_id_t   id;
+    int              rc;
+    MDB_txn         *txn;
+    photactl_t      *ctl;
+    phota_id_t       id;
+    phota_keyring_t  ring;
 
     ctl = list->ctl;
 
@@ -98,10 +99,13 @@ photactl_pictures_charge(photactl_pictures_t *list)
         return PHOTACTL_USAGE;
     }
 
-    if (phota_link_init(&list->linker, &ctl->master) != PHOTA_OK) {
-        phota_error(&ctl->err, "no key for links");
-        return PHOTA_ERROR;
+    rc = phota_keyring_load(&ring, ctl->store, &ctl->master, &ctl->err);
+    if (rc != PHOTA_OK) {
+        return rc;
     }
+
+    list->linker = ring.linker;
+    phota_cleanse(&ring, sizeof(ring));
 
     rc = phota_store_begin(ctl->store, 0, &txn, &ctl->err);
 

@@ -18,7 +18,8 @@
 #define PHOTACTL_BUDGET_OPTS                                                  \
     (opt(BUDGET_DAY)|opt(BUDGET_MONTH)|opt(BUDGET_TOTAL))
 #define PHOTACTL_PAGE_OPTS    (opt(LIMIT)|opt(AFTER))
-#define PHOTACTL_COMMON_OPTS  (opt(DATA)|opt(MASTER_KEY)|opt(JSON)|opt(HELP))
+#define PHOTACTL_COMMON_OPTS                                                  \
+    (opt(DATA)|opt(MASTER_KEY)|opt(OLD_MASTER_KEY)|opt(JSON)|opt(HELP))
 
 
 _Static_assert(PHOTACTL_OPT_MAX <= 8 * sizeof(photactl_opts_t),
@@ -28,6 +29,7 @@ _Static_assert(PHOTACTL_OPT_MAX <= 8 * sizeof(photactl_opts_t),
 const photactl_option_t  photactl_options[PHOTACTL_OPT_MAX] = {
     [PHOTACTL_OPT_DATA] = { "--data", "DIR" },
     [PHOTACTL_OPT_MASTER_KEY] = { "--master-key", "FILE" },
+    [PHOTACTL_OPT_OLD_MASTER_KEY] = { "--old-master-key", "FILE" },
     [PHOTACTL_OPT_JSON] = { "--json", NULL },
     [PHOTACTL_OPT_HELP] = { "--help", NULL },
     [PHOTACTL_OPT_VERSION] = { "--version", NULL },
@@ -89,7 +91,8 @@ const photactl_option_t  photactl_options[PHOTACTL_OPT_MAX] = {
     [PHOTACTL_OPT_SCOPE] = { "--scope", "read|write" },
     [PHOTACTL_OPT_CONF] = { "--conf", "FILE|-" },
     [PHOTACTL_OPT_ONLINE] = { "--online", NULL },
-    [PHOTACTL_OPT_UPSTREAM] = { "--upstream", "URL" }
+    [PHOTACTL_OPT_UPSTREAM] = { "--upstream", "URL" },
+    [PHOTACTL_OPT_LOST] = { "--lost", NULL }
 };
 
 
@@ -369,6 +372,11 @@ static const photactl_command_t  photactl_commands[] = {
       opt(OWNER), NULL, NULL, NULL,
       "DIR --data NEW [--owner USER]",
       "make a new data directory of a backup" },
+
+    { "rekey", NULL, 0, 0, PHOTACTL_WRITE|PHOTACTL_MASTER,
+      opt(LOST), NULL, NULL, NULL,
+      "--master-key NEW --old-master-key OLD | --lost",
+      "seal all keys under a new master key, nginx running or not" },
 
     { "openapi", NULL, 0, 0, PHOTACTL_GET,
       0, photactl_openapi, NULL, NULL,

@@ -41,37 +41,54 @@ static void phota_alias_text(char *out, const u_char *p, size_t n,
 static int phota_alias_bytes(u_char *out, const u_char *text, size_t n);
 static int phota_alias_digit(u_char c);
 static int phota_alias_charge(phota_id_t *id, const u_char *text);
+static int phota_ticket_check(const u_char key[32],
+    const u_char bytes[PHOTA_TICKET_LEN]);
 static size_t phota_ticket_write(const phota_ticket_t *ticket,
     u_char body[PHOTA_TICKET_BODY]);
 static void phota_ticket_read(phota_ticket_t *ticket,
     const u_char body[PHOTA_TICKET_BODY]);
+static int phota_callback_name(const u_char key[32], const phota_id_t *charge,
+    char name[PHOTA_CALLBACK_NAME]);
 
 
 int
 phota_aliases_init(phota_aliases_t *a, const phota_master_t *master)
 {
-    unsigned  i;
+    int             rc;
+    unsigned        i;
+    phota_master_t  turned;
 
     struct {
         const char  *label;
         u_char      *key;
+        u_char      *other;
     } keys[] = {
-        { "request ids", a->requests },
-        { "tags", a->tags },
-        { "callback secrets", a->secrets },
-        { "jobs", a->jobs },
-        { "callbacks", a->callbacks }
+        { "request ids", a->requests, NULL },
+        { "tags", a->tags, NULL },
+        { "callback secrets", a->secrets, NULL },
+        { "jobs", a->jobs, a->other_jobs },
+        { "callbacks", a->callbacks, a->other_callbacks }
     };
 
-    for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        if (phota_master_derive(master, keys[i].label, keys[i].key, 32)
-            != PHOTA_OK)
-        {
-            return PHOTA_ERROR;
+    rc = PHOTA_OK;
+
+    turned = *master;
+    phota_master_turn(&turned);
+
+    a->two = master->two;
+
+    for (i = 0; rc == PHOTA_OK && i < sizeof(keys) / sizeof(keys[0]); i++) {
+        rc = phota_master_derive(master, keys[i].label, keys[i].key, 32);
+
+        if (rc == PHOTA_OK && a->two && keys[i].other != NULL) {
+            rc = phota_master_derive(&turned, keys[i].label, keys[i].other,
+                                     32);
         }
     }
 
-    return PHOTA_OK;
+    phota_cleanse(&turned, sizeof(turned));
+
+    return rc;
 }
 
 
@@ -317,7 +334,8 @@ int
 phota_ticket_parse(const phota_aliases_t *a, const u_char *name, size_t len,
     uint64_t now, phota_ticket_t *ticket)
 {
-    u_char  bytes[PHOTA_TICKET_LEN], mac[PHOTA_ALIAS_MAC];
+    int     rc;
+    u_char  bytes[PHOTA_TICKET_LEN];
 
     memset(ticket, 0, sizeof(phota_ticket_t));
 
@@ -342,20 +360,37 @@ phota_ticket_parse(const phota_aliases_t *a, const u_char *name, size_t len,
         return PHOTA_INVALID;
     }
 
-    if (phota_alias_mac(a->jobs, bytes, PHOTA_TICKET_BODY, NULL, 0, mac)
-        != PHOTA_OK)
-    {
-        return PHOTA_ERROR;
+    rc = phota_ticket_check(a->jobs, bytes);
+
+    if (rc == PHOTA_INVALID && a->two) {
+        rc = phota_ticket_check(a->other_jobs, bytes);
     }
 
-    if (phota_memcmp(mac, bytes + PHOTA_TICKET_BODY, PHOTA_TICKET_MAC) != 0) {
-        return PHOTA_INVALID;
+    if (rc != PHOTA_OK) {
+        return rc;
     }
 
     phota_ticket_read(ticket, bytes);
 
     return (ticket->expires > now && ticket->operation < PHOTA_OP_MAX)
            ? PHOTA_OK : PHOTA_INVALID;
+}
+
+
+static int
+phota_ticket_check(const u_char key[32],
+    const u_char bytes[PHOTA_TICKET_LEN])
+{
+    u_char  mac[PHOTA_ALIAS_MAC];
+
+    if (phota_alias_mac(key, bytes, PHOTA_TICKET_BODY, NULL, 0, mac)
+        != PHOTA_OK)
+    {
+        return PHOTA_ERROR;
+    }
+
+    return (phota_memcmp(mac, bytes + PHOTA_TICKET_BODY, PHOTA_TICKET_MAC)
+            == 0) ? PHOTA_OK : PHOTA_INVALID;
 }
 
 
@@ -404,11 +439,27 @@ int
 phota_callback_format(const phota_aliases_t *a, const phota_id_t *charge,
     char name[PHOTA_CALLBACK_NAME])
 {
+    return phota_callback_name(a->callbacks, charge, name);
+}
+
+
+int
+phota_callback_other(const phota_aliases_t *a, const phota_id_t *charge,
+    char name[PHOTA_CALLBACK_NAME])
+{
+    return phota_callback_name(a->other_callbacks, charge, name);
+}
+
+
+static int
+phota_callback_name(const u_char key[32], const phota_id_t *charge,
+    char name[PHOTA_CALLBACK_NAME])
+{
     char    id[PHOTA_ID_TEXT], text[PHOTA_CALLBACK_TEXT + 1];
     u_char  mac[PHOTA_ALIAS_MAC];
 
-    if (phota_alias_mac(a->callbacks, charge->b, sizeof(charge->b), NULL, 0,
-                        mac) != PHOTA_OK)
+    if (phota_alias_mac(key, charge->b, sizeof(charge->b), NULL, 0, mac)
+        != PHOTA_OK)
     {
         return PHOTA_ERROR;
     }
@@ -427,7 +478,8 @@ int
 phota_callback_parse(const phota_aliases_t *a, const u_char *name, size_t len,
     phota_id_t *charge)
 {
-    char        right[PHOTA_CALLBACK_NAME];
+    int         right;
+    char        text[PHOTA_CALLBACK_NAME];
     phota_id_t  id;
 
     memset(charge, 0, sizeof(phota_id_t));
@@ -438,11 +490,21 @@ phota_callback_parse(const phota_aliases_t *a, const u_char *name, size_t len,
         return PHOTA_INVALID;
     }
 
-    if (phota_callback_format(a, &id, right) != PHOTA_OK) {
+    if (phota_callback_name(a->callbacks, &id, text) != PHOTA_OK) {
         return PHOTA_ERROR;
     }
 
-    if (phota_memcmp(right, name, len) != 0) {
+    right = (phota_memcmp(text, name, len) == 0);
+
+    if (!right && a->two) {
+        if (phota_callback_name(a->other_callbacks, &id, text) != PHOTA_OK) {
+            return PHOTA_ERROR;
+        }
+
+        right = (phota_memcmp(text, name, len) == 0);
+    }
+
+    if (!right) {
         return PHOTA_INVALID;
     }
 

@@ -21,15 +21,21 @@
 #define PHOTA_CALLBACK_NAME 64
 
 
+/* the first three outlive the master key, see phota_keyring.h */
+
 typedef struct {
     u_char           requests[32];
     u_char           tags[32];
     u_char           secrets[32];
     u_char           jobs[32];
     u_char           callbacks[32];
+    u_char           other_jobs[32];        /* that are read as well */
+    u_char           other_callbacks[32];
+    unsigned         two:1;
 } phota_aliases_t;
 
 
+/* of two master keys the one that seals makes names, and both are read */
 int phota_aliases_init(phota_aliases_t *a, const phota_master_t *master);
 
 /*
@@ -83,6 +89,10 @@ int phota_ticket_parse(const phota_aliases_t *a, const u_char *name,
 /* the last part of the URL by which the upstream calls back for a charge */
 int phota_callback_format(const phota_aliases_t *a, const phota_id_t *charge,
     char name[PHOTA_CALLBACK_NAME]);
+/* the other key's, where there are two */
+int phota_callback_other(const phota_aliases_t *a, const phota_id_t *charge,
+    char name[PHOTA_CALLBACK_NAME]);
+
 int phota_callback_parse(const phota_aliases_t *a, const u_char *name,
     size_t len, phota_id_t *charge);
 

@@ -14,6 +14,7 @@
 
 #include "phota_budget.h"
 #include "phota_plan.h"
+#include "phota_seal.h"
 #include "phota_store.h"
 
 
@@ -220,13 +221,16 @@ typedef struct {
     MDB_dbi          charges;       /* charge id -> charge that has ended */
     MDB_dbi          open;          /* held, unknown, or ended just now; the
                                        chain's end */
-    MDB_dbi          owners;        /* slot -> epoch */
+    MDB_dbi          owners;        /* slot -> epoch; slot, 'k' -> epoch and
+                                       ids of its master keys */
     MDB_dbi          rollups;       /* day, tenant, operation -> sums; the
                                        same, token, tag -> details */
     MDB_dbi          loose;         /* key of a detail: hits not in entries */
     int              lock_fd;       /* books/owners, -1 until needed */
     unsigned         lock_rdonly:1; /* enough to ask, not to own */
     phota_owner_t    self;          /* epoch 0: not an owner */
+    u_char           known[2 * PHOTA_MASTER_ID];
+    size_t           nknown;        /* bytes */
 } phota_ledger_t;
 
 
@@ -267,6 +271,14 @@ int phota_ledger_reopen(phota_ledger_t *l, phota_error_t *err);
  * as the process.  Waits for the writer's lock.
  */
 int phota_ledger_own(phota_ledger_t *l, phota_error_t *err);
+
+/* before it takes a slot: which master keys this process knows */
+int phota_ledger_know(phota_ledger_t *l, const phota_master_t *master,
+    phota_error_t *err);
+
+/* owners that live and don't know the key of this id; or can't be asked */
+unsigned phota_ledger_ignorant(phota_ledger_t *l, MDB_txn *txn,
+    const u_char id[PHOTA_MASTER_ID]);
 
 /* 1 when the owner's process lives, or can't be asked about; or is a job */
 int phota_ledger_alive(phota_ledger_t *l, MDB_txn *txn,

@@ -29,8 +29,10 @@ static int phota_link_arg(const u_char *p, size_t len, const phota_str_t *name,
 static int phota_link_number(const u_char *p, size_t len, uint64_t max,
     uint64_t *number);
 static int phota_link_digest(const u_char *p, u_char *digest);
-static int phota_link_sign(const phota_linker_t *linker,
-    const phota_link_t *link, u_char *text);
+static int phota_link_check(const u_char key[32], const phota_link_t *link,
+    const u_char *signature);
+static int phota_link_sign(const u_char key[32], const phota_link_t *link,
+    u_char *text);
 
 
 static const phota_str_t  phota_link_shared = phota_string("shared/");
@@ -41,8 +43,25 @@ static const phota_str_t  phota_link_signature = phota_string("Signature");
 int
 phota_link_init(phota_linker_t *linker, const phota_master_t *master)
 {
-    return phota_master_derive(master, "urls", linker->key,
-                               sizeof(linker->key));
+    int             rc;
+    phota_master_t  turned;
+
+    linker->two = master->two;
+
+    rc = phota_master_derive(master, "urls", linker->key,
+                             sizeof(linker->key));
+
+    if (rc == PHOTA_OK && master->two) {
+        turned = *master;
+        phota_master_turn(&turned);
+
+        rc = phota_master_derive(&turned, "urls", linker->other,
+                                 sizeof(linker->other));
+
+        phota_cleanse(&turned, sizeof(turned));
+    }
+
+    return rc;
 }
 
 
@@ -94,7 +113,7 @@ phota_link_format(const phota_linker_t *linker, const phota_str_t *base,
 
     *len = base->len + n + PHOTA_LINK_SIGNATURE;
 
-    return phota_link_sign(linker, &told, p + n);
+    return phota_link_sign(linker->key, &told, p + n);
 }
 
 
@@ -103,7 +122,6 @@ phota_link_parse(const phota_linker_t *linker, const u_char *path, size_t len,
     const u_char *args, size_t args_len, uint64_t now, phota_link_t *link)
 {
     int           rc;
-    u_char        text[PHOTA_LINK_SIGNATURE];
     phota_str_t   expires, signature;
     phota_link_t  said;
 
@@ -119,16 +137,17 @@ phota_link_parse(const phota_linker_t *linker, const u_char *path, size_t len,
         return PHOTA_INVALID;
     }
 
-    rc = phota_link_sign(linker, &said, text);
+    rc = phota_link_check(linker->key, &said, signature.data);
+
+    if (rc == PHOTA_INVALID && linker->two) {
+        rc = phota_link_check(linker->other, &said, signature.data);
+    }
+
     if (rc != PHOTA_OK) {
         return rc;
     }
 
-    /* as text: the last character has bits that no decoder looks at */
-
-    if (phota_memcmp(text, signature.data, PHOTA_LINK_SIGNATURE) != 0
-        || now >= said.expires)
-    {
+    if (now >= said.expires) {
         return PHOTA_INVALID;
     }
 
@@ -298,11 +317,27 @@ phota_link_digest(const u_char *p, u_char *digest)
 }
 
 
+static int
+phota_link_check(const u_char key[32], const phota_link_t *link,
+    const u_char *signature)
+{
+    u_char  text[PHOTA_LINK_SIGNATURE];
+
+    if (phota_link_sign(key, link, text) != PHOTA_OK) {
+        return PHOTA_ERROR;
+    }
+
+    /* as text: the last character has bits that no decoder looks at */
+
+    return (phota_memcmp(text, signature, PHOTA_LINK_SIGNATURE) == 0)
+           ? PHOTA_OK : PHOTA_INVALID;
+}
+
+
 /* every part has its fixed length, so that no two links share a text */
 
 static int
-phota_link_sign(const phota_linker_t *linker, const phota_link_t *link,
-    u_char *text)
+phota_link_sign(const u_char key[32], const phota_link_t *link, u_char *text)
 {
     size_t          i;
     u_char          data[PHOTA_LINK_SIGNED], mac[PHOTA_SHA256_LEN];
@@ -318,7 +353,7 @@ phota_link_sign(const phota_linker_t *linker, const phota_link_t *link,
     phota_write_number(&w, link->expires, 8);
 
     if (w.rc != PHOTA_OK
-        || phota_hmac(mac, linker->key, data, sizeof(data)) != PHOTA_OK)
+        || phota_hmac(mac, key, data, sizeof(data)) != PHOTA_OK)
     {
         return PHOTA_ERROR;
     }

@@ -26,6 +26,8 @@
 
 typedef struct {
     u_char              key[32];
+    u_char              other[32];  /* that has signed, or will */
+    unsigned            two:1;
 } phota_linker_t;
 
 
@@ -40,6 +42,7 @@ typedef struct {
 } phota_link_t;
 
 
+/* of two master keys the one that seals signs, and both are read */
 int phota_link_init(phota_linker_t *linker, const phota_master_t *master);
 
 /*

@@ -28,6 +28,10 @@ static int phota_ledger_take_slot(phota_ledger_t *l, uint32_t *slot,
     phota_error_t *err);
 static int phota_ledger_take_epoch(phota_ledger_t *l, uint32_t slot,
     uint64_t *epoch, phota_error_t *err);
+static int phota_ledger_put_known(phota_ledger_t *l, MDB_txn *txn,
+    uint32_t slot, uint64_t epoch);
+static int phota_ledger_slot_knows(phota_ledger_t *l, MDB_txn *txn,
+    uint32_t slot, const u_char id[PHOTA_MASTER_ID]);
 static int phota_ledger_fcntl(phota_ledger_t *l, int cmd, short type,
     uint32_t slot);
 
@@ -171,6 +175,10 @@ phota_ledger_take_epoch(phota_ledger_t *l, uint32_t slot, uint64_t *epoch,
     rc = mdb_put(txn, l->owners, &key, &value, 0);
 
     if (rc == 0) {
+        rc = phota_ledger_put_known(l, txn, slot, *epoch);
+    }
+
+    if (rc == 0) {
         rc = phota_chain_write(l, txn, &chain);
     }
 
@@ -180,6 +188,131 @@ phota_ledger_take_epoch(phota_ledger_t *l, uint32_t slot, uint64_t *epoch,
     }
 
     return phota_store_commit(txn, err);
+}
+
+
+int
+phota_ledger_know(phota_ledger_t *l, const phota_master_t *master,
+    phota_error_t *err)
+{
+    int             rc;
+    phota_master_t  turned;
+
+    rc = phota_master_id(master, l->known);
+
+    l->nknown = PHOTA_MASTER_ID;
+
+    if (rc == PHOTA_OK && master->two) {
+        turned = *master;
+        phota_master_turn(&turned);
+
+        rc = phota_master_id(&turned, l->known + PHOTA_MASTER_ID);
+
+        l->nknown += PHOTA_MASTER_ID;
+
+        phota_cleanse(&turned, sizeof(turned));
+    }
+
+    if (rc != PHOTA_OK) {
+        phota_error(err, "the master key has no id: OpenSSL failed");
+    }
+
+    return rc;
+}
+
+
+/* in a row of its own, which whoever doesn't know of it leaves alone */
+
+static int
+phota_ledger_put_known(phota_ledger_t *l, MDB_txn *txn, uint32_t slot,
+    uint64_t epoch)
+{
+    u_char   name[5], buf[8 + sizeof(l->known)];
+    MDB_val  key, value;
+
+    phota_put_be(name, slot, 4);
+    name[4] = 'k';
+
+    phota_put_le(buf, epoch, 8);
+    memcpy(buf + 8, l->known, l->nknown);
+
+    key.mv_data = name;
+    key.mv_size = sizeof(name);
+    value.mv_data = buf;
+    value.mv_size = 8 + l->nknown;
+
+    return mdb_put(txn, l->owners, &key, &value, 0);
+}
+
+
+unsigned
+phota_ledger_ignorant(phota_ledger_t *l, MDB_txn *txn,
+    const u_char id[PHOTA_MASTER_ID])
+{
+    int       rc;
+    uint32_t  slot;
+    unsigned  n;
+
+    rc = phota_ledger_lock_file(l, 0, NULL);
+
+    if (rc != PHOTA_OK) {
+        return rc != PHOTA_DECLINED;
+    }
+
+    n = 0;
+
+    for (slot = 0; slot < PHOTA_OWNERS; slot++) {
+
+        if (phota_ledger_fcntl(l, F_GETLK, F_WRLCK, slot) != 0
+            && !phota_ledger_slot_knows(l, txn, slot, id))
+        {
+            n++;
+        }
+    }
+
+    return n;
+}
+
+
+static int
+phota_ledger_slot_knows(phota_ledger_t *l, MDB_txn *txn, uint32_t slot,
+    const u_char id[PHOTA_MASTER_ID])
+{
+    size_t         i;
+    u_char         name[5];
+    MDB_val        key, epoch, value;
+    const u_char  *known;
+
+    phota_put_be(name, slot, 4);
+    name[4] = 'k';
+
+    key.mv_data = name;
+    key.mv_size = 4;
+
+    if (mdb_get(txn, l->owners, &key, &epoch) != 0 || epoch.mv_size != 8) {
+        return 0;
+    }
+
+    key.mv_size = sizeof(name);
+
+    /* one who was there before may have said more than who is there now */
+
+    if (mdb_get(txn, l->owners, &key, &value) != 0 || value.mv_size < 8
+        || memcmp(value.mv_data, epoch.mv_data, 8) != 0)
+    {
+        return 0;
+    }
+
+    known = value.mv_data;
+
+    for (i = 8; i + PHOTA_MASTER_ID <= value.mv_size; i += PHOTA_MASTER_ID) {
+
+        if (memcmp(known + i, id, PHOTA_MASTER_ID) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -32,7 +32,6 @@
 #define PHOTA_SEAL_NONCE     12
 #define PHOTA_SEAL_TAG       16
 #define PHOTA_SEAL_HEAD      (PHOTA_SEAL_VERSION + PHOTA_SEAL_NONCE)
-#define PHOTA_SEAL_OVERHEAD  (PHOTA_SEAL_HEAD + PHOTA_SEAL_TAG)
 
 #define PHOTA_SEAL_CONTEXT   "phota-key"
 #define PHOTA_SEAL_AAD       (sizeof(PHOTA_SEAL_CONTEXT) - 1 + 10)
@@ -40,21 +39,84 @@
 #define PHOTA_MASTER_SALT    "nginx-phota master key 1"
 
 
+_Static_assert(PHOTA_SEAL_OVERHEAD == PHOTA_SEAL_HEAD + PHOTA_SEAL_TAG,
+               "what a seal adds");
+
+
+static int phota_master_load(u_char key[PHOTA_MASTER_LEN], const char *path,
+    phota_error_t *err);
 static int phota_master_text(u_char *text, size_t *len, const char *path,
     phota_error_t *err);
 static int phota_master_link(const char *temp, const char *path,
     phota_error_t *err);
 static int phota_master_write(int fd, const char *path, phota_error_t *err);
 static int phota_master_sync_dir(const char *path);
+static int phota_master_expand(const u_char key[PHOTA_MASTER_LEN],
+    const char *label, u_char *out, size_t len);
 static void phota_seal_aad(u_char *aad, const phota_seal_t *bound);
 static int phota_seal_encrypt(EVP_CIPHER_CTX *ctx, const u_char *key,
     const u_char *aad, const u_char *plain, size_t len, u_char *out);
+static int phota_seal_open(EVP_CIPHER_CTX *ctx,
+    const u_char master[PHOTA_MASTER_LEN], const u_char *aad,
+    const u_char *sealed, size_t len, u_char *out);
 static int phota_seal_decrypt(EVP_CIPHER_CTX *ctx, const u_char *key,
     const u_char *aad, const u_char *sealed, size_t len, u_char *out);
 
 
 int
 phota_master_read(phota_master_t *master, const char *path,
+    phota_error_t *err)
+{
+    memset(master, 0, sizeof(phota_master_t));
+
+    return phota_master_load(master->b, path, err);
+}
+
+
+int
+phota_master_add(phota_master_t *master, const char *path,
+    phota_error_t *err)
+{
+    int  rc;
+
+    rc = phota_master_load(master->other, path, err);
+
+    if (rc == PHOTA_OK
+        && phota_memcmp(master->b, master->other, PHOTA_MASTER_LEN) == 0)
+    {
+        phota_error(err, "master key \"%s\": the same key as the new one",
+                    path);
+        rc = PHOTA_INVALID;
+    }
+
+    master->two = (rc == PHOTA_OK);
+
+    return rc;
+}
+
+
+void
+phota_master_turn(phota_master_t *master)
+{
+    u_char  key[PHOTA_MASTER_LEN];
+
+    memcpy(key, master->b, PHOTA_MASTER_LEN);
+    memcpy(master->b, master->other, PHOTA_MASTER_LEN);
+    memcpy(master->other, key, PHOTA_MASTER_LEN);
+
+    phota_cleanse(key, sizeof(key));
+}
+
+
+int
+phota_master_id(const phota_master_t *master, u_char id[PHOTA_MASTER_ID])
+{
+    return phota_master_derive(master, "id", id, PHOTA_MASTER_ID);
+}
+
+
+static int
+phota_master_load(u_char key[PHOTA_MASTER_LEN], const char *path,
     phota_error_t *err)
 {
     int     rc;
@@ -78,10 +140,10 @@ phota_master_read(phota_master_t *master, const char *path,
         len--;
     }
 
-    if (phota_hex_parse(master->b, PHOTA_MASTER_LEN, (char *) text, len)
+    if (phota_hex_parse(key, PHOTA_MASTER_LEN, (char *) text, len)
         != PHOTA_OK)
     {
-        phota_cleanse(master, sizeof(phota_master_t));
+        phota_cleanse(key, PHOTA_MASTER_LEN);
         phota_error(err, "master key \"%s\": not %d hex digits", path,
                     PHOTA_MASTER_HEX);
         rc = PHOTA_INVALID;
@@ -315,6 +377,14 @@ int
 phota_master_derive(const phota_master_t *master, const char *label,
     u_char *out, size_t len)
 {
+    return phota_master_expand(master->b, label, out, len);
+}
+
+
+static int
+phota_master_expand(const u_char key[PHOTA_MASTER_LEN], const char *label,
+    u_char *out, size_t len)
+{
     int           rc;
     EVP_KDF      *kdf;
     OSSL_PARAM    params[5];
@@ -337,7 +407,7 @@ phota_master_derive(const phota_master_t *master, const char *label,
     params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
                                                  (char *) "SHA256", 0);
     params[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY,
-                                                  (void *) master->b,
+                                                  (void *) key,
                                                   PHOTA_MASTER_LEN);
     params[2] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT,
                                               (void *) PHOTA_MASTER_SALT,
@@ -402,7 +472,7 @@ phota_seal(const phota_master_t *master, const phota_seal_t *bound,
     u_char           key[PHOTA_SEAL_KEY], aad[PHOTA_SEAL_AAD];
     EVP_CIPHER_CTX  *ctx;
 
-    if (len > PHOTA_KEY_MAX || *out_len < len + PHOTA_SEAL_OVERHEAD) {
+    if (len > PHOTA_SEAL_MAX || *out_len < len + PHOTA_SEAL_OVERHEAD) {
         return PHOTA_ERROR;
     }
 
@@ -464,11 +534,11 @@ phota_unseal(const phota_master_t *master, const phota_seal_t *bound,
     const u_char *sealed, size_t len, u_char *out, size_t *out_len)
 {
     int              rc;
-    u_char           key[PHOTA_SEAL_KEY], aad[PHOTA_SEAL_AAD];
+    u_char           aad[PHOTA_SEAL_AAD];
     EVP_CIPHER_CTX  *ctx;
 
     if (len < PHOTA_SEAL_OVERHEAD
-        || len > PHOTA_KEY_MAX + PHOTA_SEAL_OVERHEAD
+        || len > PHOTA_SEAL_MAX + PHOTA_SEAL_OVERHEAD
         || phota_get_le(sealed, PHOTA_SEAL_VERSION) != bound->version)
     {
         return PHOTA_INVALID;
@@ -487,25 +557,44 @@ phota_unseal(const phota_master_t *master, const phota_seal_t *bound,
 
     phota_seal_aad(aad, bound);
 
-    rc = phota_master_derive(master, "seal", key, sizeof(key));
+    rc = phota_seal_open(ctx, master->b, aad, sealed, len, out);
+
+    if (rc == PHOTA_INVALID && master->two) {
+        rc = phota_seal_open(ctx, master->other, aad, sealed, len, out);
+    }
+
+    EVP_CIPHER_CTX_free(ctx);
+
+    if (rc == PHOTA_OK) {
+        *out_len = len;
+    }
+
+    return rc;
+}
+
+
+static int
+phota_seal_open(EVP_CIPHER_CTX *ctx, const u_char master[PHOTA_MASTER_LEN],
+    const u_char *aad, const u_char *sealed, size_t len, u_char *out)
+{
+    int     rc;
+    u_char  key[PHOTA_SEAL_KEY];
+
+    rc = phota_master_expand(master, "seal", key, sizeof(key));
 
     if (rc == PHOTA_OK) {
         rc = phota_seal_decrypt(ctx, key, aad, sealed, len, out);
     }
 
     phota_cleanse(key, sizeof(key));
-    EVP_CIPHER_CTX_free(ctx);
 
     /* GCM writes plain text before it knows whether it is genuine */
 
     if (rc != PHOTA_OK) {
         phota_cleanse(out, len);
-        return rc;
     }
 
-    *out_len = len;
-
-    return PHOTA_OK;
+    return rc;
 }
 
 

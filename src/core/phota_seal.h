@@ -13,13 +13,20 @@
 
 
 #define PHOTA_MASTER_LEN     32
+#define PHOTA_MASTER_ID      8
 #define PHOTA_TOKEN_LEN      54         /* phg_ or pha_ + 43 + _ + 6 */
 #define PHOTA_KEY_MAX        512        /* an upstream key, bytes */
 #define PHOTA_SEALED_MAX     (PHOTA_KEY_MAX + 64)
+#define PHOTA_SEAL_MAX       4096       /* anything that is sealed, bytes */
+#define PHOTA_SEAL_OVERHEAD  32
 
+
+/* one seals, and while it is being replaced the other one opens as well */
 
 typedef struct {
     u_char          b[PHOTA_MASTER_LEN];
+    u_char          other[PHOTA_MASTER_LEN];
+    unsigned        two:1;          /* there is another */
 } phota_master_t;
 
 
@@ -41,10 +48,24 @@ typedef struct {
 int phota_master_read(phota_master_t *master, const char *path,
     phota_error_t *err);
 
+/* the other one; PHOTA_INVALID when it is the same key */
+int phota_master_add(phota_master_t *master, const char *path,
+    phota_error_t *err);
+
+/* of two the other one seals from now on */
+void phota_master_turn(phota_master_t *master);
+
+/* by which the one that seals is known where it may not be shown */
+int phota_master_id(const phota_master_t *master,
+    u_char id[PHOTA_MASTER_ID]);
+
 /* a new file, 0600, never over an old one (PHOTA_REFUSED) */
 int phota_master_create(const char *path, phota_error_t *err);
 
-/* HKDF-SHA-256 of the master key; label names the use ("seal", "urls") */
+/*
+ * HKDF-SHA-256 of the master key, of two the one that seals; label names the
+ * use ("seal", "urls")
+ */
 int phota_master_derive(const phota_master_t *master, const char *label,
     u_char *out, size_t len);
 
@@ -64,12 +85,12 @@ int phota_memcmp(const void *a, const void *b, size_t len);
 /*
  * AES-256-GCM under the derived key "seal", a fresh nonce each time; what it is
  * sealed for is bound as associated data.  *out_len is the room in, the length
- * out.
+ * out; a seal adds PHOTA_SEAL_OVERHEAD bytes.
  */
 int phota_seal(const phota_master_t *master, const phota_seal_t *bound,
     const u_char *plain, size_t len, u_char *out, size_t *out_len);
 
-/* PHOTA_INVALID when it was sealed otherwise, or for anything else */
+/* by either key; PHOTA_INVALID: sealed otherwise, or for anything else */
 int phota_unseal(const phota_master_t *master, const phota_seal_t *bound,
     const u_char *sealed, size_t len, u_char *out, size_t *out_len);
 

@@ -1,20 +1,13 @@
 
 /*
- * All that is sealed in the books, together: which of it a master key opens,
- * and how it comes under another one.  A record that is sealed anew keeps what
- * it is bound to, so that whoever holds either key reads the same.
+ * All that is sealed in the books for accounts, in the order in which it lies
+ * there.
  */
 
 
 #include <string.h>
 
 #include "phota_sealed.h"
-#include "phota_tenant_record.h"
-
-
-static int phota_sealed_next(phota_tenants_t *t, MDB_txn *txn,
-    u_char id[PHOTA_KEY_ID], int first, phota_key_record_t *record,
-    phota_error_t *err);
 
 
 int
@@ -53,9 +46,7 @@ phota_sealed_each(phota_tenants_t *t, phota_sealed_pt handler, void *ctx,
 }
 
 
-/* the first one behind id, which it becomes; PHOTA_DECLINED: there are none */
-
-static int
+int
 phota_sealed_next(phota_tenants_t *t, MDB_txn *txn, u_char id[PHOTA_KEY_ID],
     int first, phota_key_record_t *record, phota_error_t *err)
 {

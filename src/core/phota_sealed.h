@@ -1,7 +1,7 @@
 
 /*
- * All that is sealed in the books, together: which of it a master key opens,
- * and how it comes under another one.
+ * All that is sealed in the books for accounts, one after the other: for who
+ * asks what a master key opens, and for who brings it under another one.
  */
 
 
@@ -9,7 +9,7 @@
 #define _PHOTA_SEALED_H_INCLUDED_
 
 
-#include "phota_tenant.h"
+#include "phota_tenant_record.h"
 
 
 typedef int (*phota_sealed_pt)(void *ctx, const phota_seal_t *bound,
@@ -18,6 +18,14 @@ typedef int (*phota_sealed_pt)(void *ctx, const phota_seal_t *bound,
 
 /* keys and secrets of all accounts; bound says whose and which */
 int phota_sealed_each(phota_tenants_t *t, phota_sealed_pt handler, void *ctx,
+    phota_error_t *err);
+
+/*
+ * The first record behind id (first: or at it), which its own becomes; an id
+ * may have gone.  PHOTA_DECLINED: there are none.
+ */
+int phota_sealed_next(phota_tenants_t *t, MDB_txn *txn,
+    u_char id[PHOTA_KEY_ID], int first, phota_key_record_t *record,
     phota_error_t *err);
 
 

@@ -169,6 +169,8 @@ typedef enum {
  * another, or the default one, shares an account: both are then fenced
  * (PHOTA_TENANT_FENCED).  One that is given another key than it had has another
  * account, and loses the old one's secret.  *told, if not NULL: PHOTA_KEY_...
+ * PHOTA_INVALID as well when the books are sealed under a master key that isn't
+ * among these.
  */
 int phota_key_set(phota_tenants_t *t, const phota_master_t *master,
     const char *tenant, phota_provider_e provider, phota_secret_e what,

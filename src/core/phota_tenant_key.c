@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "phota_keyring.h"
 #include "phota_tenant_record.h"
 
 
@@ -75,10 +76,11 @@ phota_key_set(phota_tenants_t *t, const phota_master_t *master,
     const char *tenant, phota_provider_e provider, phota_secret_e what,
     const u_char *key, size_t len, unsigned *told, phota_error_t *err)
 {
-    int            rc;
-    MDB_txn       *txn;
-    unsigned       found;
-    phota_seal_t   bound;
+    int              rc;
+    MDB_txn         *txn;
+    unsigned         found;
+    phota_seal_t     bound;
+    phota_master_t   in_force;
 
     rc = phota_key_check(key, len, err);
     if (rc != PHOTA_OK) {
@@ -98,10 +100,18 @@ phota_key_set(phota_tenants_t *t, const phota_master_t *master,
 
     rc = phota_key_account(t, txn, tenant, &bound, err);
 
-    if (rc == PHOTA_OK) {
-        rc = (len != 0) ? phota_key_change(t, txn, master, &bound, key, len,
-                                           &found, err)
-                        : phota_key_remove(t, txn, &bound, err);
+    if (rc == PHOTA_OK && len == 0) {
+        rc = phota_key_remove(t, txn, &bound, err);
+
+    } else if (rc == PHOTA_OK) {
+        rc = phota_master_in_force(t->store, txn, master, 1, &in_force, err);
+
+        if (rc == PHOTA_OK) {
+            rc = phota_key_change(t, txn, &in_force, &bound, key, len, &found,
+                                  err);
+
+            phota_cleanse(&in_force, sizeof(in_force));
+        }
     }
 
     rc = phota_tenant_finish(t, txn, rc, err);
@@ -418,8 +428,9 @@ int
 phota_key_shared(phota_tenants_t *t, const phota_master_t *master,
     uint32_t tenant, int *shared, phota_error_t *err)
 {
-    int       rc;
-    MDB_txn  *txn;
+    int              rc;
+    MDB_txn         *txn;
+    phota_master_t   in_force;
 
     *shared = 0;
 
@@ -428,7 +439,15 @@ phota_key_shared(phota_tenants_t *t, const phota_master_t *master,
         return rc;
     }
 
-    rc = phota_key_shares(t, txn, master, tenant, shared, err);
+    /* what doesn't open can't be told from another */
+
+    rc = phota_master_in_force(t->store, txn, master, 1, &in_force, err);
+
+    if (rc == PHOTA_OK) {
+        rc = phota_key_shares(t, txn, &in_force, tenant, shared, err);
+
+        phota_cleanse(&in_force, sizeof(in_force));
+    }
 
     phota_store_abort(txn);
 

@@ -241,7 +241,7 @@ ngx_http_phota_async_poll(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    if (phota_ticket_parse(&ngx_http_phota_worker.conf->aliases,
+    if (phota_ticket_parse(ngx_http_phota_aliases,
                            ctx->route_id.data, ctx->route_id.len,
                            phota_now() / 1000, ticket)
         != PHOTA_OK)

@@ -74,7 +74,7 @@ ngx_http_phota_read_body(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     }
 
     ctx->fingerprint = phota_fingerprint_create(ctx->operation,
-                                         &ngx_http_phota_worker.conf->hash,
+                                         &ngx_http_phota_worker.keyring.hash,
                                          signing ? signing->elts : NULL,
                                          signing ? signing->nelts : 0);
     if (ctx->fingerprint == NULL) {

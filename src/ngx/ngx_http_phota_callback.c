@@ -203,7 +203,7 @@ ngx_http_phota_callback_find(ngx_http_request_t *r, phota_id_t *charge)
         return NGX_DECLINED;
     }
 
-    if (phota_callback_parse(&ngx_http_phota_worker.conf->aliases,
+    if (phota_callback_parse(ngx_http_phota_aliases,
                              r->uri.data + clcf->name.len,
                              r->uri.len - clcf->name.len, charge)
         != PHOTA_OK)

@@ -38,6 +38,7 @@ typedef struct {
     ngx_thread_task_t         task;
     phota_directory_t        *directory;
     phota_price_list_t       *price_list;
+    phota_keyring_t           keyring;
     uint64_t                  generation;
     phota_error_t             err;
     phota_error_t             cache_err;
@@ -323,7 +324,10 @@ ngx_http_phota_open_tables(ngx_http_phota_care_t *care)
         return PHOTA_ERROR;
     }
 
-    if (phota_ledger_own(&worker->ledger, &care->err) == PHOTA_OK) {
+    if (phota_ledger_know(&worker->ledger, worker->conf->master, &care->err)
+           == PHOTA_OK
+        && phota_ledger_own(&worker->ledger, &care->err) == PHOTA_OK)
+    {
         return PHOTA_OK;
     }
 
@@ -390,6 +394,15 @@ ngx_http_phota_read_again(ngx_http_phota_care_t *care)
         return PHOTA_OK;
     }
 
+    /* without the books' key nothing could be bought, or told from another */
+
+    if (phota_keyring_load(&care->keyring, &worker->books,
+                           worker->conf->master, &care->err)
+        != PHOTA_OK)
+    {
+        return PHOTA_ERROR;
+    }
+
     if (phota_directory_load(&worker->tenants, &care->directory, &care->err)
         != PHOTA_OK)
     {
@@ -439,10 +452,13 @@ ngx_http_phota_care_done(ngx_event_t *ev)
 
         worker->directory = care->directory;
         worker->price_list = care->price_list;
+        worker->keyring = care->keyring;
 
         care->directory = NULL;
         care->price_list = NULL;
     }
+
+    phota_cleanse(&care->keyring, sizeof(phota_keyring_t));
 
     worker->books_open = (care->books && !worker->books.broken);
 
@@ -684,6 +700,8 @@ ngx_http_phota_care_close(void)
         phota_directory_destroy(worker->directory);
         phota_price_list_destroy(worker->price_list);
     }
+
+    phota_cleanse(&worker->keyring, sizeof(phota_keyring_t));
 
     if (worker->books_open) {
         phota_ledger_close(&worker->ledger);

@@ -27,9 +27,6 @@ typedef struct {
     time_t                      job_poll;       /* s, until the first poll */
     time_t                      job_limit;      /* s, then it is lost */
     phota_master_t             *master;
-    phota_linker_t              linker;
-    phota_aliases_t             aliases;
-    phota_hash_key_t            hash;           /* of fingerprints */
     ngx_shm_zone_t             *zone;
     ngx_thread_pool_t          *pool;
     ngx_int_t                   request_id;     /* index of $request_id */

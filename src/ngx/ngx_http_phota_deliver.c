@@ -84,9 +84,7 @@ ngx_http_phota_follow_letter(ngx_http_phota_follow_t *f,
     char                          name[PHOTA_JOB_ID_MAX + 1];
     phota_ticket_t                ticket;
     ngx_http_request_body_t      *body;
-    ngx_http_phota_main_conf_t   *pmcf;
 
-    pmcf = ngx_http_phota_worker.conf;
     out = NULL;
     rc = PHOTA_INVALID;
 
@@ -99,7 +97,7 @@ ngx_http_phota_follow_letter(ngx_http_phota_follow_t *f,
         (void) ngx_cpystrn((u_char *) name, (u_char *) f->row.upstream,
                            sizeof(name));
 
-    } else if (phota_ticket_format(&pmcf->aliases, &ticket, name)
+    } else if (phota_ticket_format(ngx_http_phota_aliases, &ticket, name)
                != PHOTA_OK)
     {
         return NGX_ERROR;
@@ -163,7 +161,7 @@ ngx_http_phota_follow_letter(ngx_http_phota_follow_t *f,
     cl->next = NULL;
     body->bufs = cl;
 
-    rc = phota_alias_secret(&pmcf->aliases, f->row.tenant, secret);
+    rc = phota_alias_secret(ngx_http_phota_aliases, f->row.tenant, secret);
 
     if (rc == PHOTA_OK) {
         rc = phota_sign(secret, phota_now() / 1000, b->pos, len, signature);

@@ -218,7 +218,7 @@ ngx_http_phota_alias_body(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
         p = ngx_pnalloc(r->pool, PHOTA_ALIAS_UUID);
 
         if (p == NULL
-            || phota_alias_request(&ngx_http_phota_worker.conf->aliases,
+            || phota_alias_request(ngx_http_phota_aliases,
                                    ctx->tenant.id, upward->request_id.data,
                                    upward->request_id.len, (char *) p)
                != PHOTA_OK)

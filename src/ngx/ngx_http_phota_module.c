@@ -19,7 +19,6 @@ static void *ngx_http_phota_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_phota_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static void ngx_http_phota_forget_master(void *data);
-static void ngx_http_phota_forget_keys(void *data);
 static ngx_int_t ngx_http_phota_init(ngx_conf_t *cf);
 
 
@@ -43,7 +42,7 @@ static ngx_command_t  ngx_http_phota_commands[] = {
       NULL },
 
     { ngx_string("phota_master_key"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
       ngx_http_phota_master_key,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
@@ -271,7 +270,8 @@ ngx_http_phota_master_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_phota_main_conf_t *pmcf = conf;
 
-    ngx_str_t           *value, path;
+    int                  rc;
+    ngx_str_t           *value, path, old;
     phota_error_t        err;
     ngx_pool_cleanup_t  *cln;
 
@@ -281,9 +281,18 @@ ngx_http_phota_master_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
     path = value[1];
+    ngx_str_null(&old);
 
     if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK) {
         return NGX_CONF_ERROR;
+    }
+
+    if (cf->args->nelts > 2) {
+        old = value[2];
+
+        if (ngx_conf_full_name(cf->cycle, &old, 1) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
     }
 
     cln = ngx_pool_cleanup_add(cf->pool, sizeof(phota_master_t));
@@ -294,9 +303,13 @@ ngx_http_phota_master_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     cln->handler = ngx_http_phota_forget_master;
     pmcf->master = cln->data;
 
-    if (phota_master_read(pmcf->master, (char *) path.data, &err)
-        != PHOTA_OK)
-    {
+    rc = phota_master_read(pmcf->master, (char *) path.data, &err);
+
+    if (rc == PHOTA_OK && old.len) {
+        rc = phota_master_add(pmcf->master, (char *) old.data, &err);
+    }
+
+    if (rc != PHOTA_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", err.text);
         return NGX_CONF_ERROR;
     }
@@ -309,17 +322,6 @@ static void
 ngx_http_phota_forget_master(void *data)
 {
     phota_cleanse(data, sizeof(phota_master_t));
-}
-
-
-static void
-ngx_http_phota_forget_keys(void *data)
-{
-    ngx_http_phota_main_conf_t *pmcf = data;
-
-    phota_cleanse(&pmcf->linker, sizeof(phota_linker_t));
-    phota_cleanse(&pmcf->aliases, sizeof(phota_aliases_t));
-    phota_cleanse(&pmcf->hash, sizeof(phota_hash_key_t));
 }
 
 
@@ -374,8 +376,6 @@ ngx_http_phota_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_phota_main_conf_t *pmcf = conf;
 
-    ngx_pool_cleanup_t  *cln;
-
     ngx_str_t  id = ngx_string("request_id");
     ngx_str_t  key = ngx_string("phota_upstream_key");
 
@@ -409,23 +409,6 @@ ngx_http_phota_init_main_conf(ngx_conf_t *cf, void *conf)
     }
 
     if (ngx_conf_full_name(cf->cycle, &pmcf->data, 0) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
-    if (cln == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    cln->handler = ngx_http_phota_forget_keys;
-    cln->data = pmcf;
-
-    if (phota_link_init(&pmcf->linker, pmcf->master) != PHOTA_OK
-        || phota_hash_key_init(&pmcf->hash, pmcf->master) != PHOTA_OK
-        || phota_aliases_init(&pmcf->aliases, pmcf->master) != PHOTA_OK)
-    {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "no keys can be derived from the master key");
         return NGX_CONF_ERROR;
     }
 

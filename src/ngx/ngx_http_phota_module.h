@@ -21,15 +21,14 @@
 #include "ngx_http_phota_flight.h"
 #include "ngx_http_phota_meter.h"
 #include "phota_address.h"
-#include "phota_alias.h"
 #include "phota_answer.h"
 #include "phota_assembly.h"
 #include "phota_cache.h"
 #include "phota_fingerprint.h"
 #include "phota_job.h"
 #include "phota_jobs.h"
+#include "phota_keyring.h"
 #include "phota_ledger.h"
-#include "phota_link.h"
 #include "phota_price.h"
 #include "phota_profile.h"
 #include "phota_render.h"
@@ -383,6 +382,8 @@ typedef struct {
     ngx_http_phota_writer_t     cache_writer;
     ngx_queue_t                 unsettled;      /* purchases to try again */
 
+    phota_keyring_t             keyring;        /* with the directory */
+
     ngx_http_phota_main_conf_t *conf;
     ngx_event_t                 exit_guard;     /* holds a quitting worker */
     ngx_uint_t                  working;        /* jobs under way */
@@ -402,6 +403,10 @@ typedef struct {
 extern ngx_module_t             ngx_http_phota_module;
 extern ngx_module_t             ngx_http_phota_filter_module;
 extern ngx_http_phota_worker_t  ngx_http_phota_worker;
+
+
+/* in the event loop alone */
+#define ngx_http_phota_aliases  (&ngx_http_phota_worker.keyring.aliases)
 
 
 /* phota_metrics, and with tenants as a label */

@@ -599,19 +599,16 @@ static ngx_int_t
 ngx_http_phota_telling(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     ngx_http_phota_hit_t *hit, phota_telling_t *telling)
 {
-    ngx_http_phota_main_conf_t  *pmcf;
-
     ngx_memzero(telling, sizeof(phota_telling_t));
 
     if (ctx->scan.mode != PHOTA_MODE_URLS) {
         return NGX_OK;
     }
 
-    pmcf = ngx_http_phota_worker.conf;
-
-    telling->linker = &pmcf->linker;
+    telling->linker = &ngx_http_phota_worker.keyring.linker;
     telling->tenant = ctx->tenant.id;
-    telling->expires = phota_now() / 1000 + pmcf->results_valid;
+    telling->expires = phota_now() / 1000
+                       + ngx_http_phota_worker.conf->results_valid;
 
     hit->linked = telling->expires * 1000;
 

@@ -216,7 +216,7 @@ ngx_http_phota_results_handler(ngx_http_request_t *r)
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     if (r->uri.len < clcf->name.len
-        || phota_link_parse(&ngx_http_phota_worker.conf->linker,
+        || phota_link_parse(&ngx_http_phota_worker.keyring.linker,
                             r->uri.data + clcf->name.len,
                             r->uri.len - clcf->name.len,
                             r->args.data, r->args.len, phota_now() / 1000,

@@ -280,7 +280,7 @@ ngx_http_phota_tell_secret(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx)
     u_char     *p, text[2 * PHOTA_ALIAS_SECRET + 64];
     ngx_int_t   rc;
 
-    if (phota_alias_secret(&ngx_http_phota_worker.conf->aliases,
+    if (phota_alias_secret(ngx_http_phota_aliases,
                            ctx->tenant.id, secret)
         != PHOTA_OK)
     {

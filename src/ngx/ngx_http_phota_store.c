@@ -427,7 +427,7 @@ ngx_http_phota_edit_tag(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
 
     tag = &ctx->upward->tag;
 
-    if (phota_alias_tag(&ngx_http_phota_worker.conf->aliases, ctx->tenant.id,
+    if (phota_alias_tag(ngx_http_phota_aliases, ctx->tenant.id,
                         ctx->tenant.name, tag->data, tag->len, alias)
         != PHOTA_OK)
     {
@@ -455,7 +455,8 @@ ngx_http_phota_edit_callback(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
                                    "null");
     }
 
-    if (phota_callback_format(&pmcf->aliases, &ctx->purchase->charge.id, name)
+    if (phota_callback_format(ngx_http_phota_aliases,
+                              &ctx->purchase->charge.id, name)
         != PHOTA_OK)
     {
         return NGX_ERROR;

@@ -9,7 +9,7 @@
 #include "ngx_http_phota_module.h"
 
 
-#define NGX_HTTP_PHOTA_SWAPS  (2 * PHOTA_PICTURES_MAX + 4)
+#define NGX_HTTP_PHOTA_SWAPS  (2 * PHOTA_PICTURES_MAX + 5)
 
 
 /* texts are the pool's, links the report's */
@@ -25,6 +25,10 @@ typedef struct {
 } ngx_http_phota_words_t;
 
 
+typedef int (*ngx_http_phota_callback_pt)(const phota_aliases_t *a,
+    const phota_id_t *charge, char name[PHOTA_CALLBACK_NAME]);
+
+
 static ngx_int_t ngx_http_phota_words(ngx_http_phota_words_t *words,
     const u_char *text, size_t len, u_char **out, size_t *out_len);
 static ngx_int_t ngx_http_phota_words_links(ngx_http_phota_words_t *words,
@@ -36,6 +40,9 @@ static ngx_int_t ngx_http_phota_words_link(ngx_http_phota_words_t *words,
     const phota_str_t *from);
 static ngx_int_t ngx_http_phota_words_names(ngx_http_phota_words_t *words,
     const phota_report_t *report);
+static ngx_int_t ngx_http_phota_words_callback(
+    ngx_http_phota_words_t *words, const phota_job_t *row,
+    ngx_http_phota_callback_pt format);
 static void ngx_http_phota_words_add(ngx_http_phota_words_t *words,
     const u_char *from, size_t from_len, const u_char *to, size_t to_len,
     unsigned within);
@@ -311,7 +318,7 @@ ngx_http_phota_words_link(ngx_http_phota_words_t *words,
     p = ngx_pnalloc(words->pool, words->base.len + PHOTA_LINK_ROOM);
 
     if (p == NULL
-        || phota_link_format(&ngx_http_phota_worker.conf->linker,
+        || phota_link_format(&ngx_http_phota_worker.keyring.linker,
                              &words->base, &link, p, &len)
            != PHOTA_OK)
     {
@@ -328,16 +335,13 @@ static ngx_int_t
 ngx_http_phota_words_names(ngx_http_phota_words_t *words,
     const phota_report_t *report)
 {
-    char                        *alias, callback[PHOTA_CALLBACK_NAME];
-    u_char                      *p;
-    ngx_str_t                    path;
-    phota_str_t                  name;
-    phota_ticket_t               ticket;
-    const phota_job_t           *row;
-    ngx_http_phota_main_conf_t  *pmcf;
+    char               *alias;
+    ngx_str_t           path;
+    phota_str_t         name;
+    phota_ticket_t      ticket;
+    const phota_job_t  *row;
 
     row = words->row;
-    pmcf = ngx_http_phota_worker.conf;
 
     ngx_memzero(&ticket, sizeof(phota_ticket_t));
 
@@ -372,7 +376,7 @@ ngx_http_phota_words_names(ngx_http_phota_words_t *words,
         alias = ngx_pnalloc(words->pool, PHOTA_ALIAS_UUID);
 
         if (alias == NULL
-            || phota_alias_request(&pmcf->aliases, row->tenant,
+            || phota_alias_request(ngx_http_phota_aliases, row->tenant,
                                    (u_char *) row->request_id,
                                    ngx_strlen(row->request_id), alias)
                != PHOTA_OK)
@@ -385,25 +389,49 @@ ngx_http_phota_words_names(ngx_http_phota_words_t *words,
                                  ngx_strlen(row->request_id), 0);
     }
 
-    if (row->callback[0] && pmcf->callbacks_url.len) {
-        p = ngx_pnalloc(words->pool,
-                        pmcf->callbacks_url.len + PHOTA_CALLBACK_NAME);
+    if (row->callback[0] && ngx_http_phota_worker.conf->callbacks_url.len) {
 
-        if (p == NULL
-            || phota_callback_format(&pmcf->aliases, &row->charge, callback)
-               != PHOTA_OK)
+        if (ngx_http_phota_words_callback(words, row, phota_callback_format)
+            != NGX_OK
+            || (ngx_http_phota_aliases->two
+                && ngx_http_phota_words_callback(words, row,
+                                                 phota_callback_other)
+                   != NGX_OK))
         {
             return NGX_ERROR;
         }
-
-        path.data = p;
-        p = ngx_cpymem(p, pmcf->callbacks_url.data, pmcf->callbacks_url.len);
-        p = ngx_cpymem(p, callback, ngx_strlen(callback));
-
-        ngx_http_phota_words_add(words, path.data, p - path.data,
-                                 (u_char *) row->callback,
-                                 ngx_strlen(row->callback), 0);
     }
+
+    return NGX_OK;
+}
+
+
+/* it may have gone up before the master key was changed */
+
+static ngx_int_t
+ngx_http_phota_words_callback(ngx_http_phota_words_t *words,
+    const phota_job_t *row, ngx_http_phota_callback_pt format)
+{
+    char                         callback[PHOTA_CALLBACK_NAME];
+    u_char                      *p, *path;
+    ngx_http_phota_main_conf_t  *pmcf;
+
+    pmcf = ngx_http_phota_worker.conf;
+
+    path = ngx_pnalloc(words->pool,
+                       pmcf->callbacks_url.len + PHOTA_CALLBACK_NAME);
+
+    if (path == NULL
+        || format(ngx_http_phota_aliases, &row->charge, callback) != PHOTA_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(path, pmcf->callbacks_url.data, pmcf->callbacks_url.len);
+    p = ngx_cpymem(p, callback, ngx_strlen(callback));
+
+    ngx_http_phota_words_add(words, path, p - path, (u_char *) row->callback,
+                             ngx_strlen(row->callback), 0);
 
     return NGX_OK;
 }
@@ -434,7 +462,7 @@ ngx_http_phota_tell_name(ngx_pool_t *pool, const phota_ticket_t *ticket,
     text = ngx_pnalloc(pool, PHOTA_JOB_NAME);
 
     if (text == NULL
-        || phota_ticket_format(&ngx_http_phota_worker.conf->aliases, ticket,
+        || phota_ticket_format(ngx_http_phota_aliases, ticket,
                                text)
            != PHOTA_OK)
     {

@@ -81,6 +81,7 @@ ngx_http_phota_init_process(ngx_cycle_t *cycle)
 {
     ngx_http_phota_worker_t     *worker;
     ngx_http_phota_main_conf_t  *pmcf;
+    phota_error_t                err;
 
     /* helpers of the cache run it too, and leave without exit_process */
 
@@ -102,6 +103,15 @@ ngx_http_phota_init_process(ngx_cycle_t *cycle)
     ngx_http_phota_keep_memory();
 
     worker->conf = pmcf;
+
+    if (phota_keyring_init(&worker->keyring, pmcf->master, &err)
+        != PHOTA_OK)
+    {
+        ngx_http_phota_say(NGX_LOG_EMERG, cycle->log, 0, NULL,
+                           "the worker can't begin", "%s", err.text);
+        return NGX_ERROR;
+    }
+
     worker->active = 1;
 
     ngx_queue_init(&worker->unsettled);

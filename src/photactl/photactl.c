@@ -55,6 +55,7 @@ static const struct {
     { "doctor", photactl_doctor },
     { "backup", photactl_backup },
     { "completion", photactl_completion },
+    { "rekey", photactl_rekey },
     { "restore", photactl_restore },
     { "help", photactl_help }
 };
@@ -241,7 +242,7 @@ photactl_prepare(photactl_shell_t *shell)
 {
     int          rc;
     unsigned     flags;
-    const char  *env;
+    const char  *env, *old;
     photactl_t  *ctl;
 
     ctl = &shell->ctl;
@@ -274,12 +275,19 @@ photactl_prepare(photactl_shell_t *shell)
         return photactl_wrong(ctl, "--data, --master-key: an empty path");
     }
 
+    old = ctl->opts[PHOTACTL_OPT_OLD_MASTER_KEY];
+
     photactl_operator(ctl);
 
     flags = ctl->command->flags;
 
     if (photactl_needs_master(ctl)) {
         rc = phota_master_read(&ctl->master, shell->master_path, &ctl->err);
+
+        if (rc == PHOTA_OK && old != NULL) {
+            rc = phota_master_add(&ctl->master, old, &ctl->err);
+        }
+
         if (rc != PHOTA_OK) {
             return rc;
         }
@@ -385,7 +393,8 @@ photactl_help(photactl_t *ctl)
 
     if (name == NULL) {
         (void) fprintf(ctl->out, "usage: photactl [--data DIR]"
-                       " [--master-key FILE] [--json] COMMAND ...\n\n");
+                       " [--master-key FILE] [--old-master-key FILE]"
+                       " [--json] COMMAND ...\n\n");
     }
 
     for (i = 0; (cmd = photactl_command(i)) != NULL; i++) {

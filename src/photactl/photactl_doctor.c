@@ -54,6 +54,7 @@ photactl_doctor(photactl_t *ctl)
 
     photactl_doctor_files(&d);
     photactl_doctor_conf(&d);
+    photactl_doctor_old_master(&d);
 
     rc = photactl_become_owner(ctl);
 

@@ -52,6 +52,10 @@ void photactl_doctor_conf(photactl_doctor_t *d);
 /* as the owner: photactl_doctor_books.c */
 void photactl_doctor_books(photactl_doctor_t *d);
 
+/* the master key and the one before: photactl_doctor_rekey.c */
+void photactl_doctor_old_master(photactl_doctor_t *d);
+void photactl_doctor_rekey(photactl_doctor_t *d);
+
 /* the keys, by the upstream's word: photactl_doctor_online.c */
 void photactl_doctor_online(photactl_doctor_t *d);
 

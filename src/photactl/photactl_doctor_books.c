@@ -95,6 +95,7 @@ photactl_doctor_books(photactl_doctor_t *d)
     photactl_books_readers(d);
     photactl_books_clock(d);
     photactl_books_keys(d);
+    photactl_doctor_rekey(d);
     photactl_books_charges(d);
     photactl_books_callbacks(d);
     photactl_books_prices(d);

@@ -34,6 +34,7 @@ typedef struct {
 int photactl_init(photactl_t *ctl);
 int photactl_backup(photactl_t *ctl);
 int photactl_restore(photactl_t *ctl);
+int photactl_rekey(photactl_t *ctl);
 int photactl_doctor(photactl_t *ctl);
 int photactl_completion(photactl_t *ctl);
 

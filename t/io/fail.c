@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,6 +36,7 @@
 #define FAIL_REFUSE  0              /* it isn't done */
 #define FAIL_SHORT   1              /* the first writes half of it */
 #define FAIL_LATE    2              /* the first is done, and says it isn't */
+#define FAIL_KILL    3              /* the process dies instead */
 
 
 /* as pack('L9') sees it; a trace is a letter for each call, failed in capital */
@@ -224,6 +226,11 @@ fail_call(unsigned where, char op)
 
     failed = __sync_add_and_fetch(&order->failed, 1);
     errno = (int) order->error;
+
+    if (order->how == FAIL_KILL) {
+        (void) kill(getpid(), SIGKILL);
+        (void) pause();
+    }
 
     if (failed == 1 && order->how == FAIL_SHORT) {
         return FAIL_HALF;

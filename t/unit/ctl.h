@@ -14,6 +14,7 @@
 #include "../../src/photactl/photactl_init.c"
 #include "../../src/photactl/photactl_copy.c"
 #include "../../src/photactl/photactl_backup.c"
+#include "../../src/photactl/photactl_rekey.c"
 #include "../../src/photactl/photactl_restore.c"
 #include "../../src/photactl/photactl_progress.c"
 #include "../../src/photactl/photactl_completion.c"
@@ -23,6 +24,7 @@
 #include "../../src/photactl/photactl_doctor_books.c"
 #include "../../src/photactl/photactl_doctor_conf.c"
 #include "../../src/photactl/photactl_doctor_online.c"
+#include "../../src/photactl/photactl_doctor_rekey.c"
 #include "../../src/photactl/photactl_secret.c"
 
 #define main  photactl_main

@@ -33,6 +33,8 @@ test_setup(void **state)
 
     (void) state;
 
+    memset(&master, 0, sizeof(phota_master_t));
+
     for (i = 0; i < PHOTA_MASTER_LEN; i++) {
         master.b[i] = (u_char) (i * 7 + 1);
     }

@@ -60,7 +60,8 @@ test_keys(void **state)
 
     (void) state;
 
-    memset(&master, 1, sizeof(phota_master_t));
+    memset(&master, 0, sizeof(phota_master_t));
+    memset(master.b, 1, PHOTA_MASTER_LEN);
     assert_int_equal(phota_hash_key_init(&key, &master), PHOTA_OK);
 
     for (i = 0; i < 2; i++) {

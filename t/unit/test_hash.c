@@ -113,7 +113,8 @@ test_setup(void **state)
 
     (void) state;
 
-    memset(&master, 7, sizeof(phota_master_t));
+    memset(&master, 0, sizeof(phota_master_t));
+    memset(master.b, 7, PHOTA_MASTER_LEN);
 
     seed = 1;
 

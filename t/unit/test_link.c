@@ -38,6 +38,8 @@ test_setup(void **state)
 
     (void) state;
 
+    memset(&master, 0, sizeof(phota_master_t));
+
     for (i = 0; i < PHOTA_MASTER_LEN; i++) {
         master.b[i] = (u_char) (i * 7 + 1);
     }
@@ -196,6 +198,8 @@ test_signature(void **state)
         "\x02" "\x00\x81\x24\x69" "\0\0\0\0";
 
     (void) state;
+
+    memset(&master, 0, sizeof(phota_master_t));
 
     for (i = 0; i < PHOTA_MASTER_LEN; i++) {
         master.b[i] = (u_char) (i * 7 + 1);

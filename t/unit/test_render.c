@@ -76,7 +76,8 @@ test_setup(void **state)
 
     (void) state;
 
-    memset(&master, 0x5a, sizeof(master));
+    memset(&master, 0, sizeof(phota_master_t));
+    memset(master.b, 0x5a, PHOTA_MASTER_LEN);
 
     return phota_link_init(&test_linker, &master);
 }

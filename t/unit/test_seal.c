@@ -263,7 +263,8 @@ derived(void **state)
 
     (void) state;
 
-    memset(&master, 7, sizeof(master));
+    memset(&master, 0, sizeof(phota_master_t));
+    memset(master.b, 7, PHOTA_MASTER_LEN);
 
     assert_int_equal(phota_master_derive(&master, "seal", a, 32), PHOTA_OK);
     assert_int_equal(phota_master_derive(&master, "seal", b, 32), PHOTA_OK);
@@ -333,7 +334,8 @@ sealed(void **state)
 
     (void) state;
 
-    memset(&master, 9, sizeof(master));
+    memset(&master, 0, sizeof(phota_master_t));
+    memset(master.b, 9, PHOTA_MASTER_LEN);
 
     for (i = 0; i < sizeof(key); i++) {
         key[i] = 'a' + i % 26;
@@ -362,7 +364,7 @@ sealed(void **state)
     /* no room, too long */
 
     len = sizeof(box);
-    assert_int_equal(phota_seal(&master, to(3, 1), key, PHOTA_KEY_MAX + 1,
+    assert_int_equal(phota_seal(&master, to(3, 1), key, PHOTA_SEAL_MAX + 1,
                                 box, &len), PHOTA_ERROR);
     len = 71;
     assert_int_equal(phota_seal(&master, to(3, 1), key, 40, box, &len),
@@ -387,7 +389,8 @@ sealed_refused(void **state)
 
     (void) state;
 
-    memset(&master, 9, sizeof(master));
+    memset(&master, 0, sizeof(phota_master_t));
+    memset(master.b, 9, PHOTA_MASTER_LEN);
     other = master;
     other.b[31] ^= 0x80;
 

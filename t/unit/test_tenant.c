@@ -45,7 +45,8 @@ setup(void **state)
         return -1;
     }
 
-    memset(&master, 5, sizeof(master));
+    memset(&master, 0, sizeof(phota_master_t));
+    memset(master.b, 5, PHOTA_MASTER_LEN);
 
     return 0;
 }

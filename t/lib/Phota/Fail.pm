@@ -11,7 +11,7 @@ use Errno ();
 use Phota::Gateway;
 
 my %error = (EIO => Errno::EIO(), ENOSPC => Errno::ENOSPC());
-my %how = (refuse => 0, short => 1, late => 2);
+my %how = (refuse => 0, short => 1, late => 2, kill => 3);
 
 my ($dirs, $path, $trace) = (4, 232, 3072);
 my $head = 9 * 4;
@@ -53,7 +53,7 @@ sub env {
 
 # in: names (default: all); at: the first call that fails, from 1; to: the last
 # one, or 'always' (default: only that one); error: EIO or ENOSPC; how: refuse,
-# short, late.  at => 0 only counts.  Counts begin anew
+# short, late, kill.  at => 0 only counts.  Counts begin anew
 
 sub arm {
     my ($self, %o) = @_;
