@@ -378,6 +378,11 @@ static const photactl_command_t  photactl_commands[] = {
       "--master-key NEW --old-master-key OLD | --lost",
       "seal all keys under a new master key, nginx running or not" },
 
+    { "migrate", NULL, 0, 0, 0,
+      0, NULL, NULL, NULL,
+      "",
+      "bring the books of an older version along, nginx stopped" },
+
     { "openapi", NULL, 0, 0, PHOTACTL_GET,
       0, photactl_openapi, NULL, NULL,
       "",

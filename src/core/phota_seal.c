@@ -35,6 +35,7 @@
 
 #define PHOTA_SEAL_CONTEXT   "phota-key"
 #define PHOTA_SEAL_AAD       (sizeof(PHOTA_SEAL_CONTEXT) - 1 + 10)
+#define PHOTA_SEAL_AAD_2     (sizeof(PHOTA_SEAL_CONTEXT) - 1 + 8)
 
 #define PHOTA_MASTER_SALT    "nginx-phota master key 1"
 
@@ -56,11 +57,15 @@ static int phota_master_expand(const u_char key[PHOTA_MASTER_LEN],
 static void phota_seal_aad(u_char *aad, const phota_seal_t *bound);
 static int phota_seal_encrypt(EVP_CIPHER_CTX *ctx, const u_char *key,
     const u_char *aad, const u_char *plain, size_t len, u_char *out);
+static int phota_seal_bound(const phota_master_t *master,
+    const phota_seal_t *bound, size_t aad_len, const u_char *sealed,
+    size_t len, u_char *out, size_t *out_len);
 static int phota_seal_open(EVP_CIPHER_CTX *ctx,
-    const u_char master[PHOTA_MASTER_LEN], const u_char *aad,
+    const u_char master[PHOTA_MASTER_LEN], const u_char *aad, size_t aad_len,
     const u_char *sealed, size_t len, u_char *out);
 static int phota_seal_decrypt(EVP_CIPHER_CTX *ctx, const u_char *key,
-    const u_char *aad, const u_char *sealed, size_t len, u_char *out);
+    const u_char *aad, size_t aad_len, const u_char *sealed, size_t len,
+    u_char *out);
 
 
 int
@@ -533,6 +538,25 @@ int
 phota_unseal(const phota_master_t *master, const phota_seal_t *bound,
     const u_char *sealed, size_t len, u_char *out, size_t *out_len)
 {
+    return phota_seal_bound(master, bound, PHOTA_SEAL_AAD, sealed, len, out,
+                            out_len);
+}
+
+
+int
+phota_unseal_2(const phota_master_t *master, const phota_seal_t *bound,
+    const u_char *sealed, size_t len, u_char *out, size_t *out_len)
+{
+    return phota_seal_bound(master, bound, PHOTA_SEAL_AAD_2, sealed, len, out,
+                            out_len);
+}
+
+
+static int
+phota_seal_bound(const phota_master_t *master, const phota_seal_t *bound,
+    size_t aad_len, const u_char *sealed, size_t len, u_char *out,
+    size_t *out_len)
+{
     int              rc;
     u_char           aad[PHOTA_SEAL_AAD];
     EVP_CIPHER_CTX  *ctx;
@@ -557,10 +581,11 @@ phota_unseal(const phota_master_t *master, const phota_seal_t *bound,
 
     phota_seal_aad(aad, bound);
 
-    rc = phota_seal_open(ctx, master->b, aad, sealed, len, out);
+    rc = phota_seal_open(ctx, master->b, aad, aad_len, sealed, len, out);
 
     if (rc == PHOTA_INVALID && master->two) {
-        rc = phota_seal_open(ctx, master->other, aad, sealed, len, out);
+        rc = phota_seal_open(ctx, master->other, aad, aad_len, sealed, len,
+                             out);
     }
 
     EVP_CIPHER_CTX_free(ctx);
@@ -575,7 +600,8 @@ phota_unseal(const phota_master_t *master, const phota_seal_t *bound,
 
 static int
 phota_seal_open(EVP_CIPHER_CTX *ctx, const u_char master[PHOTA_MASTER_LEN],
-    const u_char *aad, const u_char *sealed, size_t len, u_char *out)
+    const u_char *aad, size_t aad_len, const u_char *sealed, size_t len,
+    u_char *out)
 {
     int     rc;
     u_char  key[PHOTA_SEAL_KEY];
@@ -583,7 +609,7 @@ phota_seal_open(EVP_CIPHER_CTX *ctx, const u_char master[PHOTA_MASTER_LEN],
     rc = phota_master_expand(master, "seal", key, sizeof(key));
 
     if (rc == PHOTA_OK) {
-        rc = phota_seal_decrypt(ctx, key, aad, sealed, len, out);
+        rc = phota_seal_decrypt(ctx, key, aad, aad_len, sealed, len, out);
     }
 
     phota_cleanse(key, sizeof(key));
@@ -600,7 +626,7 @@ phota_seal_open(EVP_CIPHER_CTX *ctx, const u_char master[PHOTA_MASTER_LEN],
 
 static int
 phota_seal_decrypt(EVP_CIPHER_CTX *ctx, const u_char *key, const u_char *aad,
-    const u_char *sealed, size_t len, u_char *out)
+    size_t aad_len, const u_char *sealed, size_t len, u_char *out)
 {
     int            n;
     u_char         none[EVP_MAX_BLOCK_LENGTH], tag[PHOTA_SEAL_TAG];
@@ -613,7 +639,7 @@ phota_seal_decrypt(EVP_CIPHER_CTX *ctx, const u_char *key, const u_char *aad,
                            sealed + PHOTA_SEAL_VERSION) != 1
         || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, PHOTA_SEAL_TAG,
                                tag) != 1
-        || EVP_DecryptUpdate(ctx, NULL, &n, aad, PHOTA_SEAL_AAD) != 1
+        || EVP_DecryptUpdate(ctx, NULL, &n, aad, (int) aad_len) != 1
         || EVP_DecryptUpdate(ctx, out, &n, text, (int) len) != 1)
     {
         return PHOTA_ERROR;

@@ -94,6 +94,10 @@ int phota_seal(const phota_master_t *master, const phota_seal_t *bound,
 int phota_unseal(const phota_master_t *master, const phota_seal_t *bound,
     const u_char *sealed, size_t len, u_char *out, size_t *out_len);
 
+/* of a key as books of schema 2 have it, bound to tenant and version alone */
+int phota_unseal_2(const phota_master_t *master, const phota_seal_t *bound,
+    const u_char *sealed, size_t len, u_char *out, size_t *out_len);
+
 /* a new token: buf has PHOTA_TOKEN_LEN + 1; digest is what may be stored */
 int phota_token_create(char *buf, u_char digest[PHOTA_SHA256_LEN]);
 

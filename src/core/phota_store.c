@@ -274,8 +274,9 @@ phota_store_compare(phota_store_t *store, MDB_txn *txn, const char *kind,
     }
 
     found = (uint32_t) phota_get_le(buf, 4);
+    store->schema = found;
 
-    if (found != schema) {
+    if (found != schema && !(store->flags & PHOTA_STORE_ANY)) {
         if (phota_store_is_cache(store->path)) {
             phota_error(err, "the cache has schema %u, this version of phota "
                         "reads schema %u: with nginx stopped "
@@ -285,8 +286,10 @@ phota_store_compare(phota_store_t *store, MDB_txn *txn, const char *kind,
         }
 
         phota_error(err, "\"%.100s/data.mdb\" has schema %u, this version of "
-                    "phota reads schema %u: use the version that wrote it",
-                    store->path, (unsigned) found, (unsigned) schema);
+                    "phota reads schema %u: %s",
+                    store->path, (unsigned) found, (unsigned) schema,
+                    found < schema ? "photactl migrate, with nginx stopped"
+                                   : "use the version that wrote it");
         return PHOTA_INVALID;
     }
 
@@ -319,6 +322,21 @@ phota_store_write_schema(phota_store_t *store, MDB_txn *txn,
     if (rc == 0) {
         rc = phota_store_set(store, txn, "generation", generation, 8);
     }
+
+    return (rc == 0) ? PHOTA_OK : phota_store_fail(err, store->path, rc);
+}
+
+
+int
+phota_store_schema(phota_store_t *store, MDB_txn *txn, uint32_t schema,
+    phota_error_t *err)
+{
+    int     rc;
+    u_char  version[4];
+
+    phota_put_le(version, schema, 4);
+
+    rc = phota_store_set(store, txn, "schema", version, 4);
 
     return (rc == 0) ? PHOTA_OK : phota_store_fail(err, store->path, rc);
 }

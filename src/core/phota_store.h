@@ -18,6 +18,7 @@
 #define PHOTA_STORE_RDONLY      0x02
 #define PHOTA_STORE_NOMETASYNC  0x04    /* may lose the last commit */
 #define PHOTA_STORE_RANDOM      0x08    /* nothing is read ahead */
+#define PHOTA_STORE_ANY         0x10    /* of any schema */
 
 #define PHOTA_BOOKS_SCHEMA      3
 #define PHOTA_CACHE_SCHEMA      2
@@ -30,6 +31,7 @@ typedef struct {
     MDB_dbi         meta;
     char            path[1024];
     unsigned        flags;
+    uint32_t        schema;         /* that was found; 0: none */
     volatile int    broken;         /* LMDB refuses all: open it again */
 } phota_store_t;
 
@@ -67,6 +69,10 @@ void phota_store_abort(MDB_txn *txn);
 
 /* mdb_strerror with the name of what failed */
 int phota_store_fail(phota_error_t *err, const char *what, int rc);
+
+/* from now on it is of this schema */
+int phota_store_schema(phota_store_t *store, MDB_txn *txn, uint32_t schema,
+    phota_error_t *err);
 
 /*
  * The counter that every change of configuration (tenants, tokens, keys,

@@ -55,6 +55,7 @@ static const struct {
     { "doctor", photactl_doctor },
     { "backup", photactl_backup },
     { "completion", photactl_completion },
+    { "migrate", photactl_migrate },
     { "rekey", photactl_rekey },
     { "restore", photactl_restore },
     { "help", photactl_help }

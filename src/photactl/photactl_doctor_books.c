@@ -106,7 +106,8 @@ photactl_doctor_books(photactl_doctor_t *d)
 static int
 photactl_books_open(photactl_doctor_t *d)
 {
-    char  mend[1200];
+    char      mend[1200];
+    uint32_t  schema;
 
     if (photactl_open(d->ctl, PHOTA_STORE_RDONLY) == PHOTA_OK) {
         photactl_found(d, PHOTACTL_FINE, "schema", d->ctl->data, NULL,
@@ -114,8 +115,13 @@ photactl_books_open(photactl_doctor_t *d)
         return PHOTA_OK;
     }
 
-    (void) snprintf(mend, sizeof(mend), "photactl restore BACKUP --data NEW, "
-                    "or the version of phota that wrote them");
+    schema = photactl_shell(d->ctl)->store.schema;
+
+    (void) snprintf(mend, sizeof(mend), "%s",
+                    schema != 0 && schema < PHOTA_BOOKS_SCHEMA
+                    ? "with nginx stopped, photactl migrate"
+                    : "photactl restore BACKUP --data NEW, or the version of "
+                      "phota that wrote them");
 
     photactl_found(d, PHOTACTL_FAULT, "books", d->ctl->data, mend, "%s",
                    d->ctl->err.text);

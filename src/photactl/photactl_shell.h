@@ -35,6 +35,7 @@ int photactl_init(photactl_t *ctl);
 int photactl_backup(photactl_t *ctl);
 int photactl_restore(photactl_t *ctl);
 int photactl_rekey(photactl_t *ctl);
+int photactl_migrate(photactl_t *ctl);
 int photactl_doctor(photactl_t *ctl);
 int photactl_completion(photactl_t *ctl);
 

@@ -14,6 +14,7 @@
 #include "../../src/photactl/photactl_init.c"
 #include "../../src/photactl/photactl_copy.c"
 #include "../../src/photactl/photactl_backup.c"
+#include "../../src/photactl/photactl_migrate.c"
 #include "../../src/photactl/photactl_rekey.c"
 #include "../../src/photactl/photactl_restore.c"
 #include "../../src/photactl/photactl_progress.c"
