@@ -242,6 +242,13 @@ is(fetch($t, $fresh)->status, 200, 'a new one');
 is((ctl(@two, 'webhook-secret', 'acme'))[1], $secret,
     'the secret of callbacks is the same');
 
+($half) = grep { $_->{check} eq 'rekey' } map { json($_) } split /\n/,
+    (ctl('--master-key', $new, 'doctor', '--conf', "$dir/nginx.conf",
+    '--json'))[1];
+
+is($half->{severity}, 'note', 'the doctor knows that nginx has both keys');
+is($half->{where}, $old, 'and which of them may go');
+
 # who works with the old key alone is told so, and can do no harm
 
 ($code, $out, $err) = ctl(\'another', 'key', 'set', 'many1');
