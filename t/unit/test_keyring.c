@@ -7,12 +7,14 @@
 
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -331,6 +333,114 @@ any_step(void **state)
 }
 
 
+/* a process that owns holds and knows these keys, or says nothing of them */
+
+static pid_t
+test_worker(const phota_master_t *master)
+{
+    int             fds[2];
+    char            c;
+    pid_t           pid;
+    phota_store_t   store;
+    phota_ledger_t  ledger;
+
+    assert_int_equal(pipe(fds), 0);
+
+    pid = fork();
+    assert_true(pid >= 0);
+
+    if (pid == 0) {
+        if (phota_store_open(&store, test_dir, "books", PHOTA_BOOKS_SCHEMA,
+                             TEST_MAP, 0, NULL) != PHOTA_OK
+            || phota_ledger_open(&ledger, &store, NULL) != PHOTA_OK
+            || (master != NULL
+                && phota_ledger_know(&ledger, master, NULL) != PHOTA_OK)
+            || phota_ledger_own(&ledger, NULL) != PHOTA_OK
+            || write(fds[1], "y", 1) != 1)
+        {
+            _exit(1);
+        }
+
+        for ( ;; ) {
+            (void) pause();
+        }
+    }
+
+    assert_int_equal(read(fds[0], &c, 1), 1);
+    (void) close(fds[0]);
+    (void) close(fds[1]);
+
+    return pid;
+}
+
+
+static void
+test_kill(pid_t pid)
+{
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+
+/* who couldn't read what it writes stops it, before it begins and on its way */
+
+static void
+workers_know(void **state)
+{
+    char           name[32];
+    pid_t          both, old, mute;
+    unsigned       i;
+    phota_rekey_t  r;
+
+    (void) state;
+
+    for (i = 0; i < TEST_KEYS; i++) {
+        (void) snprintf(name, sizeof(name), "tenant-%u", i);
+        assert_int_equal(phota_tenant_add(&test_tenants, name, NULL,
+                                          &test_err), PHOTA_OK);
+        assert_int_equal(test_set(&test_old, name, name), PHOTA_OK);
+    }
+
+    memset(&r, 0, sizeof(r));
+    r.tenants = &test_tenants;
+    r.ledger = &test_ledger;
+    r.master = test_both;
+
+    both = test_worker(&test_both);
+    old = test_worker(&test_old);
+    mute = test_worker(NULL);
+
+    assert_int_equal(phota_rekey_begin(&r, &test_err), PHOTA_REFUSED);
+    assert_int_equal(r.ignorant, 2);
+
+    test_kill(old);
+    r.total = 0;
+    assert_int_equal(phota_rekey_begin(&r, &test_err), PHOTA_REFUSED);
+    assert_int_equal(r.ignorant, 1);
+
+    test_kill(mute);
+    r.total = 0;
+    assert_int_equal(phota_rekey_begin(&r, &test_err), PHOTA_OK);
+    assert_int_equal(phota_rekey_step(&r, &test_err), PHOTA_OK);
+
+    /* one that comes now, in the slot of one that knew */
+
+    test_kill(both);
+    old = test_worker(&test_old);
+
+    assert_int_equal(phota_rekey_step(&r, &test_err), PHOTA_REFUSED);
+    assert_int_equal(r.ignorant, 1);
+    assert_int_equal(test_opens(&test_new), 64);
+    assert_int_equal(test_opens(&test_old), TEST_KEYS - 64);
+
+    test_kill(old);
+    assert_int_equal(phota_rekey_step(&r, &test_err), PHOTA_OK);
+    assert_int_equal(phota_rekey_step(&r, &test_err), PHOTA_DECLINED);
+    assert_int_equal(phota_rekey_end(&r, &test_err), PHOTA_OK);
+    assert_int_equal(test_opens(&test_new), TEST_KEYS);
+}
+
+
 /* a damaged one, or under a third key, is nobody's to give up */
 
 static void
@@ -385,6 +495,7 @@ main(void)
         TEST(both_are_read),
         TEST(books_decide),
         TEST(any_step),
+        TEST(workers_know),
         TEST(under_neither)
     };
 
