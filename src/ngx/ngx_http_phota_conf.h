@@ -13,6 +13,7 @@ typedef struct {
     off_t                       cache_max_size;
     size_t                      spool_memory;
     size_t                      body_memory;
+    size_t                      hot_memory;
     size_t                      zone_size;
     ngx_str_t                   results;        /* the location that has them,
                                                    len 0: none */

@@ -104,6 +104,13 @@ static ngx_command_t  ngx_http_phota_commands[] = {
       offsetof(ngx_http_phota_main_conf_t, body_memory),
       NULL },
 
+    { ngx_string("phota_hot_memory"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_phota_main_conf_t, hot_memory),
+      NULL },
+
     { ngx_string("phota_pass"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_phota_pass,
@@ -355,6 +362,7 @@ ngx_http_phota_create_main_conf(ngx_conf_t *cf)
     pmcf->cache_max_size = NGX_CONF_UNSET;
     pmcf->spool_memory = NGX_CONF_UNSET_SIZE;
     pmcf->body_memory = NGX_CONF_UNSET_SIZE;
+    pmcf->hot_memory = NGX_CONF_UNSET_SIZE;
     pmcf->zone_size = NGX_CONF_UNSET_SIZE;
     pmcf->results_valid = NGX_CONF_UNSET;
     pmcf->job_poll = NGX_CONF_UNSET;
@@ -385,6 +393,7 @@ ngx_http_phota_init_main_conf(ngx_conf_t *cf, void *conf)
 
     ngx_conf_init_size_value(pmcf->spool_memory, 64 * 1024 * 1024);
     ngx_conf_init_size_value(pmcf->body_memory, 64 * 1024 * 1024);
+    ngx_conf_init_size_value(pmcf->hot_memory, 32 * 1024 * 1024);
     ngx_conf_init_size_value(pmcf->zone_size, 16 * 1024 * 1024);
     ngx_conf_init_value(pmcf->results_valid, 24 * 60 * 60);
     ngx_conf_init_value(pmcf->job_poll, 10);

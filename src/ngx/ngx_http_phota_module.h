@@ -43,6 +43,7 @@ typedef struct ngx_http_phota_purchase_s  ngx_http_phota_purchase_t;
 typedef struct ngx_http_phota_spool_s     ngx_http_phota_spool_t;
 typedef struct ngx_http_phota_hit_s       ngx_http_phota_hit_t;
 typedef struct ngx_http_phota_sender_s    ngx_http_phota_sender_t;
+typedef struct ngx_http_phota_hot_s       ngx_http_phota_hot_t;
 typedef struct ngx_http_phota_errand_s    ngx_http_phota_errand_t;
 typedef struct ngx_http_phota_news_s      ngx_http_phota_news_t;
 typedef struct ngx_http_phota_run_s       ngx_http_phota_run_t;
@@ -233,6 +234,8 @@ struct ngx_http_phota_sender_s {
     ngx_chain_t                *free;
     ngx_chain_t                *busy;
     void                       *warming;        /* a thread reads for it */
+    ngx_http_phota_hot_t      **hot;            /* by piece, or NULL: not all
+                                                   pictures are in memory */
     unsigned                    raw:1;          /* pictures as they are */
     unsigned                    large:1;        /* counted among the large */
     unsigned                    slow:1;

@@ -372,6 +372,8 @@ ngx_http_phota_doubt(const u_char *digest)
     if (ngx_http_phota_proven[name % NGX_HTTP_PHOTA_PROVEN] == name) {
         ngx_http_phota_proven[name % NGX_HTTP_PHOTA_PROVEN] = 0;
     }
+
+    ngx_http_phota_hot_doubt(digest);
 }
 
 
@@ -406,6 +408,15 @@ ngx_http_phota_prove(ngx_http_request_t *r, const phota_piece_t *pictures,
     proof = NULL;
 
     for (i = 0; i < n; i++) {
+        /* raw pictures, which are in no pool, are not sent from there */
+
+        if (fingerprint
+            && ngx_http_phota_hot_hold(r, pictures[i].scope,
+                                       pictures[i].picture))
+        {
+            continue;
+        }
+
         name = ngx_http_phota_proven_name(pictures[i].picture->digest);
 
         if (ngx_http_phota_proven[name % NGX_HTTP_PHOTA_PROVEN] == name

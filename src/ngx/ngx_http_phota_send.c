@@ -40,10 +40,14 @@ typedef struct {
 } ngx_http_phota_warm_t;
 
 
+static ngx_int_t ngx_http_phota_send_warmly(ngx_http_request_t *r,
+    ngx_http_phota_sender_t *sender);
 static void ngx_http_phota_send_writer(ngx_http_request_t *r);
 static ngx_int_t ngx_http_phota_send_pump(ngx_http_request_t *r,
     ngx_http_phota_sender_t *sender);
 static ngx_int_t ngx_http_phota_send_next(ngx_http_request_t *r,
+    ngx_http_phota_sender_t *sender, ngx_chain_t **out);
+static ngx_int_t ngx_http_phota_send_hot(ngx_http_request_t *r,
     ngx_http_phota_sender_t *sender, ngx_chain_t **out);
 static ngx_int_t ngx_http_phota_send_buffer(ngx_http_request_t *r,
     ngx_http_phota_sender_t *sender, ngx_buf_t *b);
@@ -80,6 +84,10 @@ ngx_http_phota_send(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     sender->sound = ngx_current_msec + NGX_HTTP_PHOTA_SOUND;
     sender->raw = raw;
 
+    if (!raw && ngx_http_phota_send_warmly(r, sender) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     cln = ngx_http_cleanup_add(r, 0);
     if (cln == NULL) {
         return NGX_ERROR;
@@ -98,6 +106,57 @@ ngx_http_phota_send(ngx_http_request_t *r, ngx_http_phota_ctx_t *ctx,
     ngx_http_phota_send_writer(r);
 
     return NGX_DONE;
+}
+
+
+/* from memory when all of its pictures are there */
+
+static ngx_int_t
+ngx_http_phota_send_warmly(ngx_http_request_t *r,
+    ngx_http_phota_sender_t *sender)
+{
+    ngx_uint_t              i, missing, some;
+    const phota_piece_t    *piece;
+    ngx_http_phota_hot_t  **hot;
+
+    hot = ngx_pcalloc(r->pool,
+                      sender->npieces * sizeof(ngx_http_phota_hot_t *));
+    if (hot == NULL) {
+        return NGX_ERROR;
+    }
+
+    missing = 0;
+    some = 0;
+
+    for (i = 0; i < sender->npieces; i++) {
+        piece = &sender->pieces[i];
+
+        if (piece->picture == NULL) {
+            continue;
+        }
+
+        hot[i] = ngx_http_phota_hot_hold(r, piece->scope, piece->picture);
+
+        if (hot[i]) {
+            some = 1;
+
+        } else {
+            missing = 1;
+            ngx_http_phota_hot_want(piece->scope, piece->picture);
+        }
+    }
+
+    if (some && !missing) {
+        sender->hot = hot;
+
+    } else if (some) {
+
+        /* nobody has looked at what those have in the cache */
+
+        sender->sound = ngx_current_msec;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -236,6 +295,10 @@ ngx_http_phota_send_next(ngx_http_request_t *r,
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
 
+    if (sender->hot) {
+        return ngx_http_phota_send_hot(r, sender, out);
+    }
+
     cl = ngx_chain_get_free_buf(r->pool, &sender->free);
     if (cl == NULL) {
         return NGX_ERROR;
@@ -265,6 +328,56 @@ ngx_http_phota_send_next(ngx_http_request_t *r,
     b->flush = 0;
 
     *out = cl;
+
+    return NGX_OK;
+}
+
+
+/* all of the answer: its texts and files of memory where they are */
+
+static ngx_int_t
+ngx_http_phota_send_hot(ngx_http_request_t *r,
+    ngx_http_phota_sender_t *sender, ngx_chain_t **out)
+{
+    ngx_buf_t            *b;
+    ngx_chain_t          *cl, **last;
+    const phota_piece_t  *piece;
+
+    b = NULL;
+    last = out;
+
+    for ( /* void */ ; sender->piece < sender->npieces; sender->piece++) {
+        piece = &sender->pieces[sender->piece];
+
+        if (piece->picture == NULL && piece->len == 0) {
+            continue;
+        }
+
+        b = ngx_calloc_buf(r->pool);
+        cl = ngx_alloc_chain_link(r->pool);
+
+        if (b == NULL || cl == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (piece->picture) {
+            ngx_http_phota_hot_buf(sender->hot[sender->piece], b);
+
+        } else {
+            b->memory = 1;
+            b->pos = (u_char *) piece->text;
+            b->last = b->pos + piece->len;
+        }
+
+        cl->buf = b;
+        *last = cl;
+        last = &cl->next;
+    }
+
+    *last = NULL;
+
+    b->last_in_chain = 1;
+    b->last_buf = (r == r->main);
 
     return NGX_OK;
 }

@@ -91,6 +91,28 @@ void ngx_http_phota_doubt(const u_char *digest);
 void ngx_http_phota_mend_cache(const u_char *fingerprint, uint32_t scope,
     const phota_picture_t *picture);
 
+/* ngx_http_phota_hot.c */
+
+void ngx_http_phota_hot_init(void);
+
+/*
+ * A picture's base64 for as long as the request lives: then the picture needn't
+ * be held against its checksums.  NULL: it isn't there, or no memory.
+ */
+ngx_http_phota_hot_t *ngx_http_phota_hot_hold(ngx_http_request_t *r,
+    uint32_t scope, const phota_picture_t *picture);
+
+/* somebody has asked for one that isn't there */
+void ngx_http_phota_hot_want(uint32_t scope, const phota_picture_t *picture);
+
+void ngx_http_phota_hot_buf(ngx_http_phota_hot_t *hot, ngx_buf_t *b);
+
+/* it may be damaged */
+void ngx_http_phota_hot_doubt(const u_char *digest);
+
+/* by the worker's tick */
+void ngx_http_phota_hot_tick(void);
+
 /* ngx_http_phota_send.c */
 
 /*

@@ -120,6 +120,7 @@ ngx_http_phota_init_process(ngx_cycle_t *cycle)
                                cycle->log);
     ngx_http_phota_writer_init(&worker->cache_writer, NULL, cycle->log);
     ngx_http_phota_count_init();
+    ngx_http_phota_hot_init();
 
     worker->exit_guard.handler = ngx_http_phota_guard;
     worker->exit_guard.data = worker;
@@ -189,6 +190,7 @@ ngx_http_phota_tick(ngx_event_t *ev)
     ngx_http_phota_count_flush();
     ngx_http_phota_flight_sweep();
     ngx_http_phota_pin_tick();
+    ngx_http_phota_hot_tick();
     ngx_http_phota_say_rest(0);
 
     if (worker->books_open) {

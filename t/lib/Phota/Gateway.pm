@@ -151,6 +151,7 @@ http {
         ' [\$http_x_api_key] [\$http_authorization] [\$http_x_photio_key]';
     access_log $dir/access.log phota;
 
+    sendfile on;
     client_body_temp_path $dir/temp/body;
     proxy_temp_path $dir/temp/proxy;
     fastcgi_temp_path $dir/temp/fastcgi;
