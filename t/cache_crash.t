@@ -257,7 +257,7 @@ $count{$_} //= 0 for 'status 200 hit', 'status 200 fwd', 'followed',
 cmp_ok($count{'status 200 hit'}, '>', 5 * $rounds, 'there were hits');
 cmp_ok($count{'status 200 fwd'}, '>', 5 * $rounds, 'and purchases');
 cmp_ok($count{followed}, '>', $rounds, 'and links');
-cmp_ok($count{'done compact'} + $count{'killed compact'}, '>', $rounds / 3,
+cmp_ok($count{'done compact'} + $count{'killed compact'}, '>', 0,
     'and compacts');
 diag("$rounds rounds: " . join(', ', map { "$count{$_} $_" }
     sort keys %count)) if $rounds > 20;

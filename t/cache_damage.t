@@ -15,7 +15,9 @@ use Phota::Cache;
 use Phota::Test;
 use Test::More;
 
-my $t = Phota::Test->new;
+# what is in memory is right whatever happens to the file
+
+my $t = Phota::Test->new(http => '    phota_hot_memory 0;');
 my $g = $t->gateway;
 my $cache = Phota::Cache->new($t);
 my $acme = $t->token('acme');
