@@ -603,16 +603,25 @@ phota_seal_open(EVP_CIPHER_CTX *ctx, const u_char master[PHOTA_MASTER_LEN],
     const u_char *aad, size_t aad_len, const u_char *sealed, size_t len,
     u_char *out)
 {
-    int     rc;
-    u_char  key[PHOTA_SEAL_KEY];
+    int  rc;
 
-    rc = phota_master_expand(master, "seal", key, sizeof(key));
+    /* of the key that this thread had last: each purchase opens a seal twice */
+
+    static _Thread_local int     known;
+    static _Thread_local u_char  of[PHOTA_MASTER_LEN], key[PHOTA_SEAL_KEY];
+
+    rc = PHOTA_OK;
+
+    if (!known || phota_memcmp(of, master, PHOTA_MASTER_LEN) != 0) {
+        rc = phota_master_expand(master, "seal", key, sizeof(key));
+
+        known = (rc == PHOTA_OK);
+        memcpy(of, master, PHOTA_MASTER_LEN);
+    }
 
     if (rc == PHOTA_OK) {
         rc = phota_seal_decrypt(ctx, key, aad, aad_len, sealed, len, out);
     }
-
-    phota_cleanse(key, sizeof(key));
 
     /* GCM writes plain text before it knows whether it is genuine */
 
