@@ -11,7 +11,6 @@
 #include "phota_cache_record.h"
 
 
-#define PHOTA_CACHE_COARSE  (60 * 1000)     /* ms between two touches */
 #define PHOTA_CACHE_MEND    256             /* results of one fingerprint */
 
 
@@ -56,6 +55,7 @@ phota_cache_open(phota_cache_t *c, phota_store_t *store, uint64_t max_size,
 
     c->store = store;
     c->max_size = max_size;
+    c->coarse = PHOTA_CACHE_COARSE;
     c->beats = beats;
 
     for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
@@ -238,22 +238,28 @@ int
 phota_cache_touch(phota_cache_t *c, const phota_use_t *uses, unsigned n,
     uint64_t now, phota_error_t *err)
 {
-    int       rc;
-    MDB_txn  *txn;
-    unsigned  i;
+    int                   rc;
+    MDB_txn              *txn;
+    unsigned              i;
+    phota_cache_totals_t  totals;
 
     if (phota_store_begin(c->store, 1, &txn, err) != PHOTA_OK) {
         return PHOTA_ERROR;
     }
 
-    for (i = 0; i < n; i++) {
+    rc = phota_totals_read(c, txn, &totals);
 
+    if (rc == 0) {
+        phota_cache_weigh(c, &totals);
+    }
+
+    for (i = 0; rc == 0 && i < n; i++) {
         rc = phota_cache_touch_one(c, txn, &uses[i], now);
+    }
 
-        if (rc != 0) {
-            phota_store_abort(txn);
-            return phota_store_fail(err, c->store->path, rc);
-        }
+    if (rc != 0) {
+        phota_store_abort(txn);
+        return phota_store_fail(err, c->store->path, rc);
     }
 
     return phota_store_commit(txn, err);
@@ -275,13 +281,13 @@ phota_cache_touch_one(phota_cache_t *c, MDB_txn *txn, const phota_use_t *use,
 
     old = result;
 
-    if (result.used + PHOTA_CACHE_COARSE < now) {
+    if (result.used + c->coarse < now) {
         result.used = now;
     }
 
     if (use->linked > result.linked) {
 
-        /* a little more, so that it isn't written for every link */
+        /* more than that, so that it isn't written for every link */
 
         result.linked = use->linked + PHOTA_CACHE_COARSE;
     }
@@ -292,11 +298,7 @@ phota_cache_touch_one(phota_cache_t *c, MDB_txn *txn, const phota_use_t *use,
 
     rc = phota_result_write(c, txn, &result);
 
-    if (rc == 0) {
-        rc = phota_cache_unlist(c, txn, &old);
-    }
-
-    return (rc == 0) ? phota_cache_list(c, txn, &result) : rc;
+    return (rc == 0) ? phota_cache_relist(c, txn, &old, &result) : rc;
 }
 
 
@@ -446,6 +448,7 @@ phota_cache_sweep(phota_cache_t *c, uint64_t now, int *more,
     before = totals;
 
     if (rc == 0) {
+        phota_cache_weigh(c, &totals);
         rc = phota_cache_pass(c, txn, &totals, phota_cache_low(c), now, more);
     }
 

@@ -49,6 +49,7 @@ typedef struct {
     MDB_dbi         garbage;        /* due (ms), scope, digest -> bytes */
     uint64_t        max_size;       /* bytes, as they lie in the file */
     uint64_t        full;           /* ms, when making room didn't help */
+    volatile uint64_t coarse;       /* ms between two touches of a result */
     phota_beats_t  *beats;          /* NULL: nobody says what he sends */
     uint64_t        evicted;        /* results, since somebody looked; what
                                        failed to commit counts as well */
@@ -73,7 +74,8 @@ typedef struct {
     uint64_t         expires;       /* ms, no hit from then on */
     uint64_t         linked;        /* ms, pictures stay until then, 0: no
                                        link was given */
-    uint64_t         used;          /* ms, coarse: within a minute */
+    uint64_t         used;          /* ms, coarse: within a minute, or an hour
+                                       while less than half the cache is full */
     uint32_t         tenant;        /* who bought it */
     uint32_t         scope;         /* whose it is: tenant or PHOTA_SHARED */
     uint32_t         status;        /* the upstream's, 200 */

@@ -27,6 +27,11 @@
 #define PHOTA_CACHE_SLACK  16       /* part of the cache that is kept free */
 #define PHOTA_CACHE_GRACE  (10 * 1000)      /* ms that garbage waits */
 
+/* ms between two touches of a result; RARE: while nothing is evicted soon */
+
+#define PHOTA_CACHE_COARSE (60 * 1000)
+#define PHOTA_CACHE_RARE   (3600 * 1000)
+
 
 /* beside LMDB's own codes */
 
@@ -70,6 +75,14 @@ static inline uint64_t
 phota_cache_low(const phota_cache_t *c)
 {
     return c->max_size - c->max_size / PHOTA_CACHE_SLACK;
+}
+
+
+static inline void
+phota_cache_weigh(phota_cache_t *c, const phota_cache_totals_t *totals)
+{
+    c->coarse = (totals->bytes < c->max_size / 2) ? PHOTA_CACHE_RARE
+                                                  : PHOTA_CACHE_COARSE;
 }
 
 
@@ -246,6 +259,10 @@ int phota_cache_list(phota_cache_t *c, MDB_txn *txn,
     const phota_result_t *result);
 int phota_cache_unlist(phota_cache_t *c, MDB_txn *txn,
     const phota_result_t *result);
+
+/* those of one that has changed; tables in which it hasn't are left alone */
+int phota_cache_relist(phota_cache_t *c, MDB_txn *txn,
+    const phota_result_t *old, const phota_result_t *result);
 
 
 /* phota_cache_garbage.c: pictures that go */

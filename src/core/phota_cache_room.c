@@ -443,6 +443,36 @@ phota_cache_unlist(phota_cache_t *c, MDB_txn *txn,
 }
 
 
+int
+phota_cache_relist(phota_cache_t *c, MDB_txn *txn, const phota_result_t *old,
+    const phota_result_t *result)
+{
+    int  rc;
+
+    rc = 0;
+
+    if (old->used != result->used) {
+        rc = phota_moment_delete(txn, c->order, old->used, &old->id);
+
+        if (rc == 0) {
+            rc = phota_moment_put(txn, c->order, result->used, result);
+        }
+    }
+
+    if (rc == 0 && phota_result_until(old) != phota_result_until(result)) {
+        rc = phota_moment_delete(txn, c->expiry, phota_result_until(old),
+                                 &old->id);
+
+        if (rc == 0) {
+            rc = phota_moment_put(txn, c->expiry, phota_result_until(result),
+                                  result);
+        }
+    }
+
+    return rc;
+}
+
+
 static int
 phota_moment_put(MDB_txn *txn, MDB_dbi dbi, uint64_t time,
     const phota_result_t *result)

@@ -383,6 +383,7 @@ phota_deposit_begin(phota_cache_job_t *job, uint64_t *need)
     rc = phota_totals_read(c, job->txn, &job->totals);
 
     if (rc == 0) {
+        phota_cache_weigh(c, &job->totals);
         rc = phota_deposit_need(job, need);
     }
 

@@ -87,6 +87,13 @@ int phota_store_touch(phota_store_t *store, MDB_txn *txn);
  */
 int phota_store_moved(phota_store_t *store);
 
+/*
+ * 1 when all that the file holds is in memory; 0 when it isn't, or nobody can
+ * tell.  What little isn't, as pages that were never written, is read, for half
+ * a second at most.  It takes 30 ms for each GB: for threads.
+ */
+int phota_store_resident(phota_store_t *store);
+
 /* frees the slots of dead readers; *dead may be NULL */
 int phota_store_reap(phota_store_t *store, int *dead);
 

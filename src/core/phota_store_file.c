@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +20,9 @@
 #define PHOTA_STORE_READERS   1024
 #define PHOTA_STORE_TABLES    32
 #define PHOTA_STORE_ATTEMPTS  10
+#define PHOTA_STORE_LOOK      1024      /* pages of a look at memory */
+#define PHOTA_STORE_ABSENT    16384     /* pages that are read with it */
+#define PHOTA_STORE_READ      500       /* ms for them, at most */
 #define PHOTA_STORE_LOCK      (64 * PHOTA_STORE_READERS + 128)  /* bytes */
 
 
@@ -28,6 +32,8 @@ static int phota_store_lock_file(phota_store_t *store);
 static int phota_store_map(phota_store_t *store, size_t map_size);
 static void phota_store_end(phota_store_t *store, const MDB_envinfo *info);
 static void phota_store_modes(phota_store_t *store);
+static size_t phota_store_absent(u_char *start, size_t pages, size_t page,
+    size_t *absent);
 
 
 int
@@ -274,4 +280,106 @@ phota_store_modes(phota_store_t *store)
 
     (void) snprintf(file, sizeof(file), "%s/lock.mdb", store->path);
     (void) chmod(file, 0600);
+}
+
+
+int
+phota_store_resident(phota_store_t *store)
+{
+    int           fd;
+    char          byte;
+    void         *start;
+    size_t        i, n, page, pages, absent[PHOTA_STORE_ABSENT];
+    MDB_stat      st;
+    uint64_t      until;
+    struct stat   file;
+    MDB_envinfo   info;
+
+    if (mdb_env_info(store->env, &info) != 0
+        || mdb_env_stat(store->env, &st) != 0
+        || mdb_env_get_fd(store->env, &fd) != 0 || fstat(fd, &file) != 0)
+    {
+        return 0;
+    }
+
+    page = (size_t) sysconf(_SC_PAGESIZE);
+    pages = (info.me_last_pgno + 1) * st.ms_psize / page;
+
+    if (pages == 0 || pages * page > (size_t) file.st_size) {
+        return 0;
+    }
+
+    /* LMDB doesn't say where its own map lies */
+
+    start = mmap(NULL, pages * page, PROT_READ, MAP_SHARED, fd, 0);
+
+    if (start == MAP_FAILED) {
+        return 0;
+    }
+
+    n = phota_store_absent(start, pages, page, absent);
+
+    (void) munmap(start, pages * page);
+
+    if (n > PHOTA_STORE_ABSENT) {
+        return 0;
+    }
+
+    /* all are asked for before the first is waited for */
+
+    for (i = 0; i < n; i++) {
+        (void) posix_fadvise(fd, (off_t) (absent[i] * page), (off_t) page,
+                             POSIX_FADV_WILLNEED);
+    }
+
+    until = phota_now() + PHOTA_STORE_READ;
+
+    for (i = 0; i < n; i++) {
+
+        if (phota_now() > until
+            || pread(fd, &byte, 1, (off_t) (absent[i] * page)) != 1)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/*
+ * The pages that aren't in memory; more than PHOTA_STORE_ABSENT: too many.  The
+ * kernel is asked for some at a time: meanwhile nobody can map or unmap.
+ */
+
+static size_t
+phota_store_absent(u_char *start, size_t pages, size_t page, size_t *absent)
+{
+    size_t  i, k, n, some;
+    u_char  seen[PHOTA_STORE_LOOK];
+
+    n = 0;
+
+    for (i = 0; i < pages; i += some) {
+        some = (pages - i < PHOTA_STORE_LOOK) ? pages - i : PHOTA_STORE_LOOK;
+
+        if (mincore(start + i * page, some * page, seen) != 0) {
+            return PHOTA_STORE_ABSENT + 1;
+        }
+
+        for (k = 0; k < some; k++) {
+
+            if (seen[k] & 1) {
+                continue;
+            }
+
+            if (n == PHOTA_STORE_ABSENT) {
+                return PHOTA_STORE_ABSENT + 1;
+            }
+
+            absent[n++] = i + k;
+        }
+    }
+
+    return n;
 }

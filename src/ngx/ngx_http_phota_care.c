@@ -539,6 +539,7 @@ ngx_http_phota_exchange(ngx_event_t *ev)
     }
 
     phota_store_close(&worker->cache_store);
+    ngx_http_phota_memory_doubt();
 
     care->moved = 0;
     care->cache_err.text[0] = '\0';

@@ -17,9 +17,6 @@
 
 #define NGX_HTTP_PHOTA_SUMS     512
 
-/* ms: a result used more often than this is not moved each time */
-
-#define NGX_HTTP_PHOTA_FRESH    60000
 #define NGX_HTTP_PHOTA_DAY      86400000
 
 
@@ -117,7 +114,8 @@ ngx_http_phota_count_use(const phota_result_t *result, uint64_t linked)
         linked = 0;
     }
 
-    if ((linked || phota_now() > result->used + NGX_HTTP_PHOTA_FRESH)
+    if ((linked
+         || phota_now() > result->used + ngx_http_phota_worker.cache.coarse)
         && counts->nuses < NGX_HTTP_PHOTA_TOUCHES)
     {
         use = &counts->uses[counts->nuses++];

@@ -12,14 +12,17 @@
 
 #include "ngx_http_phota_module.h"
 
-#include <sys/mman.h>
 #include <sys/resource.h>
 
 
 /* pictures that are remembered as sound, pools and pictures as looked at */
 
-#define NGX_HTTP_PHOTA_PROVEN  16384
-#define NGX_HTTP_PHOTA_SEEN    16384
+#define NGX_HTTP_PHOTA_PROVEN  262144
+#define NGX_HTTP_PHOTA_SEEN    65536
+
+/* bytes of a picture that is read where the event loop is: some 20 us */
+
+#define NGX_HTTP_PHOTA_SMALL   16384
 
 /*
  * s: what was in memory then is taken to be still there; less for a while after
@@ -95,7 +98,8 @@ static void ngx_http_phota_fetch_thread(void *data, ngx_log_t *log);
 static void ngx_http_phota_fetch_pool(MDB_txn *txn, const u_char *fingerprint);
 static void ngx_http_phota_fetch_done(ngx_event_t *ev);
 static void ngx_http_phota_prove_off(ngx_http_request_t *r, void *data);
-static ngx_uint_t ngx_http_phota_still_sound(const phota_piece_t *piece);
+static ngx_uint_t ngx_http_phota_still_sound(const phota_piece_t *piece,
+    ngx_uint_t proven);
 static void ngx_http_phota_prove_forget(void *data);
 static void ngx_http_phota_prove_thread(void *data, ngx_log_t *log);
 static void ngx_http_phota_prove_done(ngx_event_t *ev);
@@ -137,6 +141,10 @@ ngx_http_phota_seen_lately(const u_char *digest)
 
     name = ngx_http_phota_proven_name(digest);
     seen = &ngx_http_phota_seen[name % NGX_HTTP_PHOTA_SEEN];
+
+    if (ngx_http_phota_in_memory()) {
+        return 1;
+    }
 
     lately = (ngx_time() < ngx_http_phota_cold) ? NGX_HTTP_PHOTA_HASTY
                                                 : NGX_HTTP_PHOTA_LATELY;
@@ -344,6 +352,8 @@ void
 ngx_http_phota_feel_cold(void)
 {
     ngx_http_phota_cold = ngx_time() + NGX_HTTP_PHOTA_COLD;
+
+    ngx_http_phota_memory_doubt();
 }
 
 
@@ -399,7 +409,7 @@ ngx_int_t
 ngx_http_phota_prove(ngx_http_request_t *r, const phota_piece_t *pictures,
     ngx_uint_t n, const u_char *fingerprint, ngx_http_phota_proven_pt handler)
 {
-    uint64_t                 name;
+    uint64_t                 name, *slot;
     ngx_uint_t               i;
     ngx_http_cleanup_t      *cln;
     ngx_http_phota_claim_t  *claim;
@@ -419,9 +429,13 @@ ngx_http_phota_prove(ngx_http_request_t *r, const phota_piece_t *pictures,
 
         name = ngx_http_phota_proven_name(pictures[i].picture->digest);
 
-        if (ngx_http_phota_proven[name % NGX_HTTP_PHOTA_PROVEN] == name
-            && ngx_http_phota_still_sound(&pictures[i]))
+        slot = &ngx_http_phota_proven[name % NGX_HTTP_PHOTA_PROVEN];
+
+        if ((*slot == name
+             || pictures[i].picture->length <= NGX_HTTP_PHOTA_SMALL)
+            && ngx_http_phota_still_sound(&pictures[i], *slot == name))
         {
+            *slot = name;
             continue;
         }
 
@@ -482,13 +496,15 @@ ngx_http_phota_prove(ngx_http_request_t *r, const phota_piece_t *pictures,
 /*
  * Once more by checksums, which takes some 70 us for a megabyte, before a byte
  * of the answer goes out: later it could only break off.  What isn't in memory
- * a thread has to read.
+ * a thread has to read.  A picture of one chunk that nobody has proven yet is
+ * held against its digest at once: a thread would cost more.
  */
 
 static ngx_uint_t
-ngx_http_phota_still_sound(const phota_piece_t *piece)
+ngx_http_phota_still_sound(const phota_piece_t *piece, ngx_uint_t proven)
 {
     size_t         len;
+    u_char         digest[PHOTA_SHA256_LEN];
     MDB_txn       *txn;
     uint32_t       index;
     ngx_uint_t     sound, seen;
@@ -514,7 +530,12 @@ ngx_http_phota_still_sound(const phota_piece_t *piece)
                  && (seen || ngx_http_phota_resident(p, len))
                  && phota_cache_sound(piece->scope, piece->picture, index, p,
                                       len)
-                    == PHOTA_OK);
+                    == PHOTA_OK
+                 && (proven
+                     || (phota_sha256(digest, p, len) == PHOTA_OK
+                         && ngx_memcmp(digest, piece->picture->digest,
+                                       PHOTA_SHA256_LEN)
+                            == 0)));
     }
 
     ngx_http_phota_read_end(txn);
@@ -524,35 +545,6 @@ ngx_http_phota_still_sound(const phota_piece_t *piece)
     }
 
     return sound;
-}
-
-
-/* with the checksum behind them */
-
-ngx_uint_t
-ngx_http_phota_resident(const u_char *p, size_t len)
-{
-    u_char      pages[(PHOTA_CHUNK + 64) / 4096 + 2], *start;
-    ngx_uint_t  i, n;
-
-    len += sizeof(uint64_t);
-
-    start = (u_char *) ((uintptr_t) p & ~((uintptr_t) ngx_pagesize - 1));
-    n = (p + len - start + ngx_pagesize - 1) / ngx_pagesize;
-
-    if (n > sizeof(pages)
-        || mincore(start, p + len - start, pages) == -1)
-    {
-        return 1;
-    }
-
-    for (i = 0; i < n; i++) {
-        if (!(pages[i] & 1)) {
-            return 0;
-        }
-    }
-
-    return 1;
 }
 
 

@@ -57,8 +57,7 @@ ngx_int_t ngx_http_phota_hit_money(ngx_http_phota_ctx_t *ctx, int64_t *cost,
  * they still fit their checksums, NGX_AGAIN when a thread reads them now:
  * handler is called with NGX_OK, or with NGX_DECLINED once what is damaged was
  * removed, NGX_ABORT when it couldn't be, NGX_ERROR when nothing can be read
- * now.  fingerprint: whose pool they are in,
- * or NULL.
+ * now.  fingerprint: whose pool they are in, or NULL.
  */
 typedef void (*ngx_http_phota_proven_pt)(ngx_http_request_t *r, ngx_int_t rc);
 
@@ -67,9 +66,9 @@ ngx_int_t ngx_http_phota_prove(ngx_http_request_t *r,
     ngx_http_phota_proven_pt handler);
 
 /*
- * A thread has looked at a pool, or at a picture (fingerprint NULL), within the
- * last minute, so that the event loop finds it in memory: NGX_OK, or NGX_AGAIN
- * and handler is called with NGX_OK; NGX_ERROR.
+ * That the event loop finds a pool, or a picture (fingerprint NULL), in memory:
+ * the whole cache is, or a thread has looked at it within the last minute, or
+ * looks at it now: NGX_AGAIN, and handler is called with NGX_OK; NGX_ERROR.
  */
 ngx_int_t ngx_http_phota_fetch(ngx_http_request_t *r,
     const u_char *fingerprint, uint32_t scope, const u_char *digest,
@@ -77,9 +76,6 @@ ngx_int_t ngx_http_phota_fetch(ngx_http_request_t *r,
 
 /* something came from the disk: for a while little is taken for granted */
 void ngx_http_phota_feel_cold(void);
-
-/* whether a chunk is in memory */
-ngx_uint_t ngx_http_phota_resident(const u_char *p, size_t len);
 
 /* that those of its pictures whose bytes it wrote needn't be read first */
 void ngx_http_phota_written(const phota_deposit_t *deposit);
@@ -112,6 +108,20 @@ void ngx_http_phota_hot_doubt(const u_char *digest);
 
 /* by the worker's tick */
 void ngx_http_phota_hot_tick(void);
+
+/* ngx_http_phota_memory.c */
+
+/* whether a chunk is in memory */
+ngx_uint_t ngx_http_phota_resident(const u_char *p, size_t len);
+
+/* that the whole of the cache is in memory, as a thread has seen lately */
+ngx_uint_t ngx_http_phota_in_memory(void);
+
+/* it isn't any more, or is another one */
+void ngx_http_phota_memory_doubt(void);
+
+/* by the worker's tick */
+void ngx_http_phota_memory_tick(void);
 
 /* ngx_http_phota_send.c */
 

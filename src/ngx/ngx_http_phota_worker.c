@@ -191,6 +191,7 @@ ngx_http_phota_tick(ngx_event_t *ev)
     ngx_http_phota_flight_sweep();
     ngx_http_phota_pin_tick();
     ngx_http_phota_hot_tick();
+    ngx_http_phota_memory_tick();
     ngx_http_phota_say_rest(0);
 
     if (worker->books_open) {

@@ -5,6 +5,7 @@
  */
 
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -559,6 +560,45 @@ test_outgrown(void **state)
 }
 
 
+/* what was dropped from memory isn't there; a little of it is read again */
+
+static void
+test_resident(void **state)
+{
+    int             fd;
+    char           *big;
+    MDB_dbi         dbi;
+    phota_store_t   store;
+    phota_error_t   err;
+
+    (void) state;
+
+    big = calloc(1, TEST_MAP / 2);
+    assert_non_null(big);
+
+    assert_int_equal(test_open(&store, PHOTA_STORE_CREATE, &err), PHOTA_OK);
+    assert_int_equal(phota_store_table(&store, "big", &dbi, &err), PHOTA_OK);
+
+    test_put(&store, dbi, "big", big, TEST_MAP / 2);
+    free(big);
+
+    assert_int_equal(phota_store_resident(&store), 1);
+
+    assert_int_equal(mdb_env_get_fd(store.env, &fd), 0);
+    assert_int_equal(fsync(fd), 0);
+    (void) posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+
+    assert_int_equal(phota_store_resident(&store), 1);
+
+    /* who can't say how long the file is can't say where it lies */
+
+    assert_int_equal(ftruncate(fd, 2 * 4096), 0);
+    assert_int_equal(phota_store_resident(&store), 0);
+
+    phota_store_close(&store);
+}
+
+
 int
 main(void)
 {
@@ -588,6 +628,8 @@ main(void)
         cmocka_unit_test_setup_teardown(test_readers, test_setup,
                                         test_teardown),
         cmocka_unit_test_setup_teardown(test_outgrown, test_setup,
+                                        test_teardown),
+        cmocka_unit_test_setup_teardown(test_resident, test_setup,
                                         test_teardown)
     };
 
