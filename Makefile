@@ -321,6 +321,15 @@ $(BUILD)/bench/load: t/bench/load.c
 	@mkdir -p $(@D)
 	@$(CC) $(STD) -O2 -g $(WARNINGS) -o $@ $<
 
+$(BUILD)/bench/fill: t/bench/fill.c $(LIB)
+	@mkdir -p $(@D)
+	@$(CC) $(CORE_FLAGS) -Wl,--wrap=mdb_txn_begin,--wrap=mdb_txn_commit \
+	    -o $@ $< $(LIB) $(LIBS)
+
+$(BUILD)/bench/hit: t/bench/hit.c $(LIB)
+	@mkdir -p $(@D)
+	@$(CC) $(CORE_FLAGS) -o $@ $< $(LIB) $(LIBS)
+
 .PHONY: bench-peers
 bench-peers: test-deps  ## hits and misses beside what people use; SMALL=1: quick
 	@contrib/deps varnish varnish-modules
@@ -351,6 +360,19 @@ bench-cache: test-deps  ## the cache's file at its limit, slow clients, cold rea
 	    $(BUILD)/bench/cache_growth $$dir 256 $(if $(SMALL),5,30)
 	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
 	    t/bench/clients $(if $(SMALL),--small)
+
+.PHONY: bench-growth
+bench-growth: test-deps  ## many results, tenants, connections, entries; SMALL=1: fewer
+	@$(MAKE) -s --no-print-directory -j$(JOBS) all \
+	    $(BUILD)/bench/load $(BUILD)/bench/fill $(BUILD)/bench/hit \
+	    $(BUILD)/bench/books
+	@mkdir -p $(BENCH_DIR)
+	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
+	    PHOTA_LOAD=$(abspath $(BUILD))/bench/load \
+	    PHOTA_FILL=$(abspath $(BUILD))/bench/fill \
+	    PHOTA_HIT=$(abspath $(BUILD))/bench/hit \
+	    PHOTA_BENCH=$(abspath $(BUILD))/bench/books \
+	    t/bench/growth $(if $(SMALL),--small) --books $(abspath $(BENCH_DIR))
 
 
 # fuzzing: seeds lie in t/fuzz/corpus/NAME, finds are kept in the build

@@ -10,7 +10,7 @@
 #include "ngx_http_phota_module.h"
 
 
-#define NGX_HTTP_PHOTA_BUCKETS  256
+#define NGX_HTTP_PHOTA_BUCKETS  8192
 #define NGX_HTTP_PHOTA_TOUCHES  256
 
 /* sums at a time: tags are the clients' to choose, memory and rows aren't */

@@ -6,10 +6,13 @@
  * where a number is written, so that no two are alike.
  *
  *   load [-c CONNECTIONS] [-t SECONDS | -n REQUESTS] [-w SECONDS] [-e TEXT]
- *        [-s STATUS] [-v] PORT FILE
+ *        [-s STATUS] [-r NUMBERS] [-k FILE] [-v] PORT FILE
  *
  *   -e  a text that each answer's header must have
  *   -s  the status of each answer, 200 by default
+ *   -r  the number is a random one below this, not another each time
+ *   -k  lines of this file, each as long as the first run of '%', stand in its
+ *       place, one at random in each request
  *   -v  answers vary: their lengths and bytes aren't compared
  *   -w  seconds that aren't counted, at the beginning
  *
@@ -46,6 +49,7 @@
 
 typedef struct {
     int        fd;
+    char      *request;             /* its own where it has a key's place */
     size_t     sent;
     char       number[24];          /* this request's, in its place */
 
@@ -71,7 +75,14 @@ static struct {
     unsigned             status;
     uint16_t             port;
 
+    char                *keys;      /* lines */
+    size_t               nkeys;
+    size_t               key_place;
+    size_t               key_len;
+
     uint64_t             number;
+    uint64_t             numbers;   /* below which it is, 0: counted up */
+    uint64_t             seed;
     uint64_t             counted_from;
     uint64_t             until;
     uint64_t             most;
@@ -98,6 +109,10 @@ static char  load_buffer[LOAD_BUFFER];
 
 static void load_options(int argc, char **argv);
 static void load_read_request(const char *path);
+static char *load_read_file(const char *path, size_t *len);
+static size_t load_run(char c, size_t *place);
+static void load_read_keys(const char *path);
+static uint64_t load_random(void);
 static void load_open(load_connection_t *c);
 static void load_begin(load_connection_t *c);
 static void load_send(load_connection_t *c);
@@ -114,6 +129,7 @@ static void load_die(const char *what);
 static unsigned  load_connections = 1;
 static double    load_seconds = 5;
 static double    load_warm = 0;
+static char     *load_keys;
 
 
 int
@@ -143,6 +159,18 @@ main(int argc, char **argv)
 
     for (i = 0; i < (int) load_connections; i++) {
         connections[i].fd = -1;
+        connections[i].request = load.request;
+
+        if (load.nkeys) {
+            connections[i].request = malloc(load.len);
+
+            if (connections[i].request == NULL) {
+                load_die("memory");
+            }
+
+            memcpy(connections[i].request, load.request, load.len);
+        }
+
         load_begin(&connections[i]);
     }
 
@@ -195,7 +223,7 @@ load_options(int argc, char **argv)
 
     load.status = 200;
 
-    while ((opt = getopt(argc, argv, "c:t:n:w:e:s:v")) != -1) {
+    while ((opt = getopt(argc, argv, "c:t:n:w:e:s:r:k:v")) != -1) {
         switch (opt) {
         case 'c':
             load_connections = (unsigned) atoi(optarg);
@@ -215,6 +243,12 @@ load_options(int argc, char **argv)
         case 's':
             load.status = (unsigned) atoi(optarg);
             break;
+        case 'r':
+            load.numbers = (uint64_t) atoll(optarg);
+            break;
+        case 'k':
+            load_keys = optarg;
+            break;
         case 'v':
             load.varied = 1;
             break;
@@ -230,11 +264,32 @@ load_options(int argc, char **argv)
 
     load.port = (uint16_t) atoi(argv[optind]);
     load_read_request(argv[optind + 1]);
+
+    if (load_keys != NULL) {
+        load_read_keys(load_keys);
+    }
 }
 
 
 static void
 load_read_request(const char *path)
+{
+    load.request = load_read_file(path, &load.len);
+    load.digits = load_run('@', &load.place);
+
+    if (load.digits > sizeof(((load_connection_t *) 0)->number) - 1) {
+        load.digits = sizeof(((load_connection_t *) 0)->number) - 1;
+    }
+
+    /* other runs of this program, on the same gateway, are others */
+
+    load.number = load_now();
+    load.seed = load.number | 1;
+}
+
+
+static char *
+load_read_file(const char *path, size_t *len)
 {
     int          fd;
     char        *p;
@@ -247,38 +302,77 @@ load_read_request(const char *path)
         load_die(path);
     }
 
-    load.request = malloc((size_t) st.st_size + 1);
-    if (load.request == NULL) {
+    p = malloc((size_t) st.st_size + 1);
+    if (p == NULL) {
         load_die("memory");
     }
 
-    while (load.len < (size_t) st.st_size) {
-        n = read(fd, load.request + load.len, (size_t) st.st_size - load.len);
+    *len = 0;
+
+    while (*len < (size_t) st.st_size) {
+        n = read(fd, p + *len, (size_t) st.st_size - *len);
         if (n <= 0) {
             load_die(path);
         }
 
-        load.len += (size_t) n;
+        *len += (size_t) n;
     }
 
     (void) close(fd);
 
-    p = memchr(load.request, '@', load.len);
+    return p;
+}
 
-    if (p != NULL) {
-        load.place = (size_t) (p - load.request);
 
-        while (load.place + load.digits < load.len
-               && load.request[load.place + load.digits] == '@'
-               && load.digits < sizeof(((load_connection_t *) 0)->number) - 1)
-        {
-            load.digits++;
-        }
+/* the first run of a character in the request, how long it is and where */
 
-        /* other runs of this program, on the same gateway, are others */
+static size_t
+load_run(char c, size_t *place)
+{
+    char    *p;
+    size_t   n;
 
-        load.number = load_now();
+    p = memchr(load.request, c, load.len);
+
+    if (p == NULL) {
+        return 0;
     }
+
+    *place = (size_t) (p - load.request);
+
+    for (n = 0; *place + n < load.len && p[n] == c; n++) {
+        /* void */
+    }
+
+    return n;
+}
+
+
+static void
+load_read_keys(const char *path)
+{
+    size_t  len;
+
+    load.keys = load_read_file(path, &len);
+    load.key_len = load_run('%', &load.key_place);
+    load.nkeys = len / (load.key_len + 1);
+
+    if (load.key_len == 0 || load.nkeys * (load.key_len + 1) != len
+        || load.keys[load.key_len] != '\n')
+    {
+        load_die("keys");
+    }
+}
+
+
+static uint64_t
+load_random(void)
+{
+    load.seed ^= load.seed << 13;
+    load.seed ^= load.seed >> 7;
+    load.seed ^= load.seed << 17;
+
+    return load.seed;
 }
 
 
@@ -318,6 +412,8 @@ load_open(load_connection_t *c)
 static void
 load_begin(load_connection_t *c)
 {
+    uint64_t  number;
+
     if (c->fd == -1) {
         load_open(c);
     }
@@ -328,10 +424,17 @@ load_begin(load_connection_t *c)
     c->answered = 0;
     c->begun = load_now();
 
+    if (load.nkeys) {
+        memcpy(c->request + load.key_place,
+               load.keys + load_random() % load.nkeys * (load.key_len + 1),
+               load.key_len);
+    }
+
     if (load.digits) {
+        number = load.numbers ? load_random() % load.numbers : load.number++;
+
         (void) snprintf(c->number, sizeof(c->number), "%0*llu",
-                        (int) load.digits,
-                        (unsigned long long) load.number++);
+                        (int) load.digits, (unsigned long long) number);
         memmove(c->number, c->number + strlen(c->number) - load.digits,
                 load.digits + 1);
     }
@@ -349,7 +452,7 @@ load_send(load_connection_t *c)
 
     while (c->sent < load.len) {
 
-        p = load.request + c->sent;
+        p = c->request + c->sent;
         end = load.len;
 
         if (load.digits) {
