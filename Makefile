@@ -40,6 +40,8 @@ METRICS_PACKAGES  = $(TEST_PACKAGES) prometheus
 FUZZ_PACKAGES     = $(BUILD_PACKAGES) clang libclang-rt-14-dev
 LINT_PACKAGES     = $(BUILD_PACKAGES) clang clang-tidy cppcheck
 BROWSER_PACKAGES  = $(TEST_PACKAGES) chromium fonts-dejavu-core
+DEB_PACKAGES      = $(BUILD_PACKAGES) debhelper dpkg-dev fakeroot lintian
+DAY_PACKAGES      = $(TEST_PACKAGES) debootstrap prometheus
 VALGRIND_PACKAGES = $(BUILD_PACKAGES) libcmocka-dev valgrind perl
 
 
@@ -103,7 +105,7 @@ $(CMD_LIB): $(CMD_OBJS)
 	@$(AR) rcs $@ $^
 
 $(CTL): $(CTL_OBJS) $(CMD_LIB) $(LIB)
-	@$(CC) $(CFLAGS) -o $@ $^ $(LIBS) $(CTL_LIBS)
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(CTL_LIBS)
 
 
 # The module, against the headers and the configure script of nginx-dev, with
@@ -453,6 +455,23 @@ install: all  ## DESTDIR, PREFIX, MODULES_DIR, SHARE_DIR, CONF_DIR
 	    fi; \
 	    install -m 644 conf/$$f $$to; \
 	done
+
+# Debian's packages.  What they are tested in is a root of its own, with
+# nothing but a minimal Debian; DEB_ROOT is kept for the next time.
+
+DEB         = $(BUILD)/deb
+DEB_ROOT    = $(BUILD)/deb-root
+DEB_VERSION =
+
+.PHONY: deb
+deb: $(PAGE)  ## packages for Debian 12, in build/deb
+	@contrib/deps $(DEB_PACKAGES)
+	@contrib/deb $(abspath $(DEB)) $(abspath $(PAGE)) $(DEB_VERSION)
+
+.PHONY: test-deb
+test-deb: deb  ## an operator's day with them: from install to purge
+	@contrib/deps $(DAY_PACKAGES)
+	@t/day/run $(abspath $(DEB)) $(abspath $(DEB_ROOT))
 
 .PHONY: clean
 clean:  ## remove the build directory
