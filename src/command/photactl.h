@@ -172,6 +172,7 @@ struct photactl_s {
     char                     **args;        /* after the command's own */
     int                        nargs;
     FILE                      *out;
+    unsigned                   width;       /* of the terminal, 0: is none */
     FILE                      *input;       /* what a command reads */
     const char                *input_name;
 

@@ -1,7 +1,7 @@
 
 /*
  * Output: rows and single things, as aligned text for people or as JSON for
- * programs.  One table of columns describes both, so that they can't differ.
+ * programs.  Rows that are wider than a terminal stand one below the other.  One table of columns describes both, so that they can't differ.
  * Text for people never carries a control character to the terminal.
  */
 
@@ -21,6 +21,10 @@ static char *photactl_cell(const photactl_column_t *column,
 static json_t *photactl_member(const photactl_column_t *column,
     const photactl_value_t *value);
 static int photactl_keep(photactl_table_t *table, char *cell);
+static int photactl_fits(photactl_table_t *table, const size_t *widths,
+    unsigned n);
+static void photactl_stack(photactl_table_t *table, char **titles,
+    unsigned n);
 static void photactl_line(photactl_table_t *table, const size_t *widths,
     char **cells);
 
@@ -123,16 +127,65 @@ photactl_table_end(photactl_table_t *table)
             }
         }
 
-        photactl_line(table, widths, titles);
+        if (photactl_fits(table, widths, n)) {
+            photactl_line(table, widths, titles);
 
-        for (i = 0; i < table->ncells; i += n) {
-            photactl_line(table, widths, table->cells + i);
+            for (i = 0; i < table->ncells; i += n) {
+                photactl_line(table, widths, table->cells + i);
+            }
+
+        } else {
+            photactl_stack(table, titles, n);
         }
     }
 
     photactl_table_free(table);
 
     return PHOTA_OK;
+}
+
+
+static int
+photactl_fits(photactl_table_t *table, const size_t *widths, unsigned n)
+{
+    size_t    width;
+    unsigned  i;
+
+    width = 0;
+
+    for (i = 0; i < n; i++) {
+        width += widths[i] + (i ? 2 : 0);
+    }
+
+    return table->ctl->width == 0 || width <= table->ctl->width;
+}
+
+
+/*
+ * Rows one below the other, a line for each cell: nothing is cut, since every
+ * id may be wanted for the next command, and every amount is money.
+ */
+
+static void
+photactl_stack(photactl_table_t *table, char **titles, unsigned n)
+{
+    size_t    i, len, width;
+    unsigned  k;
+
+    width = 0;
+
+    for (k = 0; k < n; k++) {
+        len = strlen(titles[k]);
+        width = (len > width) ? len : width;
+    }
+
+    for (i = 0; i < table->ncells; i++) {
+        k = (unsigned) (i % n);
+
+        (void) fprintf(table->ctl->out, "%s%-*s  %s\n",
+                       (k == 0 && i != 0) ? "\n" : "", (int) width, titles[k],
+                       table->cells[i]);
+    }
 }
 
 

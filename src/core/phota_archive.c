@@ -531,6 +531,9 @@ phota_archiver_each(phota_archiver_t *a, uint64_t last,
     rc = PHOTA_OK;
 
     while (rc == PHOTA_OK && next <= last) {
+        phota_working("archiving", next - a->chain.archived,
+                      last - a->chain.archived);
+
         rc = phota_archiver_batch(a, &next, last, handler);
     }
 

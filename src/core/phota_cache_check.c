@@ -188,16 +188,23 @@ phota_check_pictures(phota_check_t *k)
     MDB_val               key, value;
     MDB_txn              *txn;
     uint32_t              scope;
+    uint64_t              done;
+    MDB_stat              st;
     MDB_cursor           *cursor;
     phota_kept_t          kept;
     phota_check_place_t   place;
 
     place.len = 0;
+    done = 0;
 
     for ( ;; ) {
 
         if (phota_store_begin(k->cache->store, 0, &txn, k->err) != PHOTA_OK) {
             return PHOTA_ERROR;
+        }
+
+        if (mdb_stat(txn, k->cache->pictures, &st) == 0) {
+            phota_working("checking", done++, st.ms_entries);
         }
 
         n = MDB_CORRUPTED;

@@ -441,6 +441,8 @@ phota_compact_table(phota_compact_t *k, MDB_dbi from, MDB_dbi to,
 {
     int          rc;
     MDB_val      key, value;
+    uint64_t     done;
+    MDB_stat     st;
     MDB_cursor  *cursor;
 
     rc = mdb_cursor_open(k->from, from, &cursor);
@@ -449,7 +451,13 @@ phota_compact_table(phota_compact_t *k, MDB_dbi from, MDB_dbi to,
         return rc;
     }
 
+    done = 0;
+    st.ms_entries = 0;
+    (void) mdb_stat(k->from, from, &st);
+
     for ( ;; ) {
+        phota_working("compacting", done++, st.ms_entries);
+
         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
 
         if (rc != 0) {

@@ -36,6 +36,9 @@ static int phota_scan_zone(phota_scanner_t *s, int *offset);
 static const char  phota_base32[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 
+phota_work_pt  phota_work;
+
+
 void
 phota_error(phota_error_t *err, const char *fmt, ...)
 {

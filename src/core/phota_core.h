@@ -70,6 +70,23 @@ typedef struct {
 void phota_error(phota_error_t *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/*
+ * Told by long works, from any of their threads, how far they are, in any unit.
+ * NULL: nobody wants to know, as in nginx.
+ */
+typedef void (*phota_work_pt)(const char *what, uint64_t done,
+    uint64_t total);
+
+extern phota_work_pt  phota_work;
+
+#define phota_working(what, done, total)                                      \
+    do {                                                                      \
+        if (phota_work != NULL) {                                             \
+            phota_work(what, done, total);                                    \
+        }                                                                     \
+    } while (0)
+
+
 /* ms since 1970, wall clock */
 uint64_t phota_now(void);
 

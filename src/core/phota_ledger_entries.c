@@ -25,6 +25,7 @@ typedef struct {
 
     uint64_t         after;             /* the last that was given */
     uint64_t         archived;          /* up to it they are in files */
+    uint64_t         count;             /* the last there is */
     int              rc;                /* what the handler returned */
     size_t           n;
     phota_entry_t    entries[PHOTA_ENTRIES_BATCH];
@@ -94,6 +95,8 @@ phota_entries_walk(phota_entries_t *e)
             return rc;
         }
 
+        phota_working("reading", e->after, e->count);
+
         for (i = 0; rc == PHOTA_OK && i < e->n; i++) {
             rc = phota_entries_give(e, &e->entries[i]);
         }
@@ -127,6 +130,7 @@ phota_entries_batch(phota_entries_t *e)
     }
 
     e->archived = chain.archived;
+    e->count = chain.count;
 
     if (e->after < chain.archived || e->after >= chain.count) {
         phota_store_abort(txn);

@@ -23,6 +23,7 @@ typedef struct {
     unsigned        more;
     unsigned        n;
     unsigned        damaged;
+    uint64_t        total;          /* of all charges */
     phota_error_t   damage;         /* the first */
     phota_charge_t  charges[PHOTA_LEDGER_BATCH];
 } phota_batch_t;
@@ -100,7 +101,10 @@ phota_ledger_each(phota_ledger_t *l, uint64_t from, uint64_t to,
 {
     int             rc;
     unsigned        i;
+    uint64_t        done;
     phota_batch_t  *batch;
+
+    done = 0;
 
     batch = calloc(1, sizeof(phota_batch_t));
 
@@ -114,6 +118,9 @@ phota_ledger_each(phota_ledger_t *l, uint64_t from, uint64_t to,
 
     do {
         rc = phota_ledger_batch(l, batch, err);
+
+        done += batch->n;
+        phota_working("reading", done, batch->total);
 
         for (i = 0; rc == PHOTA_OK && i < batch->n; i++) {
             rc = handler(ctx, &batch->charges[i]);
@@ -138,10 +145,17 @@ phota_ledger_batch(phota_ledger_t *l, phota_batch_t *batch,
 {
     int            rc;
     MDB_txn       *txn;
+    MDB_stat       ended, open;
     phota_merge_t  merge;
 
     if (phota_store_begin(l->store, 0, &txn, err) != PHOTA_OK) {
         return PHOTA_ERROR;
+    }
+
+    if (mdb_stat(txn, l->charges, &ended) == 0
+        && mdb_stat(txn, l->open, &open) == 0)
+    {
+        batch->total = ended.ms_entries + open.ms_entries;
     }
 
     rc = phota_merge_open(&merge, l, txn, &batch->next);

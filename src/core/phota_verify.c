@@ -408,6 +408,8 @@ phota_verify_take(phota_verify_t *v, size_t *unit)
 
     (void) pthread_mutex_unlock(&v->mutex);
 
+    phota_working("verifying", *unit, v->units);
+
     return rc;
 }
 

@@ -75,7 +75,7 @@ main(int argc, char **argv)
 
     ctl = &shell.ctl;
     ctl->host = &photactl_host;
-    ctl->out = stdout;
+    ctl->out = photactl_progress_out(&ctl->width);
     ctl->input = stdin;
     ctl->input_name = "stdin";
     ctl->ledger.lock_fd = -1;
@@ -506,7 +506,7 @@ photactl_exit(photactl_shell_t *shell, int rc)
 
     /* what nobody could read was not done */
 
-    if (fflush(stdout) != 0 || ferror(stdout)) {
+    if (fflush(ctl->out) != 0 || ferror(ctl->out)) {
         if (rc == PHOTA_OK || rc == PHOTA_DECLINED) {
             phota_error(&ctl->err, "the output can't be written");
             rc = PHOTA_ERROR;

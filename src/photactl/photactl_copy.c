@@ -112,7 +112,7 @@ photactl_copy_bytes(photactl_copy_t *copy, int in, int out, const char *name,
         copied->bytes += (uint64_t) n;
         copy->done += (uint64_t) n;
 
-        photactl_progress(copy->ctl, copy->what, copy->done, copy->total);
+        photactl_progress(copy->what, copy->done, copy->total);
     }
 }
 

@@ -69,7 +69,7 @@ photactl_rekey_all(photactl_t *ctl, phota_rekey_t *r)
     }
 
     while (rc == PHOTA_OK) {
-        photactl_progress(ctl, "sealing anew", r->looked, r->total);
+        photactl_progress("sealing anew", r->looked, r->total);
 
         rc = phota_rekey_step(r, &ctl->err);
     }

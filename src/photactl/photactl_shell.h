@@ -87,11 +87,17 @@ int photactl_reread(photactl_t *ctl);
 
 /*
  * photactl_progress.c: how much of it is done, in any unit; total 0: nobody
- * knows.  The end takes it off the terminal.
+ * knows.  The end takes it off the terminal.  Any thread may tell.
  */
-void photactl_progress(photactl_t *ctl, const char *what, uint64_t done,
-    uint64_t total);
+void photactl_progress(const char *what, uint64_t done, uint64_t total);
 void photactl_progress_end(void);
+
+/*
+ * Standard output, from where the progress is taken off before anything is
+ * written; what long works of core/ tell is shown from then on.  *width: of the
+ * terminal that it is, or 0.
+ */
+FILE *photactl_progress_out(unsigned *width);
 
 
 /* photactl_secret.c: by stdin, or typed without being shown */
