@@ -1,7 +1,7 @@
 # Books of an older schema are brought along, whole or not at all; while a
 # worker has them, without their master key, or when they aren't sound they stay
 # as they are, and so do those that nothing brings along.  t/migrate has books
-# that the last version of schema 2 has written, of two tenants, and their key.
+# that a late version of schema 2 has written, of two tenants, and their key.
 
 use strict;
 use warnings;
