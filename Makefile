@@ -308,6 +308,7 @@ BROWSER_ENV = PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
 # says where, SMALL=1 makes a tenth of them.
 
 BENCH_DIR   = $(BUILD)/bench/data
+FAST_DISK   = /dev/shm
 SMALL       =
 
 $(BUILD)/bench/books: t/bench/books.c $(LIB)
@@ -342,7 +343,7 @@ bench-peers: test-deps  ## hits and misses beside what people use; SMALL=1: quic
 	    t/bench/peers $(if $(SMALL),--small) \
 	    --report $(abspath $(BUILD))/bench/rows
 	@PHOTA_MODULE=$(abspath $(MODULE)) PHOTA_CTL=$(abspath $(CTL)) \
-	    PHOTA_LOAD=$(abspath $(BUILD))/bench/load \
+	    PHOTA_LOAD=$(abspath $(BUILD))/bench/load TMPDIR=$(FAST_DISK) \
 	    t/bench/peers $(if $(SMALL),--small) --work miss \
 	    --report $(abspath $(BUILD))/bench/rows
 	@t/bench/report $(BUILD)/bench/rows $(BUILD)/bench/report.md \
@@ -472,6 +473,11 @@ deb: $(PAGE)  ## packages for Debian 12, in build/deb
 test-deb: deb  ## an operator's day with them: from install to purge
 	@contrib/deps $(DAY_PACKAGES)
 	@t/day/run $(abspath $(DEB)) $(abspath $(DEB_ROOT))
+
+.PHONY: test-image
+test-image: $(PAGE)  ## docker/: built by buildah, where it is there, and run
+	@contrib/deps $(DAY_PACKAGES)
+	@t/image/run $(abspath $(DEB_ROOT))
 
 .PHONY: clean
 clean:  ## remove the build directory
