@@ -1,7 +1,8 @@
 
 /*
  * Output: rows and single things, as aligned text for people or as JSON for
- * programs.  Rows that are wider than a terminal stand one below the other.  One table of columns describes both, so that they can't differ.
+ * programs.  Rows that are wider than a terminal stand one below the other.
+ * One table of columns describes both, so that they can't differ.
  * Text for people never carries a control character to the terminal.
  */
 

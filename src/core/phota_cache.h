@@ -231,8 +231,8 @@ int phota_cache_find_charge(phota_cache_t *c, MDB_txn *txn,
  * fingerprint, since, and of its result id, origin, expires, linked, tenant,
  * scope, status, identity_low, identity_high, cost, operation, tag, request_id
  * and the marks of profiles that were named; all else is set here, number,
- * written and stored too (stored only if it is 0).  bought: of which deposit a record stays
- * for recovery, by the id that is its charge's.
+ * written and stored too (stored only if it is 0).  bought: of which deposit a
+ * record stays for recovery, by the id that is its charge's.
  *
  * PHOTA_OK also when a result of this id is there already; PHOTA_DECLINED when
  * it is larger than the cache, or this is full of what is being sent;

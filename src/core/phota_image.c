@@ -338,7 +338,7 @@ phota_image_base64(phota_image_t *img, const u_char *p, size_t n,
 }
 
 
-/* the first byte that isn't of A-Z a-z 0-9 + /, or the first of fewer than 32 */
+/* the first that isn't of A-Z a-z 0-9 + /, or the first of fewer than 32 */
 
 #if defined(__x86_64__)
 
