@@ -172,6 +172,49 @@ $fail->clock(7200);
     is_gone('clock', 'a clock that was ahead');
 }
 
+# holds and jobs past their age: a doctor who comes a day later
+
+my $long = $t->background(sub {
+    $t->post('remix', $acme, remix(prompt => 'long'), fault => 'latency=3000');
+});
+my $job = $t->submit('remix', $acme, { prompt => 'a job' },
+    fault => Phota::Sim::HELD);
+
+my $id = $job->json->{job_id};
+
+is($job->status, 202, 'a job that stays open');
+ok($t->sim->wait_in_flight(1, 5), 'a call in flight');
+
+$fail->clock(90000);
+
+{
+    local $g->{ctl_env} = $fail->env;
+
+    my $old = finds('holds', 'warning', qr/1 charges have been held for longer/,
+        'a hold past its age');
+
+    like($old->{mend}, qr/photactl holds list/, 'the command that shows it');
+
+    $old = finds('jobs', 'warning', qr/1 jobs have been open for more than a/,
+        'a job past its age');
+
+    my (undef, @command) = split / /, $old->{mend};
+
+    like($t->ctl_ok(@command), qr/\Q$id\E/,
+        'the command that shows that');
+}
+
+$t->reap($long);
+$t->sim->end_jobs;
+ok(wait_for(sub { !$g->holds }, 30), 'both come to their end');
+
+{
+    local $g->{ctl_env} = $fail->env;
+
+    is_gone('holds', 'a hold past its age');
+    is_gone('jobs', 'a job past its age');
+}
+
 $found = finds('prices', 'note', qr/no general price/,
     'an operation without a price');
 like($found->{mend}, qr/^photactl price add --operation (\w+) --usd AMOUNT$/,
