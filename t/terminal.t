@@ -86,8 +86,8 @@ sub hurried {
     # it may be over before the clock has gone on
 
     for (1 .. 20) {
-        $text = terminal($columns, "env PHOTA_FAIL=$env->{PHOTA_FAIL}"
-            . " LD_PRELOAD=$env->{LD_PRELOAD} $command");
+        $text = terminal($columns, join(' ', 'env',
+            map({ "$_='$env->{$_}'" } sort keys %$env), $command));
         last if $text =~ /\r/;
     }
 
