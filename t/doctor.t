@@ -175,7 +175,7 @@ $fail->clock(7200);
 # holds and jobs past their age: a doctor who comes a day later
 
 my $long = $t->background(sub {
-    $t->post('remix', $acme, remix(prompt => 'long'), fault => 'latency=3000');
+    $t->post('remix', $acme, remix(prompt => 'long'), fault => 'latency=10000');
 });
 my $job = $t->submit('remix', $acme, { prompt => 'a job' },
     fault => Phota::Sim::HELD);
